@@ -1,0 +1,98 @@
+//! What is done on one machine, by id.
+
+use std::path::PathBuf;
+
+use crate::log::Position;
+use crate::order::Failure;
+use crate::{ActId, FileId, MachineId, OrderId, RuleId, Time, VaultId};
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Do {
+    /// Stop every process that runs the file and move every copy into the vault.
+    Quarantine(FileId),
+    /// Bring back what the act of that order took.
+    Restore(OrderId),
+}
+
+impl Do {
+    /// The word in store and documents.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Quarantine(_) => "quarantine",
+            Self::Restore(_) => "restore",
+        }
+    }
+}
+
+/// One act on one machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Act {
+    /// Its name: one effect per id, always a result.
+    pub id: ActId,
+    /// The order that wants it.
+    pub order: OrderId,
+    /// Where.
+    pub machine: MachineId,
+    /// What.
+    pub what: Do,
+    /// The rules that must be in force before it begins: a quarantine denies first.
+    pub after: Position,
+    /// The machine does not begin it later than this, in server time.
+    pub deadline: Time,
+}
+
+/// How one copy fared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CopyState {
+    /// Known, not yet dealt with.
+    InProgress,
+    /// Done.
+    Succeeded,
+    /// Not done; the reason stands beside it.
+    Failed,
+}
+
+impl CopyState {
+    /// The word on the wire and in the store.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::InProgress => "InProgress",
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+        }
+    }
+
+    /// The state that `word` means.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::InProgress, Self::Succeeded, Self::Failed].into_iter().find(|state| state.word() == word)
+    }
+}
+
+/// One copy, and how it fared in an act.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopyResult {
+    /// Where it lay.
+    pub path: PathBuf,
+    /// How it fared.
+    pub state: CopyState,
+    /// Why it failed, and what to do next.
+    pub reason: Option<String>,
+    /// Where it rests now.
+    pub vault: Option<VaultId>,
+}
+
+/// How an act ended. Sent until the server has acknowledged it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Which act.
+    pub act: ActId,
+    /// Each copy.
+    pub copies: Vec<CopyResult>,
+    /// How many processes were stopped.
+    pub stopped: u32,
+    /// Why it failed as a whole, whatever became of the copies.
+    pub failure: Option<Failure>,
+    /// The machine's own deny that was lifted, by a restore.
+    pub lifted: Option<RuleId>,
+}
