@@ -1,0 +1,155 @@
+//! Acts and their outcomes, in and out.
+
+use model::act::{Act, CopyResult, CopyState, Do, Outcome};
+use model::order::Failure;
+use model::{ActId, MachineId, OrderId, RuleId, Time, VaultId};
+use uuid::Uuid;
+
+use super::things::{bytes_of, fixed, path_of};
+use super::{Malformed, v1};
+
+fn guid(bytes: &[u8], what: &'static str) -> Result<Uuid, Malformed> {
+    fixed(bytes, what).map(Uuid::from_bytes)
+}
+
+impl From<&Act> for v1::Act {
+    fn from(act: &Act) -> Self {
+        let what = match &act.what {
+            Do::Quarantine(file) => v1::act::What::Quarantine((*file).into()),
+            Do::Restore(order) => v1::act::What::Restore(order.0.as_bytes().to_vec()),
+        };
+        Self {
+            id: act.id.0.as_bytes().to_vec(),
+            order: act.order.0.as_bytes().to_vec(),
+            machine: act.machine.0.to_vec(),
+            what: Some(what),
+            after: Some(act.after.into()),
+            deadline: act.deadline.ticks(),
+        }
+    }
+}
+
+impl TryFrom<&v1::Act> for Act {
+    type Error = Malformed;
+
+    fn try_from(act: &v1::Act) -> Result<Self, Malformed> {
+        let what = match act.what.as_ref().ok_or(Malformed("what"))? {
+            v1::act::What::Quarantine(file) => Do::Quarantine(file.try_into()?),
+            v1::act::What::Restore(order) => Do::Restore(OrderId(guid(order, "restore")?)),
+        };
+        Ok(Self {
+            id: ActId(guid(&act.id, "act")?),
+            order: OrderId(guid(&act.order, "order")?),
+            machine: MachineId(fixed(&act.machine, "machine")?),
+            what,
+            after: act.after.ok_or(Malformed("after"))?.into(),
+            deadline: Time::from_ticks(act.deadline),
+        })
+    }
+}
+
+impl From<&CopyResult> for v1::CopyResult {
+    fn from(copy: &CopyResult) -> Self {
+        Self {
+            path: bytes_of(&copy.path),
+            state: copy.state.word().to_owned(),
+            reason: copy.reason.clone(),
+            vault: copy.vault.map(|id| id.0.as_bytes().to_vec()).unwrap_or_default(),
+        }
+    }
+}
+
+impl TryFrom<v1::CopyResult> for CopyResult {
+    type Error = Malformed;
+
+    fn try_from(copy: v1::CopyResult) -> Result<Self, Malformed> {
+        let vault = if copy.vault.is_empty() { None } else { Some(VaultId(guid(&copy.vault, "vault")?)) };
+        Ok(Self {
+            path: path_of(copy.path),
+            state: CopyState::from_word(&copy.state).ok_or(Malformed("copy state"))?,
+            reason: copy.reason,
+            vault,
+        })
+    }
+}
+
+impl From<&Outcome> for v1::Outcome {
+    fn from(outcome: &Outcome) -> Self {
+        Self {
+            act: outcome.act.0.as_bytes().to_vec(),
+            copies: outcome.copies.iter().map(Into::into).collect(),
+            stopped: outcome.stopped,
+            failure: outcome
+                .failure
+                .as_ref()
+                .map(|failure| v1::Failure { code: failure.code, reason: failure.reason.clone() }),
+            lifted: outcome.lifted.map(|rule| rule.0),
+        }
+    }
+}
+
+impl TryFrom<v1::Outcome> for Outcome {
+    type Error = Malformed;
+
+    fn try_from(outcome: v1::Outcome) -> Result<Self, Malformed> {
+        Ok(Self {
+            act: ActId(guid(&outcome.act, "act")?),
+            copies: outcome.copies.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            stopped: outcome.stopped,
+            failure: outcome.failure.map(|failure| Failure { code: failure.code, reason: failure.reason }),
+            lifted: outcome.lifted.map(RuleId),
+        })
+    }
+}
+
+/// Reads an act's id.
+///
+/// # Errors
+/// When it is not 16 bytes.
+pub fn act_id(bytes: &[u8]) -> Result<ActId, Malformed> {
+    guid(bytes, "act").map(ActId)
+}
+
+/// Reads a vault id.
+///
+/// # Errors
+/// When it is not 16 bytes.
+pub fn vault_id(bytes: &[u8]) -> Result<VaultId, Malformed> {
+    guid(bytes, "vault id").map(VaultId)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::FileId;
+    use model::log::Position;
+
+    #[test]
+    fn acts_and_outcomes_come_back_as_they_went() {
+        let act = Act {
+            id: ActId::random(),
+            order: OrderId::random(),
+            machine: MachineId([7; 20]),
+            what: Do::Quarantine(FileId::Sha1(model::Sha1([1; 20]))),
+            after: Position::default(),
+            deadline: Time::from_seconds(4),
+        };
+        assert_eq!(Act::try_from(&v1::Act::from(&act)), Ok(act.clone()));
+        let act = Act { what: Do::Restore(OrderId::random()), ..act };
+        assert_eq!(Act::try_from(&v1::Act::from(&act)), Ok(act.clone()));
+
+        let outcome = Outcome {
+            act: act.id,
+            copies: vec![CopyResult {
+                path: "/a".into(),
+                state: CopyState::Failed,
+                reason: Some("being written".to_owned()),
+                vault: Some(VaultId::random()),
+            }],
+            stopped: 3,
+            failure: Some(Failure::because("no")),
+            lifted: Some(RuleId(2)),
+        };
+        assert_eq!(Outcome::try_from(v1::Outcome::from(&outcome)), Ok(outcome));
+    }
+}

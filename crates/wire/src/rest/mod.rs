@@ -1,0 +1,35 @@
+//! The compatible JSON.
+//!
+//! One shape, one file. Keys and their order are the contract's, and are pinned by a snapshot beside each
+//! shape; what the contract lacks stands in an additional object `quell` at the end, or under `/api/quell`.
+//! Keys are never left out: what is unknown is null.
+
+mod context;
+mod text;
+
+mod copy;
+mod file;
+mod file_action;
+mod file_machine_action;
+mod machine;
+mod machine_action;
+mod order;
+mod status;
+
+mod body;
+mod error;
+mod token;
+
+pub use body::{Body, BodyError};
+pub use context::{Collection, Entity, Root, Set};
+pub use copy::Copy;
+pub use error::Envelope;
+pub use file::{File, FileExtras};
+pub use file_action::{ActionType, FileAction};
+pub use file_machine_action::{FileInstance, FileMachineAction};
+pub use machine::{Machine, MachineExtras};
+pub use machine_action::{MachineAction, RelatedFileInfo};
+pub use order::{Order, OrderCopy};
+pub use status::Status;
+pub use text::Stamp;
+pub use token::{Jwk, Jwks, OpenIdConfiguration, TokenError, TokenV1, TokenV2};
