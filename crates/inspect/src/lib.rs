@@ -1,1 +1,11 @@
-//! TODO
+//! Bytes in, facts out.
+//!
+//! Nothing here reads a file, allocates by what the bytes say, or trusts an offset: the caller hands in the
+//! beginning of a file and its length.
+
+#![forbid(unsafe_code)]
+
+mod elf;
+mod kind;
+
+pub use kind::{HEAD, facts};
