@@ -1,0 +1,202 @@
+//! The kernel asks: may this file run?
+//!
+//! From the moment a [`Question`] is queued until it is answered, the process that called `execve` waits,
+//! without limit. So **whoever takes a question owes it an answer**, by [`PermissionGroup::answer`]:
+//!
+//! - A [`Question`] that is dropped unanswered closes its descriptor and nothing else: its opener goes on
+//!   waiting until the group is closed.
+//! - A [`Questions`] that is dropped early permits all it has not yet given out.
+//! - A group that is closed, also by the death of the process, permits everything outstanding. But a child
+//!   that the process forks holds a copy of the group until its exec has succeeded: if that very exec is
+//!   asked about, the child waits for an answer and keeps the group open that would give it. So **the owner
+//!   of a group starts no processes**; helpers are started before the group is made.
+//! - A process out of descriptors cannot take a question, and the kernel then *denies* it: the owner of a
+//!   group needs room in `RLIMIT_NOFILE` ([`crate::process::raise_descriptor_limit`]).
+
+use std::io;
+use std::iter::FusedIterator;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::event::{EventBuffer, Record, Records};
+
+/// A group that is asked before a file of a marked filesystem is executed.
+#[derive(Debug)]
+pub struct PermissionGroup {
+    fd: OwnedFd,
+    can_refuse_busy: bool,
+    skipped: AtomicU64,
+}
+
+/// One exec that waits for its answer.
+#[derive(Debug)]
+pub struct Question {
+    /// The file that is to run, open for reading. **Its number is the name of the question**: answer before
+    /// closing it, and with this descriptor, not a duplicate.
+    pub file: OwnedFd,
+    /// The process that asked; 0 when it is outside our process namespace.
+    pub pid: i32,
+}
+
+/// What the opener is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// The file runs.
+    Permit,
+    /// `execve` fails with EPERM.
+    Deny,
+    /// `execve` fails with ETXTBSY, which says "somebody writes to it, try again". Where the kernel cannot
+    /// say so ([`PermissionGroup::can_refuse_busy`]) it is a plain denial.
+    Busy,
+}
+
+impl PermissionGroup {
+    /// Makes a group without marks, that never blocks its reader.
+    ///
+    /// It is of the class that sees a file before all others do, because only that class may refuse with
+    /// another error than EPERM (since Linux 6.14).
+    ///
+    /// # Errors
+    /// EPERM without CAP_SYS_ADMIN in the initial user namespace; ENOSYS or EINVAL where the kernel was
+    /// built without permission events.
+    pub fn new() -> io::Result<Self> {
+        const FLAGS: u32 =
+            libc::FAN_CLOEXEC | libc::FAN_NONBLOCK | libc::FAN_UNLIMITED_QUEUE | libc::FAN_UNLIMITED_MARKS;
+        const FILE: i32 = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_LARGEFILE;
+        // Hashing a file is no reason to write its inode back; but a kernel that objects gets its way.
+        let attempts = [
+            (libc::FAN_CLASS_PRE_CONTENT, FILE | libc::O_NOATIME),
+            (libc::FAN_CLASS_PRE_CONTENT, FILE),
+            (libc::FAN_CLASS_CONTENT, FILE),
+        ];
+        let mut outcome = Err(io::ErrorKind::Unsupported.into());
+        for (class, file_flags) in attempts {
+            outcome = super::init(FLAGS | class, file_flags);
+            if !matches!(&outcome, Err(error) if error.raw_os_error() == Some(libc::EINVAL)) {
+                break;
+            }
+        }
+        let fd = outcome?;
+        let can_refuse_busy = accepts_busy(fd.as_fd());
+        Ok(Self { fd, can_refuse_busy, skipped: AtomicU64::new(0) })
+    }
+
+    /// Whether [`Answer::Busy`] reaches the opener as ETXTBSY.
+    pub fn can_refuse_busy(&self) -> bool {
+        self.can_refuse_busy
+    }
+
+    /// How many events were passed over because they asked nothing or could not be understood. It stays zero
+    /// on a kernel that keeps its word.
+    pub fn skipped(&self) -> u64 {
+        self.skipped.load(Ordering::Relaxed)
+    }
+
+    /// Asks from now on about every exec on the filesystem of `dir`, through whichever mount.
+    ///
+    /// # Errors
+    /// ENODEV or EXDEV where the filesystem cannot be marked as a whole; EINVAL for pseudo filesystems.
+    pub fn mark_filesystem(&self, dir: BorrowedFd<'_>) -> io::Result<()> {
+        super::mark_filesystem(self, libc::FAN_MARK_ADD, libc::FAN_OPEN_EXEC_PERM, dir)
+    }
+
+    /// Asks no longer about the filesystem of `dir`. Questions already queued must still be answered.
+    ///
+    /// # Errors
+    /// ENOENT when it was not marked.
+    pub fn unmark_filesystem(&self, dir: BorrowedFd<'_>) -> io::Result<()> {
+        super::mark_filesystem(self, libc::FAN_MARK_REMOVE, libc::FAN_OPEN_EXEC_PERM, dir)
+    }
+
+    /// Takes what is queued, without waiting and without allocating; nothing queued is an empty iterator.
+    ///
+    /// # Errors
+    /// EMFILE or ENFILE when there is no descriptor for the first question, which the kernel has then denied;
+    /// `InvalidData` when the kernel speaks another version of the protocol.
+    pub fn read<'b>(&'b self, buffer: &'b mut EventBuffer) -> io::Result<Questions<'b>> {
+        let length = super::read_queue(self, &mut buffer.bytes)?;
+        let records = Records::new(&buffer.bytes[..length]);
+        if records.clone().next().is_some_and(|first| first.is_err()) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "fanotify: unknown event format"));
+        }
+        Ok(Questions { group: self, records })
+    }
+
+    /// Answers the question whose [`Question::file`] is `file`.
+    ///
+    /// # Errors
+    /// ENOENT when no such question waits: answered before, or its opener was killed.
+    pub fn answer(&self, file: BorrowedFd<'_>, answer: Answer) -> io::Result<()> {
+        let response = match answer {
+            Answer::Permit => libc::FAN_ALLOW,
+            Answer::Busy if self.can_refuse_busy => DENY_BUSY,
+            Answer::Busy | Answer::Deny => libc::FAN_DENY,
+        };
+        respond(self.as_fd(), file.as_raw_fd(), response)
+    }
+}
+
+impl AsFd for PermissionGroup {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// The questions of one read. Those not taken out of it are permitted when it is dropped.
+#[derive(Debug)]
+pub struct Questions<'b> {
+    group: &'b PermissionGroup,
+    records: Records<'b>,
+}
+
+impl Iterator for Questions<'_> {
+    type Item = Question;
+
+    fn next(&mut self) -> Option<Question> {
+        for record in &mut self.records {
+            match record {
+                Ok(Record { mask, fd, pid, .. }) if mask & libc::FAN_OPEN_EXEC_PERM != 0 && fd >= 0 => {
+                    // SAFETY: the kernel opened `fd` for this very event and told it to this read alone;
+                    // the walk passes each record once, so it gets exactly one owner.
+                    let file = unsafe { OwnedFd::from_raw_fd(fd) };
+                    return Some(Question { file, pid });
+                }
+                // An overflow, which an unlimited queue never has; an event whose file could not be opened,
+                // which the kernel has denied by itself; or bytes that are no event.
+                _ => self.group.skipped.fetch_add(1, Ordering::Relaxed),
+            };
+        }
+        None
+    }
+}
+
+impl FusedIterator for Questions<'_> {}
+
+impl Drop for Questions<'_> {
+    fn drop(&mut self) {
+        let group = self.group;
+        for question in self {
+            // It fails only when the opener no longer waits.
+            let _ = group.answer(question.file.as_fd(), Answer::Permit);
+        }
+    }
+}
+
+/// `FAN_DENY_ERRNO(ETXTBSY)`: the errno rides in the highest byte.
+const DENY_BUSY: u32 = libc::FAN_DENY | (libc::ETXTBSY.cast_unsigned() << 24);
+
+/// Refuses a question that nobody asked. A kernel that understands the answer misses the question (ENOENT);
+/// one that does not objects to the answer first (EINVAL).
+fn accepts_busy(group: BorrowedFd<'_>) -> bool {
+    let outcome = respond(group, i32::MAX, DENY_BUSY);
+    matches!(outcome, Err(error) if error.raw_os_error() == Some(libc::ENOENT))
+}
+
+fn respond(group: BorrowedFd<'_>, question: i32, response: u32) -> io::Result<()> {
+    // struct fanotify_response { __s32 fd; __u32 response; }
+    let mut bytes = [0; 8];
+    bytes[..4].copy_from_slice(&question.to_ne_bytes());
+    bytes[4..].copy_from_slice(&response.to_ne_bytes());
+    rustix::io::retry_on_intr(|| rustix::io::write(group, &bytes))?;
+    Ok(())
+}
