@@ -1,1 +1,125 @@
-//! TODO
+//! The plane: what is known of files and machines, what people ordered, and the API that says so.
+//!
+//! A request walks through `api` (edge, gate, one file per endpoint) to the store's verbs and back out through
+//! `wire::rest`. Machines are told by the sessions; what moves without a request is a chore.
+
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod config;
+pub mod hints;
+pub mod store;
+
+mod api;
+mod app;
+pub mod chores;
+pub mod sessions;
+pub mod tokens;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use model::{Clock, MachineId, OrganizationId};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::api::{Edge, Failures, Limits};
+use crate::app::App;
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::sessions::Sessions;
+use crate::store::Store;
+use crate::tokens::{Credentials, Tokens};
+
+/// The server of a deployment of one node.
+pub struct Server;
+
+/// A server that runs. Dropping it ends it without a farewell.
+pub struct Running {
+    /// Where the API is served.
+    pub address: SocketAddr,
+    /// The organization: the `{tenant}` of the token endpoint.
+    pub organization: OrganizationId,
+    /// The machine the server runs on.
+    pub machine: MachineId,
+    /// With which the first tokens can be had.
+    pub credentials: Credentials,
+    stop: watch::Sender<bool>,
+    serving: JoinHandle<()>,
+    chores: JoinHandle<()>,
+}
+
+impl Server {
+    /// Opens store and sockets, and serves. `known_secret` is the first application's secret as its owner kept
+    /// it; when it is not the stored one, a new secret takes its place.
+    pub async fn start(config: Config, known_secret: Option<String>) -> anyhow::Result<Running> {
+        refuse_the_open_network(config.listen)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store = Store::open(&config.data_dir, Arc::clone(&clock))?;
+        let home = store.home(&config.host_name).await?;
+        let tokens = Tokens::open(&config.data_dir, Arc::clone(&clock))?;
+        let credentials = tokens::first_application(&store, home.organization, known_secret).await?;
+
+        let listener = TcpListener::bind(config.listen).await.with_context(|| {
+            format!("{} can't be listened on; choose another with --listen ADDR:PORT", config.listen)
+        })?;
+        let address = listener.local_addr()?;
+        let hints = store.hints().clone();
+        let sessions = Sessions::listen(
+            &config.link_socket,
+            store.clone(),
+            hints,
+            home.organization,
+            Arc::clone(&clock),
+        )
+        .with_context(|| format!("the agent's socket {} can't be served", config.link_socket.display()))?;
+        let chores = tokio::spawn(chores::run(store.clone()));
+        let app = Arc::new(App {
+            store,
+            sessions,
+            tokens,
+            limits: Limits::new(config.rate_limit),
+            failures: Failures::default(),
+            clock,
+            home,
+            public_url: config.public_url.map(|url| url.trim_end_matches('/').to_owned()),
+            address,
+        });
+        let (stop, stopped) = watch::channel(false);
+        let serving = tokio::spawn(api::serve(listener, Edge::new(&app), stopped));
+        let (organization, machine) = (home.organization, home.machine);
+        Ok(Running { address, organization, machine, credentials, stop, serving, chores })
+    }
+}
+
+impl Running {
+    /// Takes no more calls, finishes those under way, and closes the store.
+    pub async fn stop(mut self) {
+        // Errors mean that it has ended already, or was cut off as wished.
+        let _ = self.stop.send(true);
+        let _ = (&mut self.serving).await;
+        self.chores.abort();
+        let _ = (&mut self.chores).await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.serving.abort();
+        self.chores.abort();
+    }
+}
+
+/// Tokens and secrets don't travel in the clear.
+fn refuse_the_open_network(listen: SocketAddr) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        listen.ip().is_loopback(),
+        "{listen} is not a loopback address, and the API is served without TLS: secrets and tokens would travel \
+         in the clear. Listen on 127.0.0.1:{port} or [::1]:{port}, put a proxy with TLS in front of it, and name \
+         that with --public-url https://HOST",
+        port = listen.port()
+    );
+    Ok(())
+}

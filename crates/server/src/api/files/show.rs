@@ -1,0 +1,121 @@
+//! `GET /api/files/{id}`: what is known of a file, by SHA-1 or SHA-256.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+use wire::rest::{File, FileExtras, Set, Stamp};
+
+use crate::api::called::Called;
+use crate::api::caller::Calling;
+use crate::api::door::FileInPath;
+use crate::api::errors::ApiError;
+use crate::app::App;
+use crate::store::KnownFile;
+
+/// What is known of the file; 404 when no machine has seen it, even if it is blocked.
+pub(in crate::api) async fn handle(
+    State(app): State<Arc<App>>,
+    calling: Calling,
+    called: Called,
+    FileInPath(id): FileInPath,
+) -> Result<impl IntoResponse, ApiError> {
+    let known = app.store.file(calling.identity.organization, id).await?;
+    let known = known.ok_or_else(|| ApiError::not_found("File", id))?;
+    Ok(called.entity(Set::Files, shape(known)))
+}
+
+fn shape(known: KnownFile) -> File {
+    File {
+        sha1: known.digests.sha1,
+        sha256: known.digests.sha256,
+        md5: known.digests.md5,
+        global_prevalence: known.prevalence,
+        global_first_observed: Stamp(known.first_observed),
+        global_last_observed: Stamp(known.last_observed),
+        size: known.facts.size,
+        file_type: known.facts.file_type,
+        is_pe_file: known.facts.is_pe(),
+        file_publisher: None,
+        file_product_name: None,
+        signer: None,
+        issuer: None,
+        signer_hash: None,
+        is_valid_certificate: None,
+        determination_type: "Unknown",
+        determination_value: None,
+        quell: FileExtras {
+            file_subtype: known.facts.subtype,
+            denials: known.denials,
+            blocked: !known.blocked.is_empty(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::api::tests::{Scene, file};
+
+    #[tokio::test]
+    async fn a_seen_file_is_shown_by_either_hash_in_either_case() {
+        let scene = Scene::new().await;
+        scene.sees(file(1), "/opt/one").await;
+        let sha1 = file(1).sha1.to_string();
+        let ids = [sha1.clone(), sha1.to_uppercase(), file(1).sha256.to_string().to_uppercase()];
+        for id in ids {
+            let answer = scene.call("GET", &format!("/api/files/{id}"), "").await;
+            assert_eq!(answer.status, 200, "{}", answer.text);
+            let json = answer.json();
+            assert_eq!(json["sha1"], sha1);
+            assert_eq!(json["md5"], file(1).md5.to_string());
+            assert_eq!(json["globalPrevalence"], 1);
+            assert_eq!(json["fileType"], "Elf");
+            assert_eq!(json["quell"]["blocked"], false);
+            assert_eq!(json["@odata.context"], "http://quell.test/api/$metadata#Files/$entity");
+        }
+        let answer = scene.call("GET", &format!("/testwdatppreview/files/{sha1}/"), "").await;
+        let context = &answer.json()["@odata.context"];
+        assert_eq!(context, "http://quell.test/testwdatppreview/$metadata#Files/$entity");
+    }
+
+    #[tokio::test]
+    async fn a_block_in_force_is_told() {
+        let scene = Scene::new().await;
+        scene.sees(file(1), "/opt/one").await;
+        let sha1 = file(1).sha1;
+        scene.call("POST", &format!("/api/files/{sha1}/block"), r#"{"Comment":"c"}"#).await;
+        let answer = scene.call("GET", &format!("/api/files/{sha1}"), "").await;
+        assert_eq!(answer.json()["quell"]["blocked"], true);
+    }
+
+    #[tokio::test]
+    async fn an_unseen_file_is_not_found_even_when_blocked() {
+        let scene = Scene::new().await;
+        let sha1 = file(2).sha1;
+        scene.call("POST", &format!("/api/files/{sha1}/block"), r#"{"Comment":"c"}"#).await;
+        let answer = scene.call("GET", &format!("/api/files/{sha1}"), "").await;
+        answer.refuses(404, "ResourceNotFound", &format!("File {sha1} was not found"));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_hash_is_told_so() {
+        let scene = Scene::new().await;
+        for id in ["xyz", "d41d8cd98f00b204e9800998ecf8427e", &"g".repeat(40)] {
+            let answer = scene.call("GET", &format!("/api/files/{id}"), "").await;
+            answer.refuses(400, "InvalidHashValue", &format!("Hash value {id} is invalid"));
+        }
+    }
+
+    #[tokio::test]
+    async fn the_role_is_needed() {
+        let scene = Scene::new().await;
+        let token = scene.token_with(&["Machine.Read.All"]).await;
+        let path = format!("/api/files/{}", file(1).sha1);
+        let answer = scene.call_with(Some(&token), "GET", &path, "", &[]).await;
+        answer.refuses(
+            403,
+            "Forbidden",
+            "Missing application roles. API required roles: File.Read.All, application roles: Machine.Read.All.",
+        );
+    }
+}

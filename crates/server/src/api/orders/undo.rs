@@ -1,0 +1,95 @@
+//! `POST /api/quell/orders/{id}/undo`: take an order back. The undo of a quarantine is a restore.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use wire::rest::Order;
+
+use super::KIND;
+use crate::api::caller::Calling;
+use crate::api::door::{ActionBody, OrderInPath};
+use crate::api::errors::ApiError;
+use crate::api::permission::Need;
+use crate::app::App;
+
+/// Orders the opposite; needs what the order itself needed.
+pub(in crate::api) async fn handle(
+    State(app): State<Arc<App>>,
+    calling: Calling,
+    id: OrderInPath,
+    body: ActionBody,
+) -> Result<impl IntoResponse, ApiError> {
+    let comment = body.comment()?;
+    let order = app.store.order(calling.identity.organization, id.id(KIND)?).await?;
+    let order = order.ok_or_else(|| id.unknown(KIND))?;
+    Need::of(&order.want).check(&calling.identity)?;
+    let undone = app.store.undo(&calling.caller(), order.id, comment).await;
+    let undone = undone.map_err(|error| {
+        let machine = order.want.machine().map(|machine| machine.to_string()).unwrap_or_default();
+        ApiError::submit(error, order.want.file(), machine)
+    })?;
+    Ok((StatusCode::CREATED, Json(Order::from(&undone))))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::api::tests::{Scene, file};
+
+    const WHY: &str = r#"{"Comment":"false alarm"}"#;
+
+    async fn newest(scene: &Scene) -> String {
+        let list = scene.call("GET", "/api/quell/orders?$top=1", "").await.json();
+        format!("/api/quell/orders/{}/undo", list["value"][0]["id"].as_str().unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_undo_of_a_block_ends_it() {
+        let scene = Scene::new().await;
+        scene.call("POST", &format!("/api/files/{}/block", file(1).sha1), WHY).await;
+        let answer = scene.call("POST", &newest(&scene).await, WHY).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        let json = answer.json();
+        assert_eq!(json["want"], "unblock");
+        assert!(json["undoes"].is_string());
+        let list = scene.call("GET", "/testwdatppreview/fileactions", "").await.json();
+        assert_eq!(list["value"], serde_json::json!([]));
+    }
+
+    #[tokio::test]
+    async fn the_undo_of_a_quarantine_is_a_restore() {
+        let scene = Scene::new().await;
+        let made = scene.quarantines(file(1), "/opt/one").await;
+        scene.ends_its_acts().await;
+        let path = newest(&scene).await;
+        let json = scene.call("POST", &path, WHY).await.json();
+        assert_eq!(json["want"], "restore");
+        assert_eq!(json["undoes"], made["id"]);
+    }
+
+    #[tokio::test]
+    async fn what_the_order_needed_is_needed_again() {
+        let scene = Scene::new().await;
+        scene.quarantines(file(1), "/opt/one").await;
+        let quarantine = newest(&scene).await;
+        scene.later(1);
+        scene.call("POST", &format!("/api/files/{}/block", file(2).sha1), WHY).await;
+        let block = newest(&scene).await;
+        let blocker = scene.token_with(&["Ti.ReadWrite"]).await;
+        let quarantiner = scene.token_with(&["Machine.StopAndQuarantine", "Machine.Read.All"]).await;
+        assert_eq!(scene.call_with(Some(&blocker), "POST", &quarantine, WHY, &[]).await.status, 403);
+        assert_eq!(scene.call_with(Some(&quarantiner), "POST", &block, WHY, &[]).await.status, 403);
+        assert_eq!(scene.call_with(Some(&blocker), "POST", &block, WHY, &[]).await.status, 201);
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_is_told() {
+        let scene = Scene::new().await;
+        let answer = scene.call("POST", "/api/quell/orders/x/undo", "{}").await;
+        answer.refuses(400, "MissingRequiredParameter", "Parameter Comment is missing");
+        let answer = scene.call("POST", "/api/quell/orders/x/undo", WHY).await;
+        answer.refuses(404, "ResourceNotFound", "Order x was not found");
+    }
+}

@@ -1,0 +1,247 @@
+//! A whole API for tests: a real store in a directory of its own, one machine, a clock that stands still.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request};
+use model::act::{CopyResult, CopyState, Outcome};
+use model::facts::{Facts, FileType};
+use model::log::Position;
+use model::sighting::{Seen, Sighting};
+use model::spared::{Record, Spared};
+use model::{Clock, Digests, MachineId, Md5, OrganizationId, Sha1, Sha256, Time};
+use serde_json::Value;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::{Edge, Failures, Limits};
+use crate::app::App;
+use crate::config::RateLimit;
+use crate::sessions::Sessions;
+use crate::store::{Application, Attach, Report, Store};
+use crate::tokens::{Dialect, Tokens, digest_of};
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// The names of the n-th file.
+pub(super) fn file(number: u8) -> Digests {
+    Digests { sha256: Sha256([number; 32]), sha1: Sha1([number; 20]), md5: Md5([number; 16]) }
+}
+
+struct Hands(AtomicI64);
+
+impl Clock for Hands {
+    fn now(&self) -> Time {
+        Time::from_seconds(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// The API, its only machine, and an application that may do everything.
+pub(super) struct Scene {
+    pub(super) organization: OrganizationId,
+    pub(super) machine: MachineId,
+    pub(super) client: Uuid,
+    pub(super) token: String,
+    app: Arc<App>,
+    edge: Edge,
+    clock: Arc<Hands>,
+    sequence: AtomicU64,
+    _dir: TempDir,
+}
+
+impl Scene {
+    pub(super) async fn new() -> Self {
+        Self::limited(RateLimit::Off).await
+    }
+
+    pub(super) async fn limited(rate: RateLimit) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(Hands(AtomicI64::new(1_700_000_000)));
+        let store = Store::open(dir.path(), clock.clone()).unwrap();
+        let home = store.home("Host1").await.unwrap();
+        let hints = store.hints().clone();
+        let socket = dir.path().join("link.sock");
+        let sessions =
+            Sessions::listen(&socket, store.clone(), hints, home.organization, clock.clone()).unwrap();
+        let app = Arc::new(App {
+            store,
+            sessions,
+            tokens: Tokens::open(dir.path(), clock.clone()).unwrap(),
+            limits: Limits::new(rate),
+            failures: Failures::default(),
+            clock: clock.clone(),
+            home,
+            public_url: None,
+            address: SocketAddr::new(HERE, 8080),
+        });
+        let mut scene = Self {
+            organization: home.organization,
+            machine: home.machine,
+            client: Uuid::new_v4(),
+            token: String::new(),
+            edge: Edge::new(&app),
+            app,
+            clock,
+            sequence: AtomicU64::new(0),
+            _dir: dir,
+        };
+        let all = ["File.Read.All", "Ti.ReadWrite", "Machine.Read.All", "Machine.StopAndQuarantine"];
+        scene.token = scene.register(scene.client, &all).await;
+        scene.attaches().await;
+        scene.reports(&["/"], true).await;
+        scene
+    }
+
+    /// Seconds go by.
+    pub(super) fn later(&self, seconds: i64) {
+        self.clock.0.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    /// A token of a new application with these roles.
+    pub(super) async fn token_with(&self, roles: &[&str]) -> String {
+        self.register(Uuid::new_v4(), roles).await
+    }
+
+    async fn register(&self, client: Uuid, roles: &[&str]) -> String {
+        let application = Application {
+            client,
+            organization: self.organization,
+            name: "test".into(),
+            secret_sha256: digest_of("secret"),
+            roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        };
+        self.app.store.put_application(application.clone()).await.unwrap();
+        self.app.tokens.issue(&application, "a", Dialect::V2, "http://quell.test").token
+    }
+
+    async fn attaches(&self) {
+        let hello = Attach {
+            organization: self.organization,
+            machine: self.machine,
+            host_name: "Host1".into(),
+            os_platform: "Linux".into(),
+            os_version: "Debian 13".into(),
+            kernel: "6.12".into(),
+            architecture: "x86_64".into(),
+            agent_version: "0.1.0".into(),
+            addresses: vec!["192.0.2.7".into()],
+            position: Position::default(),
+        };
+        self.app.store.attach(hello).await.unwrap();
+    }
+
+    /// The machine says what it guards, and whether it has looked everywhere once.
+    pub(super) async fn reports(&self, guarded: &[&str], first_sweep_complete: bool) {
+        let report = Report {
+            guard_level: if guarded.is_empty() { "none" } else { "deny" }.into(),
+            guarded: guarded.iter().map(Into::into).collect(),
+            first_sweep_complete,
+        };
+        self.app.store.report(self.organization, self.machine, report).await.unwrap();
+    }
+
+    /// The machine sees a copy.
+    pub(super) async fn sees(&self, digests: Digests, path: &str) {
+        let facts = Facts { size: 100, file_type: FileType::Elf, subtype: Some("Program".into()) };
+        let sighting =
+            Sighting { digests, facts, path: path.into(), seen: Seen::AtRest, age: Duration::ZERO };
+        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) + 1;
+        let store = &self.app.store;
+        store.record_sightings(self.organization, self.machine, sequence, vec![sighting]).await.unwrap();
+    }
+
+    /// The machine can't do without that copy.
+    pub(super) async fn spares(&self, digests: Digests, path: &str, package: &str) {
+        let recorded_by = Record::Package(package.to_owned());
+        let spared = vec![Spared { path: path.into(), digests, recorded_by }];
+        self.app.store.spared(self.organization, self.machine, spared).await.unwrap();
+    }
+
+    /// A copy is seen, and its quarantine ordered.
+    pub(super) async fn quarantines(&self, digests: Digests, path: &str) -> Value {
+        self.sees(digests, path).await;
+        let body = format!(r#"{{"Comment":"c","Sha1":"{}"}}"#, digests.sha1);
+        let path = format!("/api/machines/{}/StopAndQuarantineFile", self.machine);
+        let answer = self.call("POST", &path, &body).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        answer.json()
+    }
+
+    /// The machine does what it was told to.
+    pub(super) async fn ends_its_acts(&self) {
+        let store = &self.app.store;
+        for act in store.acts_for(self.organization, self.machine).await.unwrap() {
+            store.act_begun(self.organization, self.machine, act.id).await.unwrap();
+            let copy = CopyResult {
+                path: "/opt/one".into(),
+                state: CopyState::Succeeded,
+                reason: None,
+                vault: Some(model::VaultId::random()),
+            };
+            let outcome =
+                Outcome { act: act.id, copies: vec![copy], stopped: 0, failure: None, lifted: None };
+            store.act_ended(self.organization, self.machine, outcome).await.unwrap();
+        }
+    }
+
+    /// A call with the token that may do everything.
+    pub(super) async fn call(&self, method: &str, path: &str, body: &str) -> Answer {
+        self.call_with(Some(&self.token), method, path, body, &[]).await
+    }
+
+    /// A call without a token.
+    pub(super) async fn anonymous(&self, method: &str, path: &str, body: &str) -> Answer {
+        self.call_with(None, method, path, body, &[]).await
+    }
+
+    pub(super) async fn call_with(
+        &self,
+        token: Option<&str>,
+        method: &str,
+        path: &str,
+        body: &str,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path).header("Host", "quell.test");
+        if let Some(token) = token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self.edge.answer(request.body(Body::from(body.to_owned())).unwrap(), HERE).await;
+        let (parts, body) = response.into_parts();
+        let text = String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap();
+        Answer { status: parts.status.as_u16(), headers: parts.headers, text }
+    }
+}
+
+/// What came back.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) text: String,
+    headers: HeaderMap,
+}
+
+impl Answer {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// Refused so, in the envelope.
+    pub(super) fn refuses(&self, status: u16, code: &str, message: &str) {
+        assert_eq!(self.status, status, "{}", self.text);
+        let json = self.json();
+        assert_eq!(
+            (json["error"]["code"].as_str(), json["error"]["message"].as_str()),
+            (Some(code), Some(message))
+        );
+    }
+}

@@ -1,0 +1,134 @@
+//! What a machine says, and what becomes of it.
+
+use model::MachineId;
+use model::act::Outcome;
+use model::sighting::Sighting;
+use model::{ActId, RuleId};
+use tokio::net::unix::OwnedReadHalf;
+use tokio::sync::mpsc;
+use wire::link::v1::{down, up};
+use wire::link::{Malformed, acts, things, v1};
+
+use super::Plane;
+use super::connection::{Ended, next};
+use crate::store::{Report, StoreError};
+
+/// A batch on its way into the store.
+pub(super) struct Batch {
+    sequence: u64,
+    sightings: Vec<Sighting>,
+}
+
+/// Hears the machine until it goes.
+pub(super) async fn run(
+    plane: &Plane,
+    machine: MachineId,
+    mut stream: OwnedReadHalf,
+    batches: mpsc::Sender<Batch>,
+    answers: mpsc::Sender<down::Message>,
+) -> Result<(), Ended> {
+    let mut ear = Ear { plane, machine, batches, answers, last_report: None };
+    while let Some(said) = next(&mut stream).await? {
+        // A message this server does not know yet says nothing that it needs.
+        if let Some(message) = said.message {
+            ear.hear(message).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes batches of sightings in, one after the other, and acknowledges each after its commit.
+pub(super) async fn take_in(
+    plane: &Plane,
+    machine: MachineId,
+    mut batches: mpsc::Receiver<Batch>,
+    answers: mpsc::Sender<down::Message>,
+) -> Result<(), Ended> {
+    while let Some(Batch { sequence, sightings }) = batches.recv().await {
+        plane.store.record_sightings(plane.organization, machine, sequence, sightings).await?;
+        answers.send(down::Message::SightingsStored(sequence)).await.map_err(|_| Ended::Gone)?;
+    }
+    Ok(())
+}
+
+struct Ear<'a> {
+    plane: &'a Plane,
+    machine: MachineId,
+    batches: mpsc::Sender<Batch>,
+    answers: mpsc::Sender<down::Message>,
+    /// What the store has of the machine's guard.
+    last_report: Option<Report>,
+}
+
+impl Ear<'_> {
+    async fn hear(&mut self, message: up::Message) -> Result<(), Ended> {
+        let (store, organization, machine) = (&self.plane.store, self.plane.organization, self.machine);
+        match message {
+            up::Message::Hello(_) => return Err(Malformed("message (a second hello)").into()),
+            up::Message::Heartbeat(heartbeat) => self.beat(heartbeat).await?,
+            up::Message::Sightings(batch) => self.sightings(batch).await?,
+            up::Message::Adopted(position) => {
+                store.adopted(organization, machine, position.into()).await?;
+            }
+            up::Message::ActBegun(act) => {
+                let act: ActId = acts::act_id(&act)?;
+                taken_or_refused(machine, store.act_begun(organization, machine, act).await)?;
+            }
+            up::Message::Outcome(outcome) => {
+                let outcome = Outcome::try_from(outcome)?;
+                let act = outcome.act.0.as_bytes().to_vec();
+                store.act_ended(organization, machine, outcome).await?;
+                self.answer(down::Message::OutcomeStored(act)).await?;
+            }
+            up::Message::Spared(set) => {
+                let spared = set.spared.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
+                store.spared(organization, machine, spared).await?;
+            }
+            up::Message::Lifted(v1::Lifted { rule, comment }) => {
+                let done = store.lifted(organization, machine, RuleId(rule), comment).await;
+                // A refusal is final, too: without an answer the machine would ask for ever.
+                taken_or_refused(machine, done)?;
+                self.answer(down::Message::LiftedStored(rule)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn answer(&self, answer: down::Message) -> Result<(), Ended> {
+        self.answers.send(answer).await.map_err(|_| Ended::Gone)
+    }
+
+    async fn sightings(&self, batch: v1::Sightings) -> Result<(), Ended> {
+        let sightings = batch.sightings.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
+        let batch = Batch { sequence: batch.sequence, sightings };
+        self.batches.send(batch).await.map_err(|_| Ended::Gone)
+    }
+
+    /// Lives in memory; only what orders depend on reaches the store, when it changes.
+    async fn beat(&mut self, heartbeat: v1::Heartbeat) -> Result<(), Ended> {
+        let report = Report {
+            guard_level: heartbeat.guard_level.clone(),
+            guarded: heartbeat.guarded.iter().cloned().map(things::path_of).collect(),
+            first_sweep_complete: heartbeat.first_sweep_complete,
+        };
+        if let Some(seat) = self.plane.present().get_mut(&self.machine) {
+            seat.presence.heartbeat = Some(heartbeat);
+        }
+        if self.last_report.as_ref() != Some(&report) {
+            self.plane.store.report(self.plane.organization, self.machine, report.clone()).await?;
+            self.last_report = Some(report);
+        }
+        Ok(())
+    }
+}
+
+/// A refusal ends nothing but what was refused.
+fn taken_or_refused(machine: MachineId, done: Result<(), StoreError>) -> Result<(), StoreError> {
+    match done {
+        Err(StoreError::Refused(why)) => {
+            tracing::warn!(%machine, why, "session.refused");
+            Ok(())
+        }
+        done => done,
+    }
+}

@@ -1,0 +1,134 @@
+//! What a machine is told: rules first, then the acts that need them, and that what it said is stored.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use model::log::Position;
+use model::{ActId, MachineId};
+use tokio::io::AsyncWriteExt;
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use wire::link::v1::down;
+use wire::link::{frame, v1};
+
+use super::connection::{Ended, Guest};
+use super::{Plane, speak};
+
+/// How often is looked without a hint.
+const TICK: Duration = Duration::from_secs(1);
+/// How often the store hears that the machine is there.
+const HEARD_EVERY: Duration = Duration::from_secs(60);
+/// A machine that takes nothing for this long is let go.
+const WRITE_WITHIN: Duration = Duration::from_secs(10);
+/// How often a machine says how it is.
+const HEARTBEAT_SECONDS: u32 = 5;
+
+/// All that can make a server speak.
+enum Event {
+    /// Something the machine said is stored.
+    Answer(down::Message),
+    /// There may be rules or acts for it.
+    Hint,
+    /// It is time to look without a hint.
+    Tick,
+    /// Nobody will answer any more.
+    Over,
+}
+
+/// Tells the machine what it must know until the connection ends.
+pub(super) async fn run(
+    plane: &Plane,
+    guest: Guest,
+    stream: OwnedWriteHalf,
+    mut answers: mpsc::Receiver<down::Message>,
+) -> Result<(), Ended> {
+    let Guest { machine, position, ingested } = guest;
+    // Listens before it looks, so that nothing falls between.
+    let mut hints = plane.hints.listen();
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut heard = Instant::now();
+    let mut mouth = Mouth { plane, machine, stream, position, sent: HashSet::new() };
+    mouth.welcome(ingested).await?;
+    mouth.rules(true).await?;
+    mouth.acts().await?;
+    loop {
+        let event = tokio::select! {
+            answer = answers.recv() => answer.map_or(Event::Over, Event::Answer),
+            () = hints.concerned(plane.organization, machine) => Event::Hint,
+            _ = ticks.tick() => Event::Tick,
+        };
+        match event {
+            Event::Answer(answer) => mouth.say(answer).await?,
+            Event::Hint => mouth.look().await?,
+            Event::Tick => {
+                mouth.look().await?;
+                if heard.elapsed() >= HEARD_EVERY {
+                    heard = Instant::now();
+                    plane.store.heard(plane.organization, machine).await?;
+                }
+            }
+            Event::Over => return Ok(()),
+        }
+    }
+}
+
+struct Mouth<'a> {
+    plane: &'a Plane,
+    machine: MachineId,
+    stream: OwnedWriteHalf,
+    /// The rules it was sent.
+    position: Position,
+    /// The acts it was sent on this connection.
+    sent: HashSet<ActId>,
+}
+
+impl Mouth<'_> {
+    async fn say(&mut self, message: down::Message) -> Result<(), Ended> {
+        let frame = frame::encode(&v1::Down { message: Some(message) })?;
+        let written = timeout(WRITE_WITHIN, self.stream.write_all(&frame)).await;
+        Ok(written.map_err(|_| Ended::Stuck)??)
+    }
+
+    async fn welcome(&mut self, sightings_stored: u64) -> Result<(), Ended> {
+        let welcome = v1::Welcome {
+            organization: self.plane.organization.0.as_bytes().to_vec(),
+            server_time: self.plane.clock.now().ticks(),
+            heartbeat_seconds: HEARTBEAT_SECONDS,
+            sightings_stored,
+        };
+        self.say(down::Message::Welcome(welcome)).await
+    }
+
+    async fn look(&mut self) -> Result<(), Ended> {
+        self.rules(false).await?;
+        self.acts().await
+    }
+
+    /// Sends what changed; `even_nothing` tells a machine that is up to date that it is.
+    async fn rules(&mut self, even_nothing: bool) -> Result<(), Ended> {
+        let Plane { store, organization, .. } = self.plane;
+        let delta = store.rules_since(*organization, self.machine, self.position).await?;
+        if delta.is_empty() && !even_nothing {
+            return Ok(());
+        }
+        let to = delta.position();
+        self.say(down::Message::Rules(speak::rules(&delta))).await?;
+        self.position = to;
+        Ok(())
+    }
+
+    /// Sends each act once, and none whose rules the machine was not sent before.
+    async fn acts(&mut self) -> Result<(), Ended> {
+        let acts = self.plane.store.acts_for(self.plane.organization, self.machine).await?;
+        self.sent.retain(|sent| acts.iter().any(|act| act.id == *sent));
+        for act in acts {
+            let rules_sent = act.after.epoch != self.position.epoch || act.after <= self.position;
+            if rules_sent && self.sent.insert(act.id) {
+                self.say(down::Message::Act((&act).into())).await?;
+            }
+        }
+        Ok(())
+    }
+}

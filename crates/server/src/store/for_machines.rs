@@ -1,0 +1,180 @@
+//! The verbs that sessions use.
+
+use model::act::{Act, Outcome};
+use model::log::Position;
+use model::sighting::Sighting;
+use model::spared::Spared;
+use model::{ActId, MachineId, OrganizationId, RuleId};
+
+use super::{Attach, Attached, Back, Report, RuleDelta, Store, StoreError, sqlite};
+
+impl Store {
+    /// Adds a machine to the organization. One that is known stays as it is.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn enroll(
+        &self,
+        organization: OrganizationId,
+        machine: MachineId,
+        name: &str,
+    ) -> Result<(), StoreError> {
+        let name = name.to_owned();
+        let Back::Sqlite(db) = &*self.back;
+        db.order("enroll", move |tx| sqlite::machines::enroll(tx, organization, machine, &name)).await
+    }
+
+    /// A machine presents itself: its row says of it what it says of itself.
+    ///
+    /// # Errors
+    /// When the machine is not known, or the store fails.
+    pub async fn attach(&self, hello: Attach) -> Result<Attached, StoreError> {
+        let Back::Sqlite(db) = &*self.back;
+        db.order("attach", move |tx| sqlite::machines::attach(tx, &hello)).await
+    }
+
+    /// A machine says how its guard is.
+    ///
+    /// # Errors
+    /// When the machine is not known, or the store fails.
+    pub async fn report(
+        &self,
+        organization: OrganizationId,
+        machine: MachineId,
+        report: Report,
+    ) -> Result<(), StoreError> {
+        let Back::Sqlite(db) = &*self.back;
+        db.order("report", move |tx| sqlite::machines::report(tx, organization, machine, &report)).await
+    }
+
+    /// A machine was heard of just now.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn heard(&self, organization: OrganizationId, machine: MachineId) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let Back::Sqlite(db) = &*self.back;
+        db.ingest("heard", move |tx| sqlite::machines::heard(tx, organization, machine, now)).await
+    }
+
+    /// What a machine at `from` needs to have the rules of today: what changed as far as it concerns the
+    /// machine, or all its rules when it has another log, is ahead of this one, or more than 10,000 behind.
+    ///
+    /// # Errors
+    /// When the machine is not known, or the store fails.
+    pub async fn rules_since(
+        &self,
+        organization: OrganizationId,
+        machine: MachineId,
+        from: Position,
+    ) -> Result<RuleDelta, StoreError> {
+        let Back::Sqlite(db) = &*self.back;
+        db.read("rules_since", |look| sqlite::log::for_machine(look, organization, machine, from))
+    }
+
+    /// A machine has adopted the rules up to `position`. Orders about everyone's rules end when the last
+    /// machine has.
+    ///
+    /// # Errors
+    /// When the log has no such place, the machine is not known, or the store fails.
+    pub async fn adopted(
+        &self,
+        organization: OrganizationId,
+        machine: MachineId,
+        position: Position,
+    ) -> Result<(), StoreError> {
+        let Back::Sqlite(db) = &*self.back;
+        db.order("adopted", move |tx| sqlite::coverage::adopted(tx, organization, machine, position)).await
+    }
+
+    /// The acts a machine has yet to end, oldest first.
+    ///
+    /// # Errors
+    /// When the machine is not known, or the store fails.
+    pub async fn acts_for(
+        &self,
+        organization: OrganizationId,
+        machine: MachineId,
+    ) -> Result<Vec<Act>, StoreError> {
+        let Back::Sqlite(db) = &*self.back;
+        db.read("acts_for", |look| sqlite::acts::open(look, organization, machine))
+    }
+
+    /// A machine has begun an act.
+    ///
+    /// # Errors
+    /// When it is not one of its acts, or the store fails.
+    pub async fn act_begun(
+        &self,
+        organization: OrganizationId,
+        machine: MachineId,
+        act: ActId,
+    ) -> Result<(), StoreError> {
+        let Back::Sqlite(db) = &*self.back;
+        db.order("act_begun", move |tx| sqlite::acts::begun(tx, organization, machine, act)).await
+    }
+
+    /// An act has ended. Told twice it changes nothing; told too late it is kept beside the act's end.
+    ///
+    /// # Errors
+    /// When the machine is not known, or the store fails.
+    pub async fn act_ended(
+        &self,
+        organization: OrganizationId,
+        machine: MachineId,
+        outcome: Outcome,
+    ) -> Result<(), StoreError> {
+        let Back::Sqlite(db) = &*self.back;
+        db.order("act_ended", move |tx| sqlite::outcome::take(tx, organization, machine, &outcome)).await
+    }
+
+    /// Takes a batch of sightings. Ages count from now, and none is believed beyond 30 days. A batch whose
+    /// sequence was taken before, or one before it, changes nothing.
+    ///
+    /// # Errors
+    /// When the machine is not known, or the store fails.
+    pub async fn record_sightings(
+        &self,
+        organization: OrganizationId,
+        machine: MachineId,
+        sequence: u64,
+        sightings: Vec<Sighting>,
+    ) -> Result<(), StoreError> {
+        // Now, and not when its turn comes: the batch may wait behind others.
+        let received = self.clock.now();
+        let Back::Sqlite(db) = &*self.back;
+        db.ingest("record_sightings", move |tx| {
+            sqlite::sightings::record(tx, organization, machine, sequence, received, &sightings)
+        })
+        .await
+    }
+
+    /// What is spared on a machine, in place of what it told before.
+    ///
+    /// # Errors
+    /// When the machine is not known, or the store fails.
+    pub async fn spared(
+        &self,
+        organization: OrganizationId,
+        machine: MachineId,
+        spared: Vec<Spared>,
+    ) -> Result<(), StoreError> {
+        let Back::Sqlite(db) = &*self.back;
+        db.order("spared", move |tx| sqlite::spared::replace(tx, organization, machine, &spared)).await
+    }
+
+    /// Root on a machine has lifted that machine's own deny. Told twice it changes nothing.
+    ///
+    /// # Errors
+    /// When the rule is not that machine's own, or the store fails.
+    pub async fn lifted(
+        &self,
+        organization: OrganizationId,
+        machine: MachineId,
+        rule: RuleId,
+        comment: String,
+    ) -> Result<(), StoreError> {
+        let Back::Sqlite(db) = &*self.back;
+        db.order("lifted", move |tx| sqlite::lifted::take(tx, organization, machine, rule, &comment)).await
+    }
+}

@@ -1,0 +1,285 @@
+//! What the store tells, and what it is told.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use model::facts::Facts;
+use model::log::{Entry, Position};
+use model::rule::Rule;
+use model::{Digests, Epoch, FileId, Generation, MachineId, OrderId, OrganizationId, RuleId, Time};
+use uuid::Uuid;
+
+/// Who asks for something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// For whom.
+    pub organization: OrganizationId,
+    /// Who, as shown to people: `quell-up (…)`.
+    pub name: String,
+    /// From where: an address.
+    pub from: String,
+}
+
+/// Which part of a list is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Without so many at its beginning,
+    pub skip: u32,
+    /// and no more than so many.
+    pub top: u32,
+}
+
+/// A program that may ask for tokens.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Application {
+    /// Its client id.
+    pub client: Uuid,
+    /// Whose.
+    pub organization: OrganizationId,
+    /// Its name, for people.
+    pub name: String,
+    /// SHA-256 of its secret; the secret itself is nowhere.
+    pub secret_sha256: [u8; 32],
+    /// What it may do.
+    pub roles: Vec<String>,
+}
+
+impl fmt::Debug for Application {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Application")
+            .field("client", &self.client)
+            .field("organization", &self.organization)
+            .field("name", &self.name)
+            .field("roles", &self.roles)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a deployment of one machine is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// Its only organization.
+    pub organization: OrganizationId,
+    /// The machine it runs on.
+    pub machine: MachineId,
+    /// Which log generations belong to.
+    pub epoch: Epoch,
+}
+
+/// A file that at least one machine has seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownFile {
+    /// Its names.
+    pub digests: Digests,
+    /// What its bytes say.
+    pub facts: Facts,
+    /// On how many machines it was seen.
+    pub prevalence: u64,
+    /// When it was first seen.
+    pub first_observed: Time,
+    /// When it was last seen.
+    pub last_observed: Time,
+    /// How often its execution was refused.
+    pub denials: u64,
+    /// The rules in force that deny it, of every scope.
+    pub blocked: Vec<RuleId>,
+}
+
+/// A copy that a machine has told of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownCopy {
+    /// On which machine.
+    pub machine: MachineId,
+    /// That machine's name.
+    pub machine_name: String,
+    /// Where.
+    pub path: PathBuf,
+    /// When it was first seen.
+    pub first_seen: Time,
+    /// When it was last seen.
+    pub last_seen: Time,
+    /// Whether it still lies there, as far as known.
+    pub present: bool,
+    /// Whether it ran when it was last seen.
+    pub running: bool,
+    /// How often its execution was refused.
+    pub denials: u64,
+}
+
+/// An enrolled machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// Its name in the API.
+    pub id: MachineId,
+    /// Its host name.
+    pub name: String,
+    /// `Linux`, …
+    pub os_platform: String,
+    /// The distribution and its version.
+    pub os_version: String,
+    /// The kernel's release.
+    pub kernel: String,
+    /// `x86_64`, …
+    pub architecture: String,
+    /// The agent's version.
+    pub agent_version: String,
+    /// Its network addresses.
+    pub addresses: Vec<String>,
+    /// When it was enrolled.
+    pub first_seen: Time,
+    /// When it was last heard of.
+    pub last_seen: Time,
+    /// Which rules it has adopted.
+    pub position: Position,
+    /// `deny`, `observe` or `none`; unknown before its first report.
+    pub guard_level: Option<String>,
+    /// Where acts may touch something.
+    pub guarded: Vec<PathBuf>,
+    /// Whether it has looked at every watched file once.
+    pub first_sweep_complete: bool,
+    /// Whether it is attached now. Sessions know, the store does not: always false as it comes from there.
+    pub attached: bool,
+}
+
+/// An organization-wide deny, as people ask for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Its rule.
+    pub rule: RuleId,
+    /// The newest order about it.
+    pub order: OrderId,
+    /// What is blocked.
+    pub file: FileId,
+    /// When it began.
+    pub created: Time,
+    /// When somebody last asked for it, or ended it.
+    pub updated: Time,
+    /// Who asked last.
+    pub requestor: String,
+    /// Why, in their words.
+    pub comment: String,
+    /// How it ended, if it did.
+    pub cancellation: Option<Cancellation>,
+}
+
+/// How a rule ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cancellation {
+    /// When.
+    pub at: Time,
+    /// By whom.
+    pub by: String,
+    /// Why, in their words.
+    pub comment: String,
+}
+
+/// A machine presents itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attach {
+    /// Whose.
+    pub organization: OrganizationId,
+    /// Which.
+    pub machine: MachineId,
+    /// Its host name.
+    pub host_name: String,
+    /// `Linux`, …
+    pub os_platform: String,
+    /// The distribution and its version.
+    pub os_version: String,
+    /// The kernel's release.
+    pub kernel: String,
+    /// `x86_64`, …
+    pub architecture: String,
+    /// The agent's version.
+    pub agent_version: String,
+    /// Its network addresses.
+    pub addresses: Vec<String>,
+    /// Which rules its ledger holds.
+    pub position: Position,
+}
+
+/// What the store knows of a machine that has presented itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attached {
+    /// The machine as it now stands.
+    pub machine: Machine,
+    /// The last batch of sightings taken from it.
+    pub ingested: u64,
+}
+
+/// What a machine says of its guard, when it changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// `deny`, `observe` or `none`.
+    pub guard_level: String,
+    /// Where acts may touch something.
+    pub guarded: Vec<PathBuf>,
+    /// Whether it has looked at every watched file once.
+    pub first_sweep_complete: bool,
+}
+
+/// What a machine needs to have the rules of today.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RuleDelta {
+    /// What changed since `from`, as far as it concerns the machine.
+    Delta {
+        /// Which log.
+        epoch: Epoch,
+        /// What the machine has.
+        from: Generation,
+        /// What it will have.
+        to: Generation,
+        /// The changes, oldest first.
+        entries: Vec<Entry>,
+        /// The log's chain value at `to`.
+        chain: [u8; 32],
+    },
+    /// All rules that concern the machine: they replace what it has.
+    Whole {
+        /// Which log.
+        epoch: Epoch,
+        /// What it will have.
+        to: Generation,
+        /// The rules.
+        rules: Vec<Rule>,
+        /// The log's chain value at `to`.
+        chain: [u8; 32],
+    },
+}
+
+impl RuleDelta {
+    /// Where a machine is that has adopted this.
+    pub const fn position(&self) -> Position {
+        match self {
+            Self::Delta { epoch, to, .. } | Self::Whole { epoch, to, .. } => {
+                Position { epoch: *epoch, generation: *to }
+            }
+        }
+    }
+
+    /// Whether a machine that adopts this has the same rules as before.
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Self::Delta { from, to, .. } if from == to)
+    }
+}
+
+/// One line of the audit: a change of state, and who made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditRow {
+    /// Its place, gapless over all organizations of the store.
+    pub sequence: u64,
+    /// When.
+    pub at: Time,
+    /// Whose.
+    pub organization: OrganizationId,
+    /// By whom.
+    pub who: String,
+    /// From where.
+    pub from: String,
+    /// What was done, as a dotted name: `order.block`, `rule.end`, `act.succeeded`, …
+    pub what: String,
+    /// To what.
+    pub subject: String,
+    /// Why, in the words of who did it.
+    pub comment: String,
+}

@@ -1,0 +1,72 @@
+//! What every back end of the store must do. The cases are functions over a [`world::World`]; a back end runs
+//! them all by one more `suite!`.
+
+mod world;
+
+mod blocks;
+mod log;
+mod machines;
+mod quarantines;
+mod sightings;
+mod undos;
+
+macro_rules! suite {
+    ($back_end:ident, $open:expr, $($noun:ident: [$($case:ident),* $(,)?]),* $(,)?) => {
+        mod $back_end {
+            $($(
+                #[tokio::test]
+                async fn $case() {
+                    super::$noun::$case(super::world::World::new($open).await).await;
+                }
+            )*)*
+        }
+    };
+}
+
+suite!(sqlite, server::store::Store::open,
+    blocks: [
+        a_block_is_one_rule_however_often_it_is_asked_for,
+        names_of_different_kinds_are_different_blocks,
+        unblock_ends_what_was_blocked_and_nothing_else,
+        a_block_is_done_when_every_machine_has_adopted_it,
+        what_is_spared_anywhere_is_not_blocked,
+        each_step_is_in_the_audit,
+    ],
+    log: [
+        generations_are_gapless_and_chained,
+        a_machine_gets_what_concerns_it_and_the_head,
+        another_log_or_one_ahead_gets_the_whole_set,
+        everything_is_there_after_a_restart,
+        only_the_machines_own_rule_can_be_lifted,
+    ],
+    machines: [
+        the_home_is_made_once,
+        applications_come_back_as_they_went,
+        a_machine_says_of_itself_what_it_likes_but_not_what_it_adopted,
+        a_ledger_that_lost_rules_counts_as_such,
+        a_place_the_log_does_not_have_is_refused,
+    ],
+    quarantines: [
+        an_order_is_rule_act_and_known_copies_at_once,
+        orders_that_make_no_sense_are_refused,
+        the_same_file_by_another_name_is_already_open,
+        copies_decide_how_it_ends,
+        a_result_told_twice_changes_nothing,
+        what_nobody_begins_times_out_and_a_late_result_is_kept,
+        a_failure_of_the_act_is_the_orders,
+    ],
+    sightings: [
+        a_new_pair_raises_prevalence_and_a_replay_nothing,
+        ages_become_server_time_and_are_clamped,
+        a_copy_comes_runs_is_denied_and_goes,
+        another_file_at_the_path_takes_its_place,
+        paths_beyond_the_cap_are_not_kept,
+        prevalence_is_the_number_of_pairs_whatever_is_replayed,
+    ],
+    undos: [
+        the_undo_of_a_quarantine_restores,
+        a_failed_restore_may_be_tried_again,
+        the_undo_of_a_block_is_an_unblock_and_back,
+        what_is_open_or_unknown_is_not_undone,
+    ],
+);

@@ -1,0 +1,295 @@
+//! The link's server end over a real socket, with a machine that tests play.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::act::{Act, CopyResult, CopyState, Outcome};
+use model::facts::Facts;
+use model::log::{Change, Entry};
+use model::order::{Order, State};
+use model::sighting::{Seen, Sighting};
+use model::{Digests, FileId, Md5, OrderId, Sha1, Sha256, VaultId};
+use server::clock::SystemClock;
+use server::sessions::Sessions;
+use server::store::{Caller, Home, Store};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+use wire::link::v1::{down, up};
+use wire::link::{PROTOCOL, frame, v1};
+
+const FILE: Digests = Digests { sha256: Sha256([1; 32]), sha1: Sha1([2; 20]), md5: Md5([3; 16]) };
+
+struct Plane {
+    store: Store,
+    home: Home,
+    sessions: Sessions,
+    socket: PathBuf,
+    _directory: TempDir,
+}
+
+impl Plane {
+    async fn new() -> Self {
+        let directory = TempDir::new().unwrap();
+        let clock = Arc::new(SystemClock);
+        let store = Store::open(directory.path(), clock.clone()).unwrap();
+        let home = store.home("alpha").await.unwrap();
+        let socket = directory.path().join("link.sock");
+        let hints = store.hints().clone();
+        let sessions = Sessions::listen(&socket, store.clone(), hints, home.organization, clock).unwrap();
+        Self { store, home, sessions, socket, _directory: directory }
+    }
+
+    fn caller(&self) -> Caller {
+        let organization = self.home.organization;
+        Caller { organization, name: "tests".to_owned(), from: "127.0.0.1".to_owned() }
+    }
+
+    fn hello(&self) -> v1::Hello {
+        let machine = self.home.machine.0.to_vec();
+        v1::Hello { protocol: PROTOCOL, machine, host_name: "alpha".to_owned(), ..Default::default() }
+    }
+
+    async fn attach(&self) -> Machine {
+        self.welcomed().await.0
+    }
+
+    /// An attached machine, and what it was welcomed with.
+    async fn welcomed(&self) -> (Machine, v1::Welcome) {
+        let mut machine = self.connect().await;
+        machine.say(up::Message::Hello(self.hello())).await;
+        let down::Message::Welcome(welcome) = machine.hear().await else { panic!("a welcome comes first") };
+        assert_eq!(welcome.organization, self.home.organization.0.as_bytes());
+        (machine, welcome)
+    }
+
+    async fn connect(&self) -> Machine {
+        Machine(UnixStream::connect(&self.socket).await.unwrap())
+    }
+
+    /// Waits until the order is in that state.
+    async fn becomes(&self, order: OrderId, state: State) -> Order {
+        for _ in 0..500 {
+            let order = self.store.order(self.home.organization, order).await.unwrap().unwrap();
+            if order.state == state {
+                return order;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the order never became {state:?}");
+    }
+}
+
+struct Machine(UnixStream);
+
+impl Machine {
+    async fn say(&mut self, message: up::Message) {
+        let frame = frame::encode(&v1::Up { message: Some(message) }).unwrap();
+        self.0.write_all(&frame).await.unwrap();
+    }
+
+    /// The next message; none when the server has closed the connection.
+    async fn next(&mut self) -> Option<down::Message> {
+        let heard = timeout(Duration::from_secs(5), async {
+            let mut head = [0; 4];
+            self.0.read_exact(&mut head).await.ok()?;
+            let mut body = vec![0; frame::length(head).unwrap()];
+            self.0.read_exact(&mut body).await.ok()?;
+            frame::decode::<v1::Down>(&body).unwrap().message
+        });
+        heard.await.expect("the server says something or closes")
+    }
+
+    async fn hear(&mut self) -> down::Message {
+        self.next().await.expect("the server says something")
+    }
+
+    async fn rules(&mut self) -> v1::Rules {
+        match self.hear().await {
+            down::Message::Rules(rules) => rules,
+            other => panic!("rules were expected, not {other:?}"),
+        }
+    }
+
+    async fn adopt(&mut self, rules: &v1::Rules) {
+        let position = v1::Position { epoch: rules.epoch, generation: rules.to };
+        self.say(up::Message::Adopted(position)).await;
+    }
+}
+
+fn batch(sequence: u64) -> up::Message {
+    let sighting = Sighting {
+        digests: FILE,
+        facts: Facts::default(),
+        path: "/demo/a".into(),
+        seen: Seen::AtRest,
+        age: Duration::from_secs(1),
+    };
+    up::Message::Sightings(v1::Sightings { sequence, sightings: vec![(&sighting).into()] })
+}
+
+#[tokio::test]
+async fn a_block_reaches_the_machine_and_ends_when_it_is_adopted() {
+    let plane = Plane::new().await;
+    let mut machine = plane.attach().await;
+    let first = machine.rules().await;
+    assert_eq!((first.whole, first.epoch, first.to), (true, plane.home.epoch.0, 0));
+    machine.adopt(&first).await;
+
+    let file = FileId::Sha1(FILE.sha1);
+    let asked = std::time::Instant::now();
+    let block = plane.store.block(&plane.caller(), file, "why".to_owned()).await.unwrap();
+    let delta = machine.rules().await;
+    assert!(asked.elapsed() < Duration::from_millis(900), "a hint, and not the poll, brought it");
+    assert_eq!((delta.whole, delta.from, delta.to), (false, 0, 1));
+    let entry = Entry::try_from(&delta.entries[0]).unwrap();
+    assert!(matches!(entry.change, Change::Begin(rule) if rule.id == block.rule));
+    assert_eq!(delta.chain, entry.chain);
+    plane.becomes(block.order, State::InProgress).await;
+    machine.adopt(&delta).await;
+    plane.becomes(block.order, State::Succeeded).await;
+}
+
+#[tokio::test]
+async fn a_quarantine_is_rules_act_begun_and_outcome() {
+    let plane = Plane::new().await;
+    let mut machine = plane.attach().await;
+    machine.rules().await;
+    let guard = v1::Heartbeat {
+        guard_level: "deny".to_owned(),
+        guarded: vec![b"/demo".to_vec()],
+        first_sweep_complete: true,
+        ..Default::default()
+    };
+    machine.say(up::Message::Heartbeat(guard.clone())).await;
+    machine.say(batch(1)).await;
+    assert_eq!(machine.hear().await, down::Message::SightingsStored(1));
+    machine.say(batch(1)).await;
+    assert_eq!(machine.hear().await, down::Message::SightingsStored(1), "a replay is acknowledged, too");
+
+    let (by, file) = (plane.caller(), FileId::Sha256(FILE.sha256));
+    let order = plane.store.quarantine(&by, plane.home.machine, file, "bad".to_owned()).await.unwrap();
+    assert_eq!(order.copies.len(), 1);
+    assert_eq!(machine.rules().await.to, 1, "the deny comes before the act");
+    let down::Message::Act(told) = machine.hear().await else { panic!("an act") };
+    let act = Act::try_from(&told).unwrap();
+    assert_eq!((act.order, act.after.generation.0), (order.id, 1));
+    machine.say(up::Message::ActBegun(told.id.clone())).await;
+    plane.becomes(order.id, State::InProgress).await;
+
+    // Lost in between: the next connection hears of the act again.
+    drop(machine);
+    let mut machine = plane.attach().await;
+    machine.rules().await;
+    assert_eq!(machine.hear().await, down::Message::Act(told.clone()));
+    let vault = Some(VaultId::random());
+    let copy = CopyResult { path: "/demo/a".into(), state: CopyState::Succeeded, reason: None, vault };
+    let outcome = Outcome { act: act.id, copies: vec![copy], stopped: 1, failure: None, lifted: None };
+    for _ in 0..2 {
+        machine.say(up::Message::Outcome((&outcome).into())).await;
+        assert_eq!(machine.hear().await, down::Message::OutcomeStored(told.id.clone()));
+    }
+    let done = plane.becomes(order.id, State::Succeeded).await;
+    assert_eq!(done.copies, outcome.copies);
+
+    let lifted = v1::Lifted { rule: order.rule.unwrap().0, comment: "by hand".to_owned() };
+    machine.say(up::Message::Lifted(lifted)).await;
+    let (one, other) = (machine.hear().await, machine.hear().await);
+    let answers = [&one, &other];
+    assert!(answers.contains(&&down::Message::LiftedStored(1)));
+    assert!(answers.iter().any(|answer| matches!(answer, down::Message::Rules(rules) if rules.to == 2)));
+}
+
+#[tokio::test]
+async fn the_welcome_says_which_sightings_are_stored() {
+    let plane = Plane::new().await;
+    let (mut machine, welcome) = plane.welcomed().await;
+    assert_eq!(welcome.sightings_stored, 0);
+    machine.rules().await;
+    machine.say(batch(7)).await;
+    assert_eq!(machine.hear().await, down::Message::SightingsStored(7));
+    drop(machine);
+    assert_eq!(plane.welcomed().await.1.sightings_stored, 7);
+}
+
+#[tokio::test]
+async fn who_is_there_is_known_and_the_newest_connection_counts() {
+    let plane = Plane::new().await;
+    assert_eq!(plane.sessions.attached(plane.home.machine), None);
+    let mut first = plane.attach().await;
+    first.rules().await;
+    assert!(plane.sessions.attached(plane.home.machine).is_some());
+    let mut second = plane.attach().await;
+    second.rules().await;
+    assert_eq!(first.next().await, None, "the older one is closed");
+    let beat = v1::Heartbeat { guard_level: "observe".to_owned(), ..Default::default() };
+    second.say(up::Message::Heartbeat(beat.clone())).await;
+    second.say(batch(1)).await;
+    second.hear().await;
+    assert_eq!(plane.sessions.attached(plane.home.machine).unwrap().heartbeat, Some(beat));
+    drop(second);
+    for _ in 0..500 {
+        if plane.sessions.attached(plane.home.machine).is_none() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it is gone and still counts as attached");
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_closes_its_own_connection_only() {
+    let plane = Plane::new().await;
+    let mut good = plane.attach().await;
+    good.rules().await;
+    let greetings = [
+        v1::Hello { protocol: 99, ..plane.hello() },
+        v1::Hello { machine: vec![1; 20], ..plane.hello() },
+        v1::Hello { machine: vec![1; 3], ..plane.hello() },
+    ];
+    for hello in greetings {
+        let mut bad = plane.connect().await;
+        bad.say(up::Message::Hello(hello)).await;
+        assert_eq!(bad.next().await, None);
+    }
+    let mut bad = plane.connect().await;
+    bad.say(batch(1)).await;
+    assert_eq!(bad.next().await, None, "not a hello");
+    for bytes in [[255_u8; 8], [4, 0, 0, 0, 255, 255, 255, 255]] {
+        let mut bad = plane.connect().await;
+        bad.0.write_all(&bytes).await.unwrap();
+        assert_eq!(bad.next().await, None);
+    }
+    // A silent one holds nobody up.
+    let _silent = plane.connect().await;
+    plane.store.block(&plane.caller(), FileId::Sha1(FILE.sha1), "why".to_owned()).await.unwrap();
+    assert_eq!(good.rules().await.to, 1);
+    good.say(up::Message::ActBegun(vec![1])).await;
+    assert_eq!(good.next().await, None, "malformed after hello, too");
+}
+
+#[tokio::test]
+async fn the_socket_is_ours_alone_and_a_stale_one_is_replaced() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let plane = Plane::new().await;
+    let mode = std::fs::metadata(&plane.socket).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let again = |socket: &PathBuf| {
+        let hints = plane.store.hints().clone();
+        let clock = Arc::new(SystemClock);
+        Sessions::listen(socket, plane.store.clone(), hints, plane.home.organization, clock)
+    };
+    let refused = again(&plane.socket).err().expect("another server listens there");
+    assert_eq!(refused.kind(), std::io::ErrorKind::AddrInUse);
+
+    let stale = plane.socket.with_file_name("stale.sock");
+    drop(std::os::unix::net::UnixListener::bind(&stale).unwrap());
+    let sessions = again(&stale).unwrap();
+    drop(sessions);
+    assert!(!stale.exists(), "removed with the last handle");
+    std::fs::write(&stale, "a letter").unwrap();
+    assert!(again(&stale).is_err(), "what is no socket is not replaced");
+}
