@@ -1,0 +1,76 @@
+//! What is done on this machine by order: stop and quarantine, and its undo.
+//!
+//! An act may be done again after a crash: what it did already is seen and reported, not done twice. It
+//! touches copies and processes on guarded filesystems only.
+
+mod quarantine;
+mod restore;
+
+mod find;
+mod interpreter;
+mod names;
+mod recognize;
+mod scripts;
+mod stop;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use model::Digests;
+use model::VaultId;
+use model::act::{CopyResult, CopyState};
+
+use crate::vault::Vault;
+
+pub use quarantine::quarantine;
+pub use restore::restore;
+
+/// Says which record spares a file at a path, if one does.
+pub type Spares = dyn Fn(&Path, &Digests) -> Option<String> + Send + Sync;
+
+/// Where acts may act.
+pub struct Grounds {
+    /// The guarded filesystems.
+    pub guarded: Vec<Guarded>,
+    /// Where copies go.
+    pub vault: Arc<Vault>,
+    /// What may never be taken or stopped, and by whose word.
+    pub spared: Arc<Spares>,
+    /// Guard, agent, and who started them: never stopped.
+    pub own_pids: Vec<i32>,
+}
+
+/// A guarded filesystem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guarded {
+    /// Its device.
+    pub device: u64,
+    /// Where it is mounted.
+    pub mount: PathBuf,
+    /// Whether its files are gone with the power.
+    pub volatile: bool,
+}
+
+impl Grounds {
+    fn guards(&self, device: u64) -> bool {
+        self.guarded.iter().any(|guarded| guarded.device == device)
+    }
+}
+
+impl fmt::Debug for Grounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grounds")
+            .field("guarded", &self.guarded)
+            .field("own_pids", &self.own_pids)
+            .finish_non_exhaustive()
+    }
+}
+
+fn succeeded(path: PathBuf, vault: Option<VaultId>) -> CopyResult {
+    CopyResult { path, state: CopyState::Succeeded, reason: None, vault }
+}
+
+fn failed(path: PathBuf, reason: impl Into<String>, vault: Option<VaultId>) -> CopyResult {
+    CopyResult { path, state: CopyState::Failed, reason: Some(reason.into()), vault }
+}

@@ -1,0 +1,278 @@
+//! One connection to the server.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, select};
+use model::Time;
+use model::act::Act;
+use wire::link::v1::{self, down, up};
+use wire::link::{Malformed, acts, frame, things};
+
+use crate::core::{Core, Nudge};
+use crate::ledger::Refused;
+
+/// How a connection ended.
+pub(super) enum Ended {
+    /// The agent stops.
+    Stopped,
+    /// The server went away, or said what can't be understood.
+    Lost(io::Error),
+    /// Its rules don't continue what is here.
+    Refused(Refused),
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        Self::Lost(error)
+    }
+}
+
+impl From<Malformed> for Ended {
+    fn from(error: Malformed) -> Self {
+        Self::Lost(io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+}
+
+/// How long the guard may take to confirm a set of rules before it is asked again.
+const GUARD_PATIENCE: Duration = Duration::from_secs(2);
+/// How often what has not been confirmed is asked again, and the agent's stop noticed.
+const TICK: Duration = Duration::from_millis(200);
+/// A server that takes nothing for so long is gone.
+const WRITE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// One connection's state.
+struct Session<'a> {
+    core: &'a Core,
+    stream: UnixStream,
+    taken: &'a Sender<()>,
+    /// Sightings sent and not yet stored: one batch at a time.
+    in_flight: Option<u64>,
+    sent: u64,
+    /// Rules are durable that are not in force, or not acknowledged yet.
+    owes_adoption: bool,
+    beat_every: Duration,
+    last_beat: Option<Instant>,
+}
+
+/// Serves one connection until it ends. `whole` asks for the whole set of rules.
+pub(super) fn run(
+    core: &Arc<Core>,
+    stream: UnixStream,
+    nudges: &Receiver<Nudge>,
+    taken: &Sender<()>,
+    whole: bool,
+) -> Ended {
+    let mut session = Session {
+        core,
+        stream,
+        taken,
+        in_flight: None,
+        sent: 0,
+        owes_adoption: false,
+        beat_every: Duration::from_secs(30),
+        last_beat: None,
+    };
+    let ended = session.serve(nudges, whole);
+    // Ends the reading thread, too.
+    let _ = session.stream.shutdown(std::net::Shutdown::Both);
+    match ended {
+        Ok(()) => Ended::Stopped,
+        Err(ended) => ended,
+    }
+}
+
+impl Session<'_> {
+    fn serve(&mut self, nudges: &Receiver<Nudge>, whole: bool) -> Result<(), Ended> {
+        self.stream.set_write_timeout(Some(WRITE_PATIENCE))?;
+        let position =
+            if whole { model::log::Position::default() } else { self.core.ledger.lock().position() };
+        let hello = v1::Hello {
+            machine: self.core.machine.0.to_vec(),
+            position: Some(position.into()),
+            ..crate::host::hello()
+        };
+        self.say(up::Message::Hello(hello))?;
+        let incoming = read_in_background(self.stream.try_clone()?);
+        self.tell_spared()?;
+        self.tell_ended()?;
+        loop {
+            if self.core.halt.is_asked() {
+                return Ok(());
+            }
+            select! {
+                recv(incoming) -> message => match message {
+                    Ok(message) => self.hear(message?)?,
+                    Err(_) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                },
+                recv(nudges) -> nudge => match nudge {
+                    Ok(nudge) => self.tell(nudge)?,
+                    Err(_) => return Ok(()),
+                },
+                default(TICK) => {}
+            }
+            self.settle_adoption()?;
+            self.tell_sightings()?;
+            if self.last_beat.is_some_and(|last| last.elapsed() >= self.beat_every) {
+                self.beat()?;
+            }
+        }
+    }
+
+    fn say(&mut self, message: up::Message) -> io::Result<()> {
+        frame::write(&mut self.stream, &v1::Up { message: Some(message) })
+    }
+
+    fn hear(&mut self, message: v1::Down) -> Result<(), Ended> {
+        match message.message {
+            Some(down::Message::Welcome(welcome)) => self.welcomed(&welcome)?,
+            Some(down::Message::Rules(rules)) => self.adopt(&rules)?,
+            Some(down::Message::Act(act)) => self.take(Act::try_from(&act)?)?,
+            Some(down::Message::SightingsStored(sequence)) => {
+                // What the server knows this machine must not forget: acts rely on it.
+                self.core.inventory.settle()?;
+                // Sent once more after a restart at the worst, and the server knows a batch again.
+                let kept = self.core.spool.lock().stored(sequence);
+                if let Err(error) = kept {
+                    tracing::warn!(%error, "that sightings are stored can't be kept");
+                }
+                self.in_flight = self.in_flight.filter(|in_flight| *in_flight > sequence);
+            }
+            Some(down::Message::OutcomeStored(act)) => {
+                self.core.ledger.lock().outcome_stored(acts::act_id(&act)?)?;
+            }
+            Some(down::Message::LiftedStored(rule)) => {
+                self.core.ledger.lock().lifted_stored(model::RuleId(rule))?;
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn welcomed(&mut self, welcome: &v1::Welcome) -> io::Result<()> {
+        let server = Time::from_ticks(welcome.server_time).ticks();
+        self.core.ahead.store(server.saturating_sub(self.core.clock.now().ticks()), Ordering::Relaxed);
+        self.core.spool.lock().agree(welcome.sightings_stored)?;
+        self.core.attached.store(true, Ordering::Relaxed);
+        self.beat_every = Duration::from_secs(u64::from(welcome.heartbeat_seconds.clamp(1, 3600)));
+        self.beat()
+    }
+
+    /// Durable first; in force and acknowledged by [`Self::settle_adoption`].
+    fn adopt(&mut self, rules: &v1::Rules) -> Result<(), Ended> {
+        let adopted = self.core.ledger.lock().adopt(rules);
+        match adopted {
+            Ok(()) => {}
+            Err(Refused::Disk(error)) => return Err(error.into()),
+            Err(refused) => return Err(Ended::Refused(refused)),
+        }
+        self.owes_adoption = true;
+        Ok(())
+    }
+
+    fn settle_adoption(&mut self) -> io::Result<()> {
+        if !self.owes_adoption {
+            return Ok(());
+        }
+        match self.core.enforce(GUARD_PATIENCE) {
+            Ok(position) => {
+                self.owes_adoption = false;
+                self.say(up::Message::Adopted(position.into()))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "new rules are not in force yet");
+                Ok(())
+            }
+        }
+    }
+
+    fn take(&mut self, act: Act) -> io::Result<()> {
+        if act.machine != self.core.machine {
+            tracing::error!(act = %act.id, machine = %act.machine, "an act for another machine is not taken");
+            return Ok(());
+        }
+        self.core.ledger.lock().take(act)?;
+        let _ = self.taken.try_send(());
+        // An act that ended before is not done again, but its outcome may have been lost on the way.
+        self.tell_ended()
+    }
+
+    fn tell(&mut self, nudge: Nudge) -> io::Result<()> {
+        match nudge {
+            // After each turn anyway.
+            Nudge::Spooled => Ok(()),
+            Nudge::Begun(act) => self.say(up::Message::ActBegun(act.0.as_bytes().to_vec())),
+            Nudge::Ended => self.tell_ended(),
+            Nudge::Spared => self.tell_spared(),
+            Nudge::Changed => self.beat(),
+        }
+    }
+
+    fn tell_ended(&mut self) -> io::Result<()> {
+        let (outcomes, lifted) = {
+            let ledger = self.core.ledger.lock();
+            (ledger.unsent(), ledger.lifted())
+        };
+        for outcome in &outcomes {
+            self.say(up::Message::Outcome(outcome.into()))?;
+        }
+        for (rule, comment) in lifted {
+            self.say(up::Message::Lifted(v1::Lifted { rule: rule.0, comment }))?;
+        }
+        Ok(())
+    }
+
+    fn tell_spared(&mut self) -> io::Result<()> {
+        let spared = self.core.spared().all().iter().map(Into::into).collect();
+        self.say(up::Message::Spared(v1::SparedSet { spared }))
+    }
+
+    fn tell_sightings(&mut self) -> io::Result<()> {
+        // Not before the server has said how far it is.
+        if self.in_flight.is_some() || self.last_beat.is_none() {
+            return Ok(());
+        }
+        let Some(batch) = self.core.spool.lock().after(self.sent) else { return Ok(()) };
+        self.sent = batch.sequence;
+        self.in_flight = Some(batch.sequence);
+        self.say(up::Message::Sightings(batch))
+    }
+
+    fn beat(&mut self) -> io::Result<()> {
+        self.last_beat = Some(Instant::now());
+        let core = self.core;
+        let rules_digest = crate::ruleset::RuleSet::new(core.ledger.lock().rules()).fingerprint().to_vec();
+        let heartbeat = v1::Heartbeat {
+            guard_level: core.guard_level().to_owned(),
+            guarded: core.guarded().map(|place| things::bytes_of(&place.mount.point)).collect(),
+            watched: core.watched_roots().iter().map(|root| things::bytes_of(root)).collect(),
+            first_sweep_complete: core.progress.first_complete.load(Ordering::Relaxed),
+            files_known: core.inventory.len(),
+            sweep_seen: core.progress.seen.load(Ordering::Relaxed),
+            counters: core.guard.as_ref().map(|guard| guard.status().counters),
+            rules_digest,
+        };
+        self.say(up::Message::Heartbeat(heartbeat))
+    }
+}
+
+fn read_in_background(mut stream: UnixStream) -> Receiver<io::Result<v1::Down>> {
+    let (sender, receiver) = crossbeam_channel::bounded(64);
+    std::thread::spawn(move || {
+        loop {
+            let message = match frame::read(&mut stream) {
+                Ok(Some(message)) => Ok(message),
+                Ok(None) => return,
+                Err(error) => Err(error),
+            };
+            let failed = message.is_err();
+            if sender.send(message).is_err() || failed {
+                return;
+            }
+        }
+    });
+    receiver
+}

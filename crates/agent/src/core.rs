@@ -1,0 +1,192 @@
+//! What the agent's threads share.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+use model::log::Position;
+use model::{Clock, MachineId, Time};
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use crate::guard::client::{Guard, NotInForce};
+use crate::inventory::Inventory;
+use crate::ledger::Ledger;
+use crate::looking::{Halt, Looker};
+use crate::places::Place;
+use crate::ruleset::RuleSet;
+use crate::spared::SparedSet;
+use crate::spool::Spool;
+use crate::sweep::Progress;
+use crate::vault::Vault;
+use crate::watch::Pending;
+
+/// The agent: what is durable, what is in force, and who must hear of a change.
+pub(crate) struct Core {
+    pub(crate) machine: MachineId,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ledger: Mutex<Ledger>,
+    pub(crate) spool: Arc<Mutex<Spool>>,
+    pub(crate) inventory: Arc<Inventory>,
+    pub(crate) vault: Arc<Vault>,
+    /// None when nothing is guarded.
+    pub(crate) guard: Option<Guard>,
+    pub(crate) spared: RwLock<Arc<SparedSet>>,
+    pub(crate) places: Vec<Place>,
+    pub(crate) pending: Pending,
+    pub(crate) looker: Looker,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) halt: Halt,
+    /// Whether the server is there.
+    pub(crate) attached: AtomicBool,
+    /// How much the server's clock is ahead of ours, in ticks.
+    pub(crate) ahead: AtomicI64,
+    /// What the link has to tell.
+    pub(crate) nudges: Sender<Nudge>,
+    in_force: Mutex<Option<Position>>,
+    in_force_changed: Condvar,
+}
+
+/// Why the link should look up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nudge {
+    /// A batch waits in the spool.
+    Spooled,
+    /// An act began.
+    Begun(model::ActId),
+    /// An act ended, or root lifted a rule.
+    Ended,
+    /// The spared set is another.
+    Spared,
+    /// Something of the heartbeat changed.
+    Changed,
+}
+
+/// The parts that [`Core`] is made of.
+pub(crate) struct Parts {
+    pub(crate) machine: MachineId,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ledger: Ledger,
+    pub(crate) spool: Arc<Mutex<Spool>>,
+    pub(crate) inventory: Arc<Inventory>,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) guard: Option<Guard>,
+    pub(crate) places: Vec<Place>,
+    pub(crate) pending: Pending,
+    pub(crate) looker: Looker,
+    pub(crate) nudges: Sender<Nudge>,
+}
+
+impl Core {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let spared = SparedSet::new(parts.ledger.baseline().to_vec());
+        let progress = Arc::new(Progress::default());
+        let swept = parts.ledger.swept();
+        let was_swept = parts.places.iter().all(|place| swept.contains(&place.mount.point));
+        progress.first_complete.store(was_swept, Ordering::Relaxed);
+        Self {
+            machine: parts.machine,
+            clock: parts.clock,
+            ledger: Mutex::new(parts.ledger),
+            spool: parts.spool,
+            inventory: parts.inventory,
+            vault: parts.vault,
+            guard: parts.guard,
+            spared: RwLock::new(Arc::new(spared)),
+            places: parts.places,
+            pending: parts.pending,
+            looker: parts.looker,
+            progress,
+            halt: Halt::default(),
+            attached: AtomicBool::new(false),
+            ahead: AtomicI64::new(0),
+            nudges: parts.nudges,
+            in_force: Mutex::new(None),
+            in_force_changed: Condvar::new(),
+        }
+    }
+
+    /// Puts what the ledger says into force, and says how far that is. Without a guard nothing is denied, and
+    /// what the ledger holds is all there is to acknowledge.
+    ///
+    /// # Errors
+    /// When the guard has not confirmed within `patience`.
+    pub(crate) fn enforce(&self, patience: Duration) -> Result<Position, NotInForce> {
+        // Held throughout, so that an older set never overtakes a newer one on its way to the guard.
+        let mut in_force = self.in_force.lock();
+        let (position, rules) = {
+            let ledger = self.ledger.lock();
+            (ledger.position(), RuleSet::new(ledger.rules()))
+        };
+        if let Some(guard) = &self.guard {
+            guard.adopt(Arc::new(rules), Arc::new(self.spared().inodes()), patience)?;
+        }
+        *in_force = Some(position);
+        self.in_force_changed.notify_all();
+        Ok(position)
+    }
+
+    /// Waits until the rules up to `position` are in force: the ledger must hold them, and the guard all that
+    /// the ledger holds. False when that is not so after `patience`.
+    pub(crate) fn wait_in_force(&self, position: Position, patience: Duration) -> bool {
+        let held = self.ledger.lock().position();
+        // Another epoch is a newer log, which was taken whole.
+        if held.epoch == position.epoch && held.generation < position.generation {
+            return false;
+        }
+        let deadline = Instant::now() + patience;
+        let mut in_force = self.in_force.lock();
+        while in_force.is_none_or(|now| now.epoch != held.epoch || now.generation < held.generation) {
+            if self.in_force_changed.wait_until(&mut in_force, deadline).timed_out() {
+                return false;
+            }
+        }
+        // A guard that has gone since denies nothing, and no act begins meanwhile.
+        self.guard_level() != "absent"
+    }
+
+    /// How far the rules are in force; none before the first.
+    pub(crate) fn in_force(&self) -> Option<Position> {
+        self.in_force.try_lock_for(Duration::from_millis(100)).and_then(|in_force| *in_force)
+    }
+
+    /// The spared set as it is now.
+    pub(crate) fn spared(&self) -> Arc<SparedSet> {
+        self.spared.read().clone()
+    }
+
+    /// Now, by the server's clock as it was told at the last attachment.
+    pub(crate) fn server_now(&self) -> Time {
+        Time::from_ticks(self.clock.now().ticks().saturating_add(self.ahead.load(Ordering::Relaxed)))
+    }
+
+    /// Where execution is denied and acts are done.
+    pub(crate) fn guarded(&self) -> impl Iterator<Item = &Place> {
+        self.places.iter().filter(|place| place.is_guarded)
+    }
+
+    /// Tells the link.
+    pub(crate) fn nudge(&self, nudge: Nudge) {
+        let _ = self.nudges.try_send(nudge);
+    }
+
+    /// The guard's level, in a word.
+    pub(crate) fn guard_level(&self) -> &'static str {
+        match &self.guard {
+            Some(guard) if guard.status().level == crate::guard::client::Level::Deny => "deny",
+            Some(_) => "absent",
+            None => "none",
+        }
+    }
+
+    /// The roots of what is watched.
+    pub(crate) fn watched_roots(&self) -> Vec<PathBuf> {
+        self.roots(|_| true)
+    }
+
+    /// The roots of some places.
+    pub(crate) fn roots(&self, which: impl Fn(&&Place) -> bool) -> Vec<PathBuf> {
+        self.places.iter().filter(which).map(|place| place.mount.point.clone()).collect()
+    }
+}

@@ -1,0 +1,202 @@
+//! The loop between the kernel and the desk. It waits for nothing but events.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use model::Clock;
+use rustix::event::{Timespec, epoll};
+use sys::fanotify::EventBuffer;
+use wire::link::{frame, v1};
+
+use super::desk::{Desk, Moment};
+use super::protocol;
+use super::shared::{Shared, Word, drain};
+
+const QUESTION: u64 = 0;
+const WORD: u64 = 1;
+const AGENT: u64 = 2;
+const END: u64 = 3;
+
+/// As many questions as are taken at a time: each takes a descriptor.
+const QUESTIONS_AT_A_TIME: usize = 4096;
+/// Replies of the agent that are taken before questions get their turn again.
+const REPLIES_AT_A_TIME: usize = 64;
+/// How often overdue leases are looked for while there are late openers.
+const TICK: Duration = Duration::from_secs(1);
+
+pub(super) struct Answering<'g> {
+    desk: Desk<'g>,
+    shared: &'g Shared,
+    clock: &'g dyn Clock,
+    epoll: OwnedFd,
+    words: Receiver<Word>,
+    agent: Option<OwnedFd>,
+    /// The agent's socket is full, and is waited for.
+    blocked: bool,
+    events: EventBuffer,
+    packet: Vec<u8>,
+}
+
+impl<'g> Answering<'g> {
+    /// # Errors
+    /// Those of making the set of what is waited for.
+    pub(super) fn new(
+        desk: Desk<'g>,
+        shared: &'g Shared,
+        clock: &'g dyn Clock,
+        words: Receiver<Word>,
+        end: BorrowedFd<'_>,
+    ) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let watch = |source: BorrowedFd<'_>, name| {
+            epoll::add(&epoll, source, epoll::EventData::new_u64(name), epoll::EventFlags::IN)
+        };
+        watch(desk.group.as_fd(), QUESTION)?;
+        watch(shared.wake.as_fd(), WORD)?;
+        watch(end, END)?;
+        Ok(Self {
+            desk,
+            shared,
+            clock,
+            epoll,
+            words,
+            agent: None,
+            blocked: false,
+            events: EventBuffer::new(QUESTIONS_AT_A_TIME),
+            packet: vec![0; protocol::LARGEST],
+        })
+    }
+
+    /// Answers until it is told to end.
+    ///
+    /// # Errors
+    /// When questions can no longer be taken, or no rule can be put in force. The caller closes the group, and
+    /// the kernel permits all that waits.
+    pub(super) fn run(mut self) -> anyhow::Result<()> {
+        let nothing = epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) };
+        let mut ready = [nothing; 8];
+        loop {
+            // From here on, all verdicts of the pass before have reached the kernel; see `Shared::publish`.
+            self.shared.passes.fetch_add(1, Ordering::SeqCst);
+            let count = match epoll::wait(&self.epoll, &mut ready[..], self.timeout().as_ref()) {
+                Err(rustix::io::Errno::INTR) => 0,
+                outcome => outcome?,
+            };
+            let moment = Moment {
+                instant: Instant::now(),
+                time: self.clock.now(),
+                snapshot: self.shared.snapshot.load(),
+            };
+            for event in &ready[..count] {
+                match event.data.u64() {
+                    QUESTION => self.take_questions(&moment)?,
+                    WORD => self.take_words()?,
+                    AGENT => self.take_replies(&moment),
+                    _ => return Ok(()),
+                }
+            }
+            if !self.desk.questions.is_empty() {
+                self.desk.retry(&moment);
+                self.desk.answer_late(&moment);
+                self.desk.give_back_late(&moment);
+                self.send_questions();
+            }
+        }
+    }
+
+    fn timeout(&self) -> Option<Timespec> {
+        if self.desk.questions.is_empty() {
+            return None;
+        }
+        let due = self.desk.questions.next_due();
+        let left = due.map_or(TICK, |due| due.saturating_duration_since(Instant::now()).min(TICK));
+        Timespec::try_from(left).ok()
+    }
+
+    fn take_questions(&mut self, moment: &Moment) -> io::Result<()> {
+        let group = self.desk.group;
+        match group.read(&mut self.events) {
+            Ok(questions) => questions.for_each(|question| self.desk.ask(question, moment)),
+            // No descriptor was left: the kernel has denied that one, the others still wait. Those that are to
+            // be closed soon make room.
+            Err(error) if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) => {
+                self.desk.counters.failed.count();
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn take_words(&mut self) -> anyhow::Result<()> {
+        drain(self.shared.wake.as_fd());
+        while let Ok(word) = self.words.try_recv() {
+            match word {
+                Word::Agent(socket) => {
+                    self.lose_agent();
+                    let data = epoll::EventData::new_u64(AGENT);
+                    epoll::add(&self.epoll, &socket, data, epoll::EventFlags::IN)?;
+                    self.agent = Some(socket);
+                }
+                Word::Fail(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn take_replies(&mut self, moment: &Moment) {
+        for _ in 0..REPLIES_AT_A_TIME {
+            let Some(agent) = &self.agent else { return };
+            match protocol::receive(agent.as_fd(), &mut self.packet, &mut None) {
+                Ok(Some(packet)) => {
+                    // What can't be read is the reply to nothing; the timer answers.
+                    if let Ok(reply) = frame::decode::<v1::Hashed>(packet) {
+                        self.desk.hashed(&reply, moment);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Ok(None) | Err(_) => self.lose_agent(),
+            }
+        }
+    }
+
+    /// Passes on which files are to be hashed, as far as the agent takes them.
+    fn send_questions(&mut self) {
+        let Some(agent) = &self.agent else { return };
+        let mut blocked = false;
+        while let Some((id, opener)) = self.desk.questions.unsent() {
+            let question = frame::body(&v1::Question { id, pid: opener.pid });
+            match sys::socket::send(agent.as_fd(), &question, &[opener.file.as_fd()], true) {
+                Ok(_) => self.desk.questions.mark_sent(id),
+                Err(error)
+                    if error.kind() == io::ErrorKind::WouldBlock
+                        || error.raw_os_error() == Some(ETOOMANYREFS) =>
+                {
+                    blocked = true;
+                    break;
+                }
+                Err(_) => return self.lose_agent(),
+            }
+        }
+        if blocked != self.blocked {
+            let mut flags = epoll::EventFlags::IN;
+            flags.set(epoll::EventFlags::OUT, blocked);
+            // It fails only when memory is short, and then the next pass tries again.
+            let _ = epoll::modify(&self.epoll, agent, epoll::EventData::new_u64(AGENT), flags);
+            self.blocked = blocked;
+        }
+    }
+
+    fn lose_agent(&mut self) {
+        if self.agent.take().is_some() {
+            self.blocked = false;
+            self.desk.forget_agent();
+        }
+    }
+}
+
+const EMFILE: i32 = rustix::io::Errno::MFILE.raw_os_error();
+const ENFILE: i32 = rustix::io::Errno::NFILE.raw_os_error();
+const ETOOMANYREFS: i32 = rustix::io::Errno::TOOMANYREFS.raw_os_error();

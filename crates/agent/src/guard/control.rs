@@ -1,0 +1,181 @@
+//! The thread that talks with the agent, so that the loop need not: who connects, rules in, reports out.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use crossbeam_channel::Sender;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use sys::fanotify::permission::PermissionGroup;
+use wire::link::v1::guard_report::Report;
+use wire::link::{frame, things, v1};
+
+use super::ground::Ground;
+use super::outbox::Outbox;
+use super::protocol;
+use super::shared::{Shared, Word, drain, ring};
+use super::snapshot::Snapshot;
+
+/// How often the counters are reported.
+const EACH: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+/// How long who connects may take to say what for.
+const HANDSHAKE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+/// As above, for reports that the agent must get whole.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+pub(super) struct Control<'g> {
+    pub(super) listener: OwnedFd,
+    pub(super) group: &'g PermissionGroup,
+    pub(super) grounds: &'g [Ground],
+    pub(super) shared: &'g Shared,
+    pub(super) outbox: &'g Outbox<'g>,
+    pub(super) words: Sender<Word>,
+    pub(super) agent: Option<OwnedFd>,
+    /// The guarded filesystems are marked: since the first rules.
+    pub(super) asks: bool,
+}
+
+impl Control<'_> {
+    /// Works until the loop has ended.
+    pub(super) fn run(mut self) {
+        let mut packet = vec![0; protocol::LARGEST];
+        while !self.shared.ended.load(Ordering::SeqCst) {
+            let (connects, speaks) = self.wait();
+            drain(self.outbox.bell.as_fd());
+            if connects {
+                self.welcome(&mut packet);
+            }
+            if speaks {
+                self.listen(&mut packet);
+            }
+            self.report();
+        }
+    }
+
+    /// Whether somebody connects, and whether the agent says something.
+    fn wait(&self) -> (bool, bool) {
+        let agent = self.agent.as_ref().unwrap_or(&self.listener);
+        let mut sources = [
+            PollFd::new(&self.outbox.bell, PollFlags::IN),
+            PollFd::new(&self.listener, PollFlags::IN),
+            PollFd::new(agent, PollFlags::IN),
+        ];
+        // Interrupted or not, what is ready is looked at below.
+        let _ = poll(&mut sources, Some(&EACH));
+        let ready = |n: usize| !sources[n].revents().is_empty();
+        (ready(1), self.agent.is_some() && ready(2))
+    }
+
+    /// Takes in who connects; whoever was connected before is gone for us.
+    fn welcome(&mut self, packet: &mut [u8]) {
+        let Ok(socket) = sys::socket::accept(self.listener.as_fd()) else { return };
+        if !matches!(sys::socket::peer_uid(socket.as_fd()), Ok(0))
+            || rustix::io::ioctl_fionbio(&socket, true).is_err()
+        {
+            return;
+        }
+        let _ = poll(&mut [PollFd::new(&socket, PollFlags::IN)], Some(&HANDSHAKE));
+        match protocol::receive(socket.as_fd(), packet, &mut None) {
+            Ok(Some(protocol::QUESTIONS)) => self.tell_loop(Word::Agent(socket)),
+            Ok(Some(protocol::CONTROL)) => {
+                self.agent = Some(socket);
+                self.send(Report::Ready(self.ready()));
+            }
+            _ => {}
+        }
+    }
+
+    fn listen(&mut self, packet: &mut [u8]) {
+        let Some(agent) = &self.agent else { return };
+        let mut file = None;
+        match protocol::receive(agent.as_fd(), packet, &mut file) {
+            Ok(Some(protocol::SNAPSHOT)) => {
+                if let Some(file) = file {
+                    self.adopt(&file);
+                }
+            }
+            Ok(Some(_)) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(None) | Err(_) => self.agent = None,
+        }
+    }
+
+    /// Puts rules in force, and says so when no verdict by the old ones can come any more.
+    fn adopt(&mut self, file: &OwnedFd) {
+        let snapshot = match sys::socket::read_all(file.as_fd()).and_then(|bytes| Snapshot::decode(&bytes)) {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                tracing::error!(%error, "the agent's rules can't be read; those before stay in force");
+                return;
+            }
+        };
+        let version = snapshot.version;
+        self.shared.publish(snapshot);
+        if !self.asks {
+            if let Err(error) = self.grounds.iter().try_for_each(|ground| ground.mark(self.group)) {
+                self.tell_loop(Word::Fail(error));
+                return;
+            }
+            self.asks = true;
+            self.send(Report::Ready(self.ready()));
+        }
+        self.send(Report::AdoptedVersion(version));
+    }
+
+    fn ready(&self) -> v1::GuardReady {
+        v1::GuardReady {
+            level: if self.asks { "deny" } else { "observe" }.to_owned(),
+            guarded: self.grounds.iter().map(|ground| things::bytes_of(&ground.path)).collect(),
+            refuses_busy: self.group.can_refuse_busy(),
+        }
+    }
+
+    /// Sends what there is to report.
+    fn report(&mut self) {
+        if self.agent.is_none() {
+            return;
+        }
+        while let Some(denial) = self.outbox.take() {
+            if !self.send(Report::Denial(denial.clone())) {
+                self.outbox.put_back(denial);
+                return;
+            }
+        }
+        self.send(Report::Counters(self.shared.counters.message()));
+    }
+
+    /// Sends to the agent; one that does not listen is dropped, and comes again when it lives.
+    fn send(&mut self, report: Report) -> bool {
+        let report = frame::body(&v1::GuardReport { report: Some(report) });
+        let sent = self.agent.as_ref().is_some_and(|agent| send_patiently(agent, &report).is_ok());
+        if !sent {
+            self.agent = None;
+        }
+        sent
+    }
+
+    fn tell_loop(&self, word: Word) {
+        // The loop is gone only when all ends.
+        let _ = self.words.send(word);
+        ring(&self.shared.wake);
+    }
+}
+
+fn send_patiently(socket: &OwnedFd, packet: &[u8]) -> anyhow::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match sys::socket::send(socket.as_fd(), packet, &[], true) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                let room = poll(
+                    &mut [PollFd::new(socket, PollFlags::OUT)],
+                    Some(&Timespec::try_from(left).unwrap_or_default()),
+                )?;
+                anyhow::ensure!(room > 0, "the agent does not listen");
+            }
+            outcome => return outcome.map(drop).context("the agent is gone"),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Digests that may be used again: the cache, and the conditions under which that is safe.
+
+use std::os::fd::BorrowedFd;
+
+use model::{Digests, Time};
+use sys::fanotify::EventBuffer;
+use sys::fanotify::writers::{Closed, WriterGroup};
+use sys::identity::{Identity, Stat};
+
+use super::cache::{Cache, Trust};
+
+/// A change within one tick of the kernel's clock leaves the same ctime; the slowest tick is 10 ms.
+const TICK_NS: i128 = 20_000_000;
+/// Where times are kept in seconds, a change within one of them does.
+const SECOND_NS: i128 = 2_000_000_000;
+
+/// As many as empty a full queue, so that nobody keeps the guard listening for ever.
+const MOST_READS: usize = 512;
+
+const TMPFS: u64 = 0x0102_1994;
+/// What is mapped through an overlay is a file of another filesystem: neither lease nor ctime tells who writes.
+const OVERLAY: u64 = 0x794c_7630;
+
+pub(super) struct Known {
+    cache: Cache,
+    writers: Option<WriterGroup>,
+    buffer: EventBuffer,
+}
+
+impl Known {
+    pub(super) fn new(writers: Option<WriterGroup>) -> Self {
+        Self { cache: Cache::new(), writers, buffer: EventBuffer::new(0) }
+    }
+
+    /// The digests of a file. **A lease on it must be held**: only then had everyone who wrote to it left
+    /// before its state was seen.
+    pub(super) fn digests(&mut self, identity: &Identity) -> Option<Digests> {
+        let (digests, trust) = self.cache.get(identity)?;
+        match trust {
+            Trust::Identity => Some(digests),
+            Trust::IdentityAndNews => {
+                self.hear();
+                self.cache.get(identity).map(|(digests, _)| digests)
+            }
+        }
+    }
+
+    /// Keeps the digests of a file, if they can be told to be its digests later. The lease must have been held
+    /// since before it was hashed, and be held still.
+    pub(super) fn learn(&mut self, file: BorrowedFd<'_>, stat: &Stat, digests: Digests, now: Time) {
+        let Some(identity) = stat.identity.filter(|_| !is_young(stat.ctime_ns, now)) else { return };
+        let Some(trust) = self.trust(file) else { return };
+        if trust == Trust::IdentityAndNews {
+            // The news of those who wrote before are old, and must not be taken for new ones later.
+            self.hear();
+        }
+        self.cache.insert(identity, digests, trust);
+    }
+
+    fn trust(&self, file: BorrowedFd<'_>) -> Option<Trust> {
+        match rustix::fs::fstatfs(file).ok()?.f_type.cast_unsigned() {
+            OVERLAY => None,
+            TMPFS => self.writers.as_ref().map(|_| Trust::IdentityAndNews),
+            _ => Some(Trust::Identity),
+        }
+    }
+
+    /// Takes in who closed a file after writing.
+    fn hear(&mut self) {
+        let Some(writers) = &self.writers else { return };
+        for _ in 0..MOST_READS {
+            let mut heard = false;
+            match writers.read(&mut self.buffer) {
+                Ok(news) => {
+                    for closed in news {
+                        heard = true;
+                        match closed {
+                            Closed::File(handle) => self.cache.forget(&handle),
+                            Closed::Any => self.cache.forget_all(),
+                        }
+                    }
+                }
+                // Not known to happen; deaf is as bad as overrun.
+                Err(_) => self.cache.forget_all(),
+            }
+            if !heard {
+                return;
+            }
+        }
+        // They write faster than we read: nothing there is worth remembering now.
+        self.cache.forget_all();
+    }
+}
+
+fn is_young(ctime_ns: i64, now: Time) -> bool {
+    let age = now.nanoseconds() - i128::from(ctime_ns);
+    age < if ctime_ns % 1_000_000_000 == 0 { SECOND_NS } else { TICK_NS }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_young_for_a_tick_or_two_seconds() {
+        const SECOND: i64 = 1_000_000_000;
+        let cases = [
+            (5, 5 + 19_999_900, true),
+            (5, 5 + 20_000_100, false),
+            (7 * SECOND, 8 * SECOND, true),
+            (7 * SECOND, 9 * SECOND, false),
+            (7 * SECOND + 1, 8 * SECOND, false),
+            // The clock was put back.
+            (9 * SECOND + 1, 7 * SECOND, true),
+        ];
+        for (ctime, now, young) in cases {
+            let now_at = Time::from_nanoseconds(i128::from(now));
+            assert_eq!(is_young(ctime, now_at), young, "{ctime} at {now}");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The process between the kernel and an exec.
+//!
+//! It is a process of its own so that an answer depends on as little as possible: the agent beside it may
+//! stall, crash or fill its disk, and an exec waits no longer than the timer.
+//!
+//! # A question's way
+//! 1. [`answering`]: the kernel asks; the loop takes the question and hands it to the desk.
+//! 2. [`desk`]: lease, identity, digests from what is [`known`], verdict by the [`snapshot`] in force, answer.
+//! 3. Not known: the opener waits among the [`questions`], and the agent's workers ([`client`]) get the file's
+//!    descriptor. Their reply goes back to the desk: looked at again, judged, answered, kept.
+//! 4. Not in time: the timer answers by policy. The hashing goes on, and what should not have run is stopped.
+//! 5. [`after`] the answer, by a thread nobody waits for: leases end, paths are looked up, denials reported.
+//!
+//! # Rules' way
+//! [`control`] receives them as a sealed file, builds the set beside the loop, publishes it, waits until the
+//! loop has begun a new pass, and only then says that they are in force.
+//!
+//! # What cannot happen
+//! - A verdict is never kept. The cache holds digests; verdicts are made when the answer is given. So there is
+//!   nothing to flush when rules change, and an opener that waits meanwhile is judged by the new ones.
+//! - Nobody is asked about before there are rules: filesystems are marked when the first have been adopted.
+//! - The loop never reads a file, never looks up a path, never waits for a thread that does.
+//! - A panic never leaves openers waiting: it ends the process, and the kernel permits.
+
+pub mod client;
+
+mod after;
+mod answering;
+mod cache;
+mod control;
+mod counters;
+mod desk;
+mod ground;
+mod known;
+mod outbox;
+mod protocol;
+mod questions;
+mod shared;
+mod snapshot;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::Context;
+use model::Sha256;
+use rustix::pipe::PipeFlags;
+use sys::fanotify::permission::{Answer, PermissionGroup};
+use sys::socket::Kind;
+
+use crate::clock::SystemClock;
+use answering::Answering;
+use control::Control;
+use desk::Desk;
+use ground::Ground;
+use outbox::Outbox;
+use questions::Questions;
+use shared::{Shared, ring};
+
+/// What a guard is started with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the agent finds it.
+    pub data_dir: PathBuf,
+    /// Paths whose filesystems are guarded.
+    pub guarded: Vec<PathBuf>,
+    /// The process with which it ends.
+    pub parent: i32,
+    /// How long an exec waits at the most; no more than [`LONGEST_TIMER`].
+    pub timer: Duration,
+    /// What an exec is told for whose file nobody knows the digests in time.
+    pub permit_on_timeout: bool,
+}
+
+/// Nobody is kept waiting longer, whatever the configuration says.
+pub const LONGEST_TIMER: Duration = Duration::from_millis(250);
+
+/// A copy that is never denied: this inode, as long as its content is this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SparedInode {
+    /// Its device, as `stat` says.
+    pub device: u64,
+    /// Its inode number.
+    pub inode: u64,
+    /// What it must be.
+    pub sha256: Sha256,
+}
+
+/// Openers that wait at the same time; beyond that, policy answers at once.
+const MOST_WAITING: u64 = 1024;
+/// Files whose lease is kept while their exec goes on.
+const MOST_HELD: u64 = 4096;
+/// No file that is being hashed is kept from its writers longer.
+const LONGEST_LEASE: Duration = Duration::from_secs(10);
+
+/// Guards until SIGTERM.
+///
+/// # Errors
+/// What keeps it from guarding, before anything was marked; afterwards, what keeps it from taking questions.
+/// The kernel then permits everything that waits.
+pub fn run(config: Config) -> anyhow::Result<()> {
+    sys::process::die_with_parent(config.parent).context("the parent is gone")?;
+    sys::process::may_guard().map_err(anyhow::Error::msg)?;
+    die_of_panics();
+    sys::lease::ignore_break_signals()?;
+    let grounds =
+        config.guarded.iter().map(|path| Ground::survey(path)).collect::<anyhow::Result<Vec<_>>>()?;
+
+    let descriptors = sys::process::raise_descriptor_limit()?.unwrap_or(u64::MAX);
+    sys::process::prefer_speed();
+    sys::process::exempt_from_oom_killer();
+    let group = PermissionGroup::new().context("the kernel gives no permission group")?;
+    let writers = ground::told_of_writers(&grounds)?;
+    let shared = Shared::new()?;
+    let outbox = Outbox::new(&shared.counters)?;
+    let (tell_loop, words) = crossbeam_channel::bounded(8);
+    let (after, tasks) = after::channel();
+    let socket = config.data_dir.join(protocol::SOCKET);
+    let listener = sys::socket::listen(&socket, Kind::Packets)
+        .with_context(|| format!("cannot listen at {}", socket.display()))?;
+    let end = told_to_end()?;
+
+    let most_held = usize::try_from(MOST_HELD.min(descriptors / 4))?;
+    let desk = Desk {
+        group: &group,
+        counters: &shared.counters,
+        after,
+        known: known::Known::new(writers),
+        // Each takes up to two descriptors, and as many again may be on their way or about to be closed.
+        questions: Questions::new(
+            usize::try_from(MOST_WAITING.min(descriptors / 4))?,
+            config.timer.min(LONGEST_TIMER),
+        ),
+        policy: if config.permit_on_timeout { Answer::Permit } else { Answer::Deny },
+        longest_lease: LONGEST_LEASE.min(lease_break_time() / 2),
+    };
+    let answering = Answering::new(desk, &shared, &SystemClock, words, end.as_fd())?;
+    let control = Control {
+        listener,
+        group: &group,
+        grounds: &grounds,
+        shared: &shared,
+        outbox: &outbox,
+        words: tell_loop,
+        agent: None,
+        asks: false,
+    };
+    sys::process::lock_memory().context("memory cannot be locked")?;
+    std::thread::scope(|threads| {
+        threads.spawn(|| after::run(&tasks, most_held, &outbox));
+        threads.spawn(|| control.run());
+        let outcome = answering.run();
+        shared.ended.store(true, Ordering::SeqCst);
+        ring(&outbox.bell);
+        outcome
+    })?;
+    // It fails only when somebody has removed it.
+    let _ = std::fs::remove_file(socket);
+    Ok(())
+}
+
+/// A thread that is gone would leave openers waiting for ever.
+fn die_of_panics() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        std::process::abort();
+    }));
+}
+
+/// Readable when the process is asked to end.
+fn told_to_end() -> anyhow::Result<OwnedFd> {
+    let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        signal_hook::low_level::pipe::register(signal, write.try_clone()?)?;
+    }
+    Ok(read)
+}
+
+/// After which the kernel ends a lease by itself.
+fn lease_break_time() -> Duration {
+    let told = std::fs::read_to_string("/proc/sys/fs/lease-break-time");
+    let seconds = told.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(45);
+    Duration::from_secs(seconds)
+}

@@ -1,0 +1,184 @@
+//! Questions that can't be answered at once: who waits for what, and until when.
+//!
+//! Pure bookkeeping: it knows neither kernel nor clock, so that order and time are tested by tables. What it
+//! keeps of an opener is the business of whoever owns it.
+
+use std::time::{Duration, Instant};
+
+use sys::identity::Identity;
+
+/// How often a file that somebody writes to is looked at again.
+pub(super) const RETRY: Duration = Duration::from_millis(1);
+/// How long a writer may take to go, before the opener is told that the file is busy.
+pub(super) const WRITER_PATIENCE: Duration = Duration::from_millis(20);
+/// How often a file is hashed anew because it changed meanwhile.
+const TRIES: u8 = 3;
+
+/// The openers that wait, and the hashings they wait for. Of fixed capacity.
+pub(super) struct Questions<T> {
+    waiting: Vec<Waiting<T>>,
+    hashings: Vec<Hashing>,
+    capacity: usize,
+    timer: Duration,
+    last_id: u64,
+}
+
+/// One opener.
+pub(super) struct Waiting<T> {
+    /// What its owner keeps of it.
+    pub(super) opener: T,
+    /// When it asked.
+    pub(super) asked: Instant,
+    /// Its time was over and it has its answer; only the verdict on what it runs is open.
+    pub(super) late: bool,
+    waits_for: For,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum For {
+    /// That a writer goes.
+    Writer { next: Instant },
+    /// The digests of the file.
+    Hash { id: u64, leads: bool },
+}
+
+/// A file that is to be hashed, or is being.
+struct Hashing {
+    id: u64,
+    /// By which others who ask for the same file find it. Without one each has a hashing of its own.
+    identity: Option<Identity>,
+    sent: bool,
+    tries: u8,
+}
+
+impl<T> Questions<T> {
+    /// Room for `capacity` openers, each answered after `timer` at the latest.
+    pub(super) fn new(capacity: usize, timer: Duration) -> Self {
+        Self {
+            waiting: Vec::with_capacity(capacity),
+            hashings: Vec::with_capacity(capacity),
+            capacity,
+            timer,
+            last_id: 0,
+        }
+    }
+
+    /// Whether the next opener must be answered at once.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.len() >= self.capacity
+    }
+
+    /// Whether nobody waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Keeps an opener until the writer of its file goes.
+    pub(super) fn wait_for_writer(&mut self, opener: T, asked: Instant, now: Instant) {
+        self.push(opener, asked, For::Writer { next: now + RETRY });
+    }
+
+    /// Keeps an opener until its file's digests are there; shares the hashing that is under way for it.
+    pub(super) fn wait_for_hash(&mut self, opener: T, asked: Instant, identity: Option<Identity>) {
+        let shared = self.hashings.iter().find(|hashing| identity.is_some() && hashing.identity == identity);
+        if let Some(id) = shared.map(|hashing| hashing.id) {
+            self.push(opener, asked, For::Hash { id, leads: false });
+            return;
+        }
+        self.last_id += 1;
+        self.hashings.push(Hashing { id: self.last_id, identity, sent: false, tries: 1 });
+        self.push(opener, asked, For::Hash { id: self.last_id, leads: true });
+    }
+
+    /// The oldest hashing that nobody was asked for yet, and the opener whose descriptor goes with it.
+    pub(super) fn unsent(&self) -> Option<(u64, &T)> {
+        let hashing = self.hashings.iter().find(|hashing| !hashing.sent)?;
+        Some((hashing.id, &self.leader(hashing.id)?.opener))
+    }
+
+    /// Notes that a hashing was asked for.
+    pub(super) fn mark_sent(&mut self, id: u64) {
+        self.set_sent(id, true);
+    }
+
+    /// Notes that whoever was asked is gone: all must be asked for again.
+    pub(super) fn forget_sent(&mut self) {
+        self.hashings.iter_mut().for_each(|hashing| hashing.sent = false);
+    }
+
+    /// Asks for a hashing once more, because the file changed meanwhile; `false` when that was often enough.
+    pub(super) fn try_again(&mut self, id: u64) -> bool {
+        self.set_sent(id, false);
+        let Some(hashing) = self.hashings.iter_mut().find(|hashing| hashing.id == id) else { return false };
+        hashing.tries += 1;
+        hashing.tries <= TRIES
+    }
+
+    /// The opener whose descriptor a hashing reads.
+    pub(super) fn leader(&self, id: u64) -> Option<&Waiting<T>> {
+        self.waiting.iter().find(|waiting| waiting.waits_for == For::Hash { id, leads: true })
+    }
+
+    /// Takes out one opener after the other that waited for a hashing, its leader first, and then the hashing.
+    pub(super) fn take_hashed(&mut self, id: u64) -> Option<Waiting<T>> {
+        let for_it = |leads| move |waiting: &Waiting<T>| waiting.waits_for == For::Hash { id, leads };
+        let index = self
+            .waiting
+            .iter()
+            .position(for_it(true))
+            .or_else(|| self.waiting.iter().position(for_it(false)));
+        if index.is_none() {
+            self.hashings.retain(|hashing| hashing.id != id);
+        }
+        index.map(|index| self.waiting.swap_remove(index))
+    }
+
+    /// Takes out one opener whose file is to be looked at again.
+    pub(super) fn take_retry(&mut self, now: Instant) -> Option<Waiting<T>> {
+        let due = |waiting: &Waiting<T>| matches!(waiting.waits_for, For::Writer { next } if next <= now);
+        self.waiting.iter().position(due).map(|index| self.waiting.swap_remove(index))
+    }
+
+    /// The next opener whose time is over; it stays, as late. Also says whether its file is being hashed by
+    /// its own descriptor.
+    pub(super) fn next_late(&mut self, now: Instant) -> Option<(&mut Waiting<T>, bool)> {
+        let timer = self.timer;
+        let waiting = self.waiting.iter_mut().find(|waiting| {
+            !waiting.late && waiting.asked + timer <= now && matches!(waiting.waits_for, For::Hash { .. })
+        })?;
+        waiting.late = true;
+        let hashings = &self.hashings;
+        let read = matches!(waiting.waits_for, For::Hash { id, leads: true }
+            if hashings.iter().any(|hashing| hashing.id == id && hashing.sent));
+        Some((waiting, read))
+    }
+
+    /// Those that have their answer and whose file is still being hashed.
+    pub(super) fn late(&mut self) -> impl Iterator<Item = &mut Waiting<T>> {
+        self.waiting.iter_mut().filter(|waiting| waiting.late)
+    }
+
+    /// When something is due by itself.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let due = |waiting: &Waiting<T>| match waiting.waits_for {
+            For::Writer { next } => Some(next),
+            For::Hash { .. } if waiting.late => None,
+            For::Hash { .. } => Some(waiting.asked + self.timer),
+        };
+        self.waiting.iter().filter_map(due).min()
+    }
+
+    fn push(&mut self, opener: T, asked: Instant, waits_for: For) {
+        self.waiting.push(Waiting { opener, asked, late: false, waits_for });
+    }
+
+    fn set_sent(&mut self, id: u64, sent: bool) {
+        if let Some(hashing) = self.hashings.iter_mut().find(|hashing| hashing.id == id) {
+            hashing.sent = sent;
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "questions_tests.rs"]
+mod tests;

@@ -1,0 +1,77 @@
+//! What the guard's threads share.
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rustix::event::{EventfdFlags, eventfd};
+
+use super::counters::Counters;
+use super::snapshot::Snapshot;
+
+pub(super) struct Shared {
+    pub(super) snapshot: ArcSwap<Snapshot>,
+    /// How many passes the loop has begun.
+    pub(super) passes: AtomicU64,
+    /// Wakes the loop.
+    pub(super) wake: OwnedFd,
+    pub(super) counters: Counters,
+    /// The loop has ended, and so shall the others.
+    pub(super) ended: AtomicBool,
+}
+
+/// What the loop is told.
+pub(super) enum Word {
+    /// From now on files are hashed at the other end of this socket.
+    Agent(OwnedFd),
+    /// The guard can't do its work.
+    Fail(anyhow::Error),
+}
+
+impl Shared {
+    /// # Errors
+    /// EMFILE.
+    pub(super) fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            snapshot: ArcSwap::default(),
+            passes: AtomicU64::new(0),
+            wake: bell()?,
+            counters: Counters::default(),
+            ended: AtomicBool::new(false),
+        })
+    }
+
+    /// Puts a snapshot in force, and returns when no verdict by an older one is still on its way.
+    ///
+    /// Openers that wait are judged when they are answered, so by the new one. A verdict by the old one can
+    /// only be in the pass that the loop is in; when the next has begun, it has reached the kernel.
+    pub(super) fn publish(&self, snapshot: Snapshot) {
+        self.snapshot.store(Arc::new(snapshot));
+        let pass = self.passes.load(Ordering::SeqCst);
+        while self.passes.load(Ordering::SeqCst) == pass && !self.ended.load(Ordering::SeqCst) {
+            ring(&self.wake);
+            std::thread::sleep(Duration::from_micros(100));
+        }
+    }
+}
+
+/// A descriptor by which one thread wakes another.
+///
+/// # Errors
+/// EMFILE.
+pub(super) fn bell() -> std::io::Result<OwnedFd> {
+    Ok(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)
+}
+
+/// Wakes who waits for the bell.
+pub(super) fn ring(bell: &OwnedFd) {
+    // It fails only when it was rung 2^64 times and nobody heard.
+    let _ = rustix::io::write(bell, &1_u64.to_ne_bytes());
+}
+
+/// Lets the bell be rung anew.
+pub(super) fn drain(bell: BorrowedFd<'_>) {
+    let _ = rustix::io::read(bell, &mut [0; 8]);
+}

@@ -1,0 +1,172 @@
+use super::*;
+use model::act::Do;
+use model::order::Failure;
+use model::rule::{Effect, Identifier};
+use model::{Epoch, FileId, Generation, OrderId, Sha1, Time};
+use sha2::{Digest, Sha256};
+
+const MACHINE: MachineId = MachineId([1; 20]);
+
+struct Place {
+    _dir: tempfile::TempDir,
+    path: PathBuf,
+    organization: OrganizationId,
+}
+
+impl Place {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self { path: dir.path().join("ledger"), _dir: dir, organization: OrganizationId::random() }
+    }
+
+    fn open(&self) -> Ledger {
+        Ledger::open(&self.path, MACHINE, self.organization).unwrap()
+    }
+}
+
+fn deny(id: u64, scope: Scope) -> Rule {
+    let identifier = Identifier::Sha1(Sha1([id as u8; 20]));
+    Rule { id: RuleId(id), effect: Effect::Deny, identifier, scope, until: None }
+}
+
+fn whole(epoch: u64, to: u64, rules: &[Rule]) -> v1::Rules {
+    let rules = rules.iter().map(Into::into).collect();
+    v1::Rules { whole: true, epoch, to, rules, chain: vec![0; 32], ..Default::default() }
+}
+
+/// A delta as a server makes it, with the chain that follows `chain`.
+fn delta(epoch: u64, from: u64, mut chain: [u8; 32], changes: &[Change]) -> v1::Rules {
+    let mut entries = Vec::new();
+    for (index, change) in changes.iter().enumerate() {
+        let generation = Generation(from + 1 + index as u64);
+        let bytes = wire::link::rules::chained_bytes(generation, change);
+        chain = Sha256::new().chain_update(chain).chain_update(bytes).finalize().into();
+        entries.push((&model::log::Entry { generation, change: *change, chain }).into());
+    }
+    let to = from + changes.len() as u64;
+    v1::Rules { epoch, from, to, entries, chain: chain.to_vec(), ..Default::default() }
+}
+
+fn act() -> Act {
+    Act {
+        id: ActId::random(),
+        order: OrderId::random(),
+        machine: MACHINE,
+        what: Do::Quarantine(FileId::Sha1(Sha1([3; 20]))),
+        after: Position::default(),
+        deadline: Time::from_seconds(9),
+    }
+}
+
+#[test]
+fn what_was_adopted_is_in_force_after_a_restart() {
+    let place = Place::new();
+    let mut ledger = place.open();
+    let (first, second) = (deny(1, Scope::Organization), deny(2, Scope::Organization));
+    ledger.adopt(&whole(5, 0, &[])).unwrap();
+    ledger.adopt(&delta(5, 0, [0; 32], &[Change::Begin(first), Change::Begin(second)])).unwrap();
+    let chain = ledger.chain;
+    ledger.adopt(&delta(5, 2, chain, &[Change::End(RuleId(1))])).unwrap();
+    drop(ledger);
+    let ledger = place.open();
+    assert_eq!(ledger.rules().collect::<Vec<_>>(), [second]);
+    assert_eq!(ledger.position(), Position { epoch: Epoch(5), generation: Generation(3) });
+}
+
+#[test]
+fn a_log_that_goes_back_skips_or_breaks_its_chain_is_refused_and_changes_nothing() {
+    let place = Place::new();
+    let mut ledger = place.open();
+    let rule = deny(1, Scope::Organization);
+    ledger.adopt(&whole(5, 0, &[])).unwrap();
+    ledger.adopt(&delta(5, 0, [0; 32], &[Change::Begin(rule)])).unwrap();
+    let end = [Change::End(RuleId(1))];
+    assert!(matches!(ledger.adopt(&whole(5, 0, &[])), Err(Refused::Backwards { to: 0, here: 1 })));
+    assert!(matches!(ledger.adopt(&delta(5, 3, [0; 32], &end)), Err(Refused::Gap { from: 3, here: 1 })));
+    assert!(matches!(ledger.adopt(&delta(5, 1, [9; 32], &end)), Err(Refused::BrokenChain(2))));
+    assert_eq!(ledger.rules().count(), 1);
+    // A restored backup is another log, and is taken whole.
+    ledger.adopt(&whole(6, 0, &[])).unwrap();
+    assert_eq!(ledger.rules().count(), 0);
+}
+
+#[test]
+fn an_act_is_taken_once_and_its_outcome_waits_until_it_is_stored() {
+    let place = Place::new();
+    let mut ledger = place.open();
+    let act = act();
+    ledger.take(act.clone()).unwrap();
+    ledger.take(act.clone()).unwrap();
+    assert_eq!(ledger.unfinished(), std::slice::from_ref(&act));
+    assert!(!ledger.has_begun(act.id));
+    ledger.begin(act.id).unwrap();
+    drop(ledger);
+
+    let mut ledger = place.open();
+    assert!(ledger.has_begun(act.id), "an act that has begun goes on after a restart");
+    assert_eq!(ledger.unfinished().len(), 1);
+    let failure = Some(Failure::because("a test"));
+    let outcome = Outcome { act: act.id, copies: Vec::new(), stopped: 2, failure, lifted: None };
+    ledger.ended(outcome.clone()).unwrap();
+    drop(ledger);
+
+    let mut ledger = place.open();
+    assert!(ledger.unfinished().is_empty());
+    assert_eq!(ledger.unsent(), [outcome]);
+    ledger.outcome_stored(act.id).unwrap();
+    ledger.take(act).unwrap();
+    drop(ledger);
+    let ledger = place.open();
+    assert!(ledger.unsent().is_empty() && ledger.unfinished().is_empty(), "it is not done again");
+}
+
+#[test]
+fn root_lifts_only_this_machines_own_deny() {
+    let place = Place::new();
+    let mut ledger = place.open();
+    let rules = [
+        deny(1, Scope::Organization),
+        deny(2, Scope::Machine(MACHINE)),
+        deny(3, Scope::Machine(MachineId([9; 20]))),
+    ];
+    ledger.adopt(&whole(5, 3, &rules)).unwrap();
+    assert!(!ledger.lift(RuleId(1), "why").unwrap());
+    assert!(!ledger.lift(RuleId(3), "why").unwrap());
+    assert!(ledger.lift(RuleId(2), "why").unwrap());
+    drop(ledger);
+
+    let mut ledger = place.open();
+    assert_eq!(ledger.rules().map(|rule| rule.id.0).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(ledger.lifted(), [(RuleId(2), "why".to_owned())]);
+    ledger.lifted_stored(RuleId(2)).unwrap();
+    assert!(ledger.lifted().is_empty(), "it is told once");
+    assert_eq!(ledger.rules().count(), 2, "and stays lifted until the log says so");
+    let chain = ledger.chain;
+    ledger.adopt(&delta(5, 3, chain, &[Change::End(RuleId(2))])).unwrap();
+    drop(ledger);
+    assert_eq!(place.open().rules().count(), 2);
+}
+
+#[test]
+fn a_ledger_of_another_machine_is_not_taken() {
+    let place = Place::new();
+    drop(place.open());
+    let error = Ledger::open(&place.path, MachineId([2; 20]), place.organization).unwrap_err();
+    assert!(error.to_string().contains("belongs to machine"), "{error}");
+}
+
+#[test]
+fn a_rewritten_ledger_says_the_same() {
+    let place = Place::new();
+    let mut ledger = place.open();
+    ledger.adopt(&whole(5, 2, &[deny(1, Scope::Organization), deny(2, Scope::Machine(MACHINE))])).unwrap();
+    ledger.lift(RuleId(2), "why").unwrap();
+    ledger.take(act()).unwrap();
+    ledger.set_swept(vec!["/a".into()]).unwrap();
+    let records = ledger.records();
+    ledger.journal.rewrite(&records).unwrap();
+    drop(ledger);
+    let again = place.open();
+    assert_eq!(again.records(), records);
+    assert_eq!((again.rules().count(), again.unfinished().len(), again.swept().len()), (1, 1, 1));
+}

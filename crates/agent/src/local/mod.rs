@@ -1,0 +1,265 @@
+//! What root on this machine may ask of the agent, through `agent.sock` in the data directory; and, while no
+//! agent runs, of its files.
+
+mod serve;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use model::VaultId;
+use model::log::Position;
+use wire::link::v1::{self, local_reply, local_request};
+use wire::link::{acts, frame, things};
+
+use crate::vault::Resting;
+
+pub(crate) use serve::serve;
+
+/// The socket's name in the data directory.
+pub(crate) const SOCKET: &str = "agent.sock";
+
+/// What may be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// What the vault holds.
+    VaultList,
+    /// Bring this copy back and lift this machine's own deny of it.
+    VaultRestore(VaultId),
+    /// How the agent is.
+    Status,
+}
+
+/// The answer.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// What the vault holds.
+    Resting(Vec<Resting>),
+    /// The copy is back at this path.
+    Restored(PathBuf),
+    /// How the agent is.
+    Status(Status),
+    /// It was not done, and why.
+    Refused(String),
+}
+
+/// How the agent is.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// Copies of executable files known on this machine.
+    pub files_known: u64,
+    /// Files looked at by sweeps since the agent started.
+    pub sweep_seen: u64,
+    /// Whether every watched filesystem was looked through once.
+    pub first_sweep_complete: bool,
+    /// Whether the server knows all that lay in the guarded filesystems when the agent started.
+    pub guarded_complete: bool,
+    /// Whether it knows the programs in the usual directories, too.
+    pub programs_complete: bool,
+    /// The directory that a sweep is in.
+    pub sweeping: Option<PathBuf>,
+    /// Sightings that the server has not stored yet.
+    pub spool_waiting: u64,
+    /// Whether the server is there.
+    pub attached: bool,
+    /// How far in the organization's log this machine is.
+    pub position: Position,
+    /// `deny`, `absent` (the guard is away) or `none` (nothing is guarded).
+    pub guard_level: String,
+    /// Whether the ledger's rules are in force.
+    pub in_force: bool,
+    /// Where execution is denied.
+    pub guarded: Vec<PathBuf>,
+    /// What is watched.
+    pub watched: Vec<PathBuf>,
+    /// The guard's counters, by name.
+    pub counters: Vec<(String, u64)>,
+    /// Rules in force.
+    pub rules: u64,
+    /// Copies that may never be denied.
+    pub spared: u64,
+}
+
+/// Asks the agent of this data directory; while none runs, its files, under their locks.
+///
+/// # Errors
+/// When the agent does not answer, or its files can't be opened.
+pub fn ask(data_dir: &Path, request: Request) -> anyhow::Result<Reply> {
+    use std::os::unix::net::UnixStream;
+    match UnixStream::connect(data_dir.join(SOCKET)) {
+        Ok(mut stream) => {
+            stream.set_read_timeout(Some(Duration::from_secs(600)))?;
+            frame::write(&mut stream, &v1::LocalRequest { request: Some(encode(&request)) })?;
+            hear(&mut stream)
+        }
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused
+            ) =>
+        {
+            serve::offline(data_dir, request)
+        }
+        Err(error) => Err(anyhow::anyhow!("{}: {error}; this needs root", data_dir.join(SOCKET).display())),
+    }
+}
+
+/// Copies that are told in one message: paths are long where somebody wants them to be.
+const AT_A_TIME: usize = 500;
+
+/// Writes an answer. A list takes as many messages as it needs, and leaves out what nobody lists: attributes, of
+/// which a single copy can carry more than fits into a message.
+fn say(stream: &mut impl std::io::Write, reply: Reply) -> std::io::Result<()> {
+    let Reply::Resting(mut resting) = reply else { return frame::write(stream, &shape(reply)) };
+    resting.iter_mut().for_each(|resting| resting.metadata.attributes.clear());
+    while resting.len() > AT_A_TIME {
+        let rest = resting.split_off(AT_A_TIME);
+        frame::write(stream, &shape(Reply::Resting(std::mem::replace(&mut resting, rest))))?;
+    }
+    frame::write(stream, &shape(Reply::Resting(resting)))
+}
+
+fn hear(stream: &mut impl std::io::Read) -> anyhow::Result<Reply> {
+    let first: v1::LocalReply = frame::read(stream)?
+        .ok_or_else(|| anyhow::anyhow!("the agent closed the connection; see its log"))?;
+    let mut reply = decode(first)?;
+    if let Reply::Resting(all) = &mut reply {
+        while let Some(more) = frame::read(stream)? {
+            let Reply::Resting(more) = decode(more)? else { anyhow::bail!("the agent's list breaks off") };
+            all.extend(more);
+        }
+    }
+    Ok(reply)
+}
+
+fn encode(request: &Request) -> local_request::Request {
+    match request {
+        Request::VaultList => local_request::Request::VaultList(true),
+        Request::VaultRestore(id) => local_request::Request::VaultRestore(id.0.as_bytes().to_vec()),
+        Request::Status => local_request::Request::Status(true),
+    }
+}
+
+fn understand(request: v1::LocalRequest) -> Option<Request> {
+    Some(match request.request? {
+        local_request::Request::VaultList(_) => Request::VaultList,
+        local_request::Request::VaultRestore(id) => Request::VaultRestore(acts::vault_id(&id).ok()?),
+        local_request::Request::Status(_) => Request::Status,
+    })
+}
+
+fn shape(reply: Reply) -> v1::LocalReply {
+    let reply = match reply {
+        Reply::Resting(resting) => {
+            local_reply::Reply::Resting(v1::RestingList { resting: resting.iter().map(Into::into).collect() })
+        }
+        Reply::Restored(path) => local_reply::Reply::Restored(things::bytes_of(&path)),
+        Reply::Refused(reason) => local_reply::Reply::Refused(reason),
+        Reply::Status(status) => local_reply::Reply::Status(shape_status(status)),
+    };
+    v1::LocalReply { reply: Some(reply) }
+}
+
+fn shape_status(status: Status) -> v1::LocalStatus {
+    let counter =
+        |name: &str| status.counters.iter().find(|(own, _)| own == name).map_or(0, |(_, value)| *value);
+    v1::LocalStatus {
+        files_known: status.files_known,
+        sweep_seen: status.sweep_seen,
+        first_sweep_complete: status.first_sweep_complete,
+        guarded_complete: status.guarded_complete,
+        programs_complete: status.programs_complete,
+        sweeping: status.sweeping.as_deref().map(things::bytes_of),
+        spool_waiting: status.spool_waiting,
+        attached: status.attached,
+        position: Some(status.position.into()),
+        guard_level: status.guard_level.clone(),
+        guarded: status.guarded.iter().map(|path| things::bytes_of(path)).collect(),
+        watched: status.watched.iter().map(|path| things::bytes_of(path)).collect(),
+        counters: Some(v1::GuardCounters {
+            questions: counter("questions"),
+            from_cache: counter("fromCache"),
+            hashed: counter("hashed"),
+            denied: counter("denied"),
+            denied_late: counter("deniedLate"),
+            busy: counter("busy"),
+            timed_out: counter("timedOut"),
+            spared: counter("spared"),
+            reports_lost: counter("reportsLost"),
+            failed: counter("failed"),
+        }),
+        rules: status.rules,
+        spared: status.spared,
+        in_force: status.in_force,
+    }
+}
+
+fn decode(reply: v1::LocalReply) -> anyhow::Result<Reply> {
+    let reply = reply.reply.ok_or_else(|| anyhow::anyhow!("the agent's answer is of a newer version"))?;
+    Ok(match reply {
+        local_reply::Reply::Resting(list) => {
+            Reply::Resting(list.resting.iter().map(Resting::try_from).collect::<Result<_, _>>()?)
+        }
+        local_reply::Reply::Restored(path) => Reply::Restored(things::path_of(path)),
+        local_reply::Reply::Refused(reason) => Reply::Refused(reason),
+        local_reply::Reply::Status(status) => Reply::Status(Status {
+            files_known: status.files_known,
+            sweep_seen: status.sweep_seen,
+            first_sweep_complete: status.first_sweep_complete,
+            guarded_complete: status.guarded_complete,
+            programs_complete: status.programs_complete,
+            sweeping: status.sweeping.map(things::path_of),
+            spool_waiting: status.spool_waiting,
+            attached: status.attached,
+            position: status.position.unwrap_or_default().into(),
+            guard_level: status.guard_level,
+            in_force: status.in_force,
+            guarded: status.guarded.into_iter().map(things::path_of).collect(),
+            watched: status.watched.into_iter().map(things::path_of).collect(),
+            counters: counters(&status.counters.unwrap_or_default()),
+            rules: status.rules,
+            spared: status.spared,
+        }),
+    })
+}
+
+/// The guard's counters with their names, in the order of the documentation.
+pub(crate) fn counters(counters: &v1::GuardCounters) -> Vec<(String, u64)> {
+    let named = [
+        ("questions", counters.questions),
+        ("fromCache", counters.from_cache),
+        ("hashed", counters.hashed),
+        ("denied", counters.denied),
+        ("deniedLate", counters.denied_late),
+        ("busy", counters.busy),
+        ("timedOut", counters.timed_out),
+        ("spared", counters.spared),
+        ("reportsLost", counters.reports_lost),
+        ("failed", counters.failed),
+    ];
+    named.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_any_length_arrives_whole() {
+        for count in [0, 1, AT_A_TIME, AT_A_TIME + 1, 2100] {
+            let resting: Vec<Resting> = (0..count)
+                .map(|_| {
+                    let mut resting = crate::vault::some_resting(VaultId::random());
+                    resting.path = PathBuf::from(format!("/{}", "x".repeat(4000)));
+                    resting.rests_at = resting.path.clone();
+                    resting.metadata.attributes = vec![("user.note".into(), vec![1; 20_000])];
+                    resting
+                })
+                .collect();
+            let ids: Vec<_> = resting.iter().map(|resting| resting.id).collect();
+            let mut stream = Vec::new();
+            say(&mut stream, Reply::Resting(resting)).unwrap();
+            let Reply::Resting(heard) = hear(&mut stream.as_slice()).unwrap() else { panic!("a list") };
+            assert_eq!(heard.iter().map(|resting| resting.id).collect::<Vec<_>>(), ids);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Answering root on this machine.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use model::rule::Scope;
+use model::{RuleId, VaultId};
+use sys::socket::Kind;
+use wire::link::{frame, v1};
+
+use super::{Reply, Request, SOCKET, Status, counters, say, understand};
+use crate::clock::SystemClock;
+use crate::core::{Core, Nudge};
+use crate::ledger::Ledger;
+use crate::vault::Vault;
+
+/// What is said of a restore that root asks for.
+const COMMENT: &str = "restored on the machine by root";
+/// How long the guard may take to stop denying a file before it is brought back.
+const GUARD_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Answers one connection after the other until the agent stops.
+///
+/// # Errors
+/// When the socket can't be made.
+pub(crate) fn serve(core: &Arc<Core>, data_dir: &Path) -> io::Result<()> {
+    let listener = sys::socket::listen(&data_dir.join(SOCKET), Kind::Stream)?;
+    while !core.halt.is_asked() {
+        let socket = match sys::socket::accept(listener.as_fd()) {
+            Ok(socket) => socket,
+            Err(error) => {
+                tracing::warn!(%error, "a local connection could not be taken");
+                std::thread::sleep(Duration::from_millis(100));
+                continue;
+            }
+        };
+        // The socket's mode keeps others out; this holds even where somebody changed it.
+        if sys::socket::peer_uid(socket.as_fd())? != 0 {
+            continue;
+        }
+        let core = Arc::clone(core);
+        std::thread::spawn(move || {
+            if let Err(error) = converse(&core, UnixStream::from(socket)) {
+                tracing::debug!(%error, "a local request was not answered");
+            }
+        });
+    }
+    Ok(())
+}
+
+fn converse(core: &Core, mut stream: UnixStream) -> io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.set_write_timeout(Some(Duration::from_secs(5)))?;
+    let Some(request) = frame::read::<v1::LocalRequest>(&mut stream)? else { return Ok(()) };
+    let reply = match understand(request) {
+        Some(Request::VaultList) => Reply::Resting(core.vault.list()),
+        Some(Request::VaultRestore(id)) => restore(core, id),
+        Some(Request::Status) => Reply::Status(status(core)),
+        None => Reply::Refused("this agent does not know that request".to_owned()),
+    };
+    say(&mut stream, reply)
+}
+
+/// Lifts this machine's own denies of the file first, then brings the copy back.
+fn restore(core: &Core, id: VaultId) -> Reply {
+    let Some(resting) = core.vault.list().into_iter().find(|resting| resting.id == id) else {
+        return not_there(id);
+    };
+    for rule in crate::perform::own_denies(core, &resting.digests) {
+        let lifted = core.ledger.lock().lift(rule, COMMENT);
+        if let Err(error) = lifted {
+            return Reply::Refused(format!("the ledger can't be written: {error}; nothing was restored"));
+        }
+    }
+    core.nudge(Nudge::Ended);
+    if let Err(error) = core.enforce(GUARD_PATIENCE) {
+        tracing::warn!(%error, "a file is brought back that the guard may still deny for a moment");
+    }
+    match core.vault.restore(id, &mut |_| {}) {
+        Ok(path) => {
+            let _ = core.looker.look(path.clone());
+            Reply::Restored(path)
+        }
+        Err(refusal) => Reply::Refused(refusal.to_string()),
+    }
+}
+
+fn not_there(id: VaultId) -> Reply {
+    Reply::Refused(format!("the vault holds no {id}; `quell agent vault list` shows what it holds"))
+}
+
+fn status(core: &Core) -> Status {
+    let (position, rules) = {
+        let ledger = core.ledger.lock();
+        (ledger.position(), ledger.rules().count() as u64)
+    };
+    Status {
+        files_known: core.inventory.len(),
+        sweep_seen: core.progress.seen.load(Ordering::Relaxed),
+        first_sweep_complete: core.progress.first_complete.load(Ordering::Relaxed),
+        guarded_complete: core.progress.guarded_complete.load(Ordering::Relaxed),
+        programs_complete: core.progress.programs_complete.load(Ordering::Relaxed),
+        sweeping: core.progress.at.lock().clone(),
+        spool_waiting: core.spool.lock().waiting(),
+        attached: core.attached.load(Ordering::Relaxed),
+        position,
+        guard_level: core.guard_level().to_owned(),
+        in_force: core.in_force() == Some(position) && core.guard_level() != "absent",
+        guarded: core.guarded().map(|place| place.mount.point.clone()).collect(),
+        watched: core.watched_roots(),
+        counters: core.guard.as_ref().map(|guard| counters(&guard.status().counters)).unwrap_or_default(),
+        rules,
+        spared: core.spared().len() as u64,
+    }
+}
+
+/// Answers from the files of an agent that does not run.
+pub(super) fn offline(data_dir: &Path, request: Request) -> anyhow::Result<Reply> {
+    anyhow::ensure!(
+        data_dir.join("ledger").exists(),
+        "{} holds no agent; name its data directory with --data-dir",
+        data_dir.display()
+    );
+    if request == Request::Status {
+        return Ok(Reply::Refused("the agent does not run; start it with `quell up`".to_owned()));
+    }
+    let vault = Vault::open(data_dir, Arc::new(SystemClock))?;
+    let Request::VaultRestore(id) = request else { return Ok(Reply::Resting(vault.list())) };
+    let Some(resting) = vault.list().into_iter().find(|resting| resting.id == id) else {
+        return Ok(not_there(id));
+    };
+    let mut ledger = Ledger::open_again(&data_dir.join("ledger"))?;
+    let own: Vec<RuleId> = ledger
+        .rules()
+        .filter(|rule| matches!(rule.scope, Scope::Machine(_)) && rule.effect.denies())
+        .filter(|rule| rule.identifier.matches(&resting.digests))
+        .map(|rule| rule.id)
+        .collect();
+    for rule in own {
+        ledger.lift(rule, COMMENT)?;
+    }
+    Ok(match vault.restore(id, &mut |_| {}) {
+        Ok(path) => Reply::Restored(path),
+        Err(refusal) => Reply::Refused(refusal.to_string()),
+    })
+}

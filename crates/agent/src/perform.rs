@@ -1,0 +1,235 @@
+//! The thread that does acts, one after the other: each once, always with a result.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use model::act::{Act, CopyResult, CopyState, Do, Outcome};
+use model::order::Failure;
+use model::rule::Scope;
+use model::{Digests, FileId, RuleId};
+
+use crate::acts::{self, Grounds, Guarded};
+use crate::core::{Core, Nudge};
+use crate::recorder::wait_recorded;
+
+/// How long an act waits for its rules before the next one is tried.
+const RULES_PATIENCE: Duration = Duration::from_secs(5);
+/// How long an act waits for the first look at all that is guarded.
+const SWEEP_PATIENCE: Duration = Duration::from_secs(60);
+/// How long an act waits until what was seen before it is in the inventory.
+const RECORD_PATIENCE: Duration = Duration::from_secs(5);
+/// How often acts that could not begin are tried again.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Does what the ledger holds, whenever `taken` says that there is something, until the agent stops.
+pub(crate) fn run(core: &Core, taken: &Receiver<()>) {
+    loop {
+        // Not in the head of the loop: the ledger would stay locked while its acts are done.
+        let unfinished = core.ledger.lock().unfinished();
+        for act in unfinished {
+            if core.halt.is_asked() {
+                return;
+            }
+            attempt(core, &act);
+        }
+        let wait = if core.ledger.lock().unfinished().is_empty() { Duration::from_secs(3600) } else { AGAIN };
+        if taken.recv_timeout(wait) == Err(crossbeam_channel::RecvTimeoutError::Disconnected) {
+            return;
+        }
+    }
+}
+
+fn attempt(core: &Core, act: &Act) {
+    let begun = core.ledger.lock().has_begun(act.id);
+    let outcome = if !begun && core.server_now() > act.deadline {
+        failed(act, "its deadline passed before this machine could begin; order it again")
+    } else {
+        if !core.wait_in_force(act.after, RULES_PATIENCE) {
+            tracing::warn!(act = %act.id, "an act waits for its rules to be in force");
+            return;
+        }
+        let begun = core.ledger.lock().begin(act.id);
+        if let Err(error) = begun {
+            tracing::error!(act = %act.id, %error, "an act can't begin: the ledger can't be written");
+            return;
+        }
+        core.nudge(Nudge::Begun(act.id));
+        // Cut short: it goes on at the next start.
+        let Some(outcome) = perform(core, act) else { return };
+        fitting(outcome)
+    };
+    tracing::info!(act = %act.id, copies = outcome.copies.len(), stopped = outcome.stopped, "an act ended");
+    let kept = core.ledger.lock().ended(outcome);
+    if let Err(error) = kept {
+        // It is done again, which changes nothing that was done.
+        tracing::error!(act = %act.id, %error, "an act's outcome could not be kept");
+        return;
+    }
+    core.nudge(Nudge::Ended);
+}
+
+/// How much of an outcome may be paths and reasons, in bytes: it travels in one message.
+const LARGEST_OUTCOME: usize = 4 << 20;
+
+/// Leaves out copies that have no room, those that succeeded first. Anybody can make so many copies, under so long
+/// names, that the link could never carry them all.
+fn fitting(mut outcome: Outcome) -> Outcome {
+    outcome.copies.sort_by_key(|copy| copy.state == CopyState::Succeeded);
+    let mut room = LARGEST_OUTCOME;
+    let fits = |copy: &&CopyResult| {
+        let length = 100 + copy.path.as_os_str().len() + copy.reason.as_ref().map_or(0, String::len);
+        room = room.saturating_sub(length);
+        room > 0
+    };
+    let told = outcome.copies.iter().take_while(fits).count();
+    let left_out = outcome.copies.split_off(told);
+    if left_out.iter().any(|copy| copy.state != CopyState::Succeeded) && outcome.failure.is_none() {
+        outcome.failure = Some(Failure::because(format!("{} more copies have no room here", left_out.len())));
+    }
+    if !left_out.is_empty() {
+        tracing::warn!(act = %outcome.act, left_out = left_out.len(), "an outcome tells of some copies only");
+    }
+    outcome
+}
+
+/// None when the agent stops before it is done.
+fn perform(core: &Core, act: &Act) -> Option<Outcome> {
+    let grounds = grounds(core);
+    let outcome = match &act.what {
+        Do::Quarantine(file) => quarantine(core, &grounds, act, *file)?,
+        Do::Restore(of) => acts::restore(&grounds, act, *of),
+    };
+    for copy in outcome.copies.iter().filter(|copy| copy.state == CopyState::Succeeded) {
+        let _ = core.looker.look(copy.path.clone());
+    }
+    Some(outcome)
+}
+
+/// What is known goes at once. Where this agent has not yet looked through all it guards since it started, it
+/// does so before it says that nothing is left.
+fn quarantine(core: &Core, grounds: &Grounds, act: &Act, file: FileId) -> Option<Outcome> {
+    let pass = || match known_copies(core, &file) {
+        Ok(known) => acts::quarantine(grounds, act, file, known, &mut |step| {
+            tracing::debug!(act = %act.id, step, "step");
+        }),
+        Err(error) => {
+            failed(act, &format!("this machine's inventory can't be read: {error}; order it again"))
+        }
+    };
+    let outcome = pass();
+    if core.progress.guarded_complete.load(Ordering::Relaxed) {
+        return Some(outcome);
+    }
+    let deadline = Instant::now() + SWEEP_PATIENCE;
+    while !core.progress.guarded_complete.load(Ordering::Relaxed) {
+        if core.halt.is_asked() {
+            return None;
+        }
+        if Instant::now() > deadline {
+            let reason = "the agent has not yet looked through all it guards since it started, so there may be \
+                          more copies; order it again";
+            let failure = outcome.failure.or_else(|| Some(Failure::because(reason)));
+            return Some(Outcome { failure, ..outcome });
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // The same act again: what it has taken is told with what it finds now.
+    let again = pass();
+    Some(Outcome { stopped: outcome.stopped + again.stopped, ..again })
+}
+
+/// Where copies of a file may lie: what is known, and what changed a moment ago.
+fn known_copies(core: &Core, file: &FileId) -> std::io::Result<Vec<PathBuf>> {
+    // In this order: what was looked at is no longer pending, and in the inventory behind the barrier.
+    let mut unsettled: Vec<PathBuf> = core.pending.lock().keys().cloned().collect();
+    if !wait_recorded(&core.looker.noticed, RECORD_PATIENCE) {
+        tracing::warn!("the inventory lags behind what was seen on this machine");
+    }
+    let mut known = core.inventory.copies_of(file)?;
+    // A file has one length; of other files not even the beginning needs to be read.
+    let length = known.iter().find_map(|path| core.inventory.at(path)).map(|known| known.facts.size);
+    known.append(&mut unsettled);
+    if let Some(length) = length {
+        known.retain(|path| std::fs::symlink_metadata(path).is_ok_and(|stat| stat.len() == length));
+    }
+    known.sort();
+    known.dedup();
+    Ok(known)
+}
+
+fn grounds(core: &Core) -> Grounds {
+    let guarded = core.guarded().map(|place| Guarded {
+        device: place.mount.device,
+        mount: place.mount.point.clone(),
+        volatile: sys::mounts::is_volatile(&place.mount),
+    });
+    let spared = core.spared();
+    Grounds {
+        guarded: guarded.collect(),
+        vault: core.vault.clone(),
+        spared: Arc::new(move |path, digests| spared.record(path, digests)),
+        own_pids: own_pids(),
+    }
+}
+
+/// Every process of this very program: guard, agent, and who started them.
+fn own_pids() -> Vec<i32> {
+    use std::os::unix::fs::MetadataExt;
+    let inode = |link: String| std::fs::metadata(link).ok().map(|stat| (stat.dev(), stat.ino()));
+    let own = inode("/proc/self/exe".to_owned());
+    let mut pids: Vec<i32> = sys::processes::all()
+        .filter(|pid| own.is_some() && inode(format!("/proc/{pid}/exe")) == own)
+        .collect();
+    pids.extend(rustix::process::getppid().map(|parent| parent.as_raw_nonzero().get()));
+    pids
+}
+
+/// This machine's own denies that name a file.
+pub(crate) fn own_denies(core: &Core, digests: &Digests) -> Vec<RuleId> {
+    let own = Scope::Machine(core.machine);
+    let ledger = core.ledger.lock();
+    let denies = ledger
+        .rules()
+        .filter(|rule| rule.scope == own && rule.effect.denies() && rule.identifier.matches(digests));
+    denies.map(|rule| rule.id).collect()
+}
+
+fn failed(act: &Act, reason: &str) -> Outcome {
+    Outcome {
+        act: act.id,
+        copies: Vec::new(),
+        stopped: 0,
+        failure: Some(Failure::because(reason)),
+        lifted: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_fits_into_a_message_and_failures_are_told_first() {
+        let copy = |number: usize, state| CopyResult {
+            path: PathBuf::from(format!("/{number}{}", "x".repeat(4000))),
+            state,
+            reason: None,
+            vault: None,
+        };
+        let mut copies: Vec<_> = (0..5000).map(|number| copy(number, CopyState::Succeeded)).collect();
+        copies.push(copy(5000, CopyState::Failed));
+        let act = model::ActId::random();
+        let outcome = fitting(Outcome { act, copies, stopped: 0, failure: None, lifted: None });
+        assert!(outcome.copies.iter().any(|copy| copy.state == CopyState::Failed));
+        assert!(outcome.copies.len() > 900 && outcome.failure.is_none());
+        let message = wire::link::v1::Outcome::from(&outcome);
+        assert!(wire::link::frame::encode(&message).is_ok());
+
+        let copies = (0..5000).map(|number| copy(number, CopyState::Failed)).collect();
+        let outcome = fitting(Outcome { act, copies, stopped: 0, failure: None, lifted: None });
+        assert!(outcome.failure.is_some(), "what is not told has failed all the same");
+    }
+}

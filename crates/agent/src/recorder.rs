@@ -1,0 +1,157 @@
+//! What was noticed on this machine goes into the spool, then into the inventory: in batches, and in that
+//! order, so that nothing is known here that the server will never hear of.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use model::Digests;
+use model::facts::Facts;
+use model::sighting::{Seen, Sighting};
+use parking_lot::Mutex;
+
+use crate::core::Nudge;
+use crate::inventory::{Inventory, Known, Note};
+use crate::spool::Spool;
+use crate::sweep::Errands;
+
+/// How long the first of a batch waits for company.
+const GATHER: Duration = Duration::from_millis(50);
+/// No batch is larger.
+const LARGEST: usize = 500;
+/// How often the inventory is made durable.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// How long after sightings were lost (the disk was full, the spool was) all is looked through again.
+const FIND_AGAIN: Duration = Duration::from_secs(30);
+
+/// Something noticed about a path.
+#[derive(Debug)]
+pub(crate) enum Noticed {
+    /// A copy lies here.
+    Here(PathBuf, Known),
+    /// The copy that was known here is gone.
+    Gone(PathBuf, Known),
+    /// Somebody ran it, or tried to.
+    Run(PathBuf, Digests, Facts, Seen),
+    /// Nothing: who sent it hears when all that was noticed before is in the spool.
+    Barrier(Sender<()>),
+}
+
+/// Waits until all that was noticed so far is in the spool. False when it is not after `patience`.
+pub(crate) fn wait_recorded(noticed: &Sender<Noticed>, patience: Duration) -> bool {
+    let (sender, recorded) = crossbeam_channel::bounded(1);
+    noticed.send_timeout(Noticed::Barrier(sender), patience).is_ok()
+        && recorded.recv_timeout(patience).is_ok()
+}
+
+/// Takes in what the other threads notice.
+pub(crate) struct Recorder {
+    pub(crate) inventory: Arc<Inventory>,
+    pub(crate) spool: Arc<Mutex<Spool>>,
+    /// Told after each batch.
+    pub(crate) nudges: Sender<Nudge>,
+    /// Asked to find again what could not be kept.
+    pub(crate) errands: Errands,
+    /// When something could not be kept that was not asked for again yet.
+    pub(crate) lost: Option<Instant>,
+}
+
+impl Recorder {
+    /// Records until every sender is gone; everything is durable when it returns.
+    pub(crate) fn run(mut self, noticed: &Receiver<Noticed>) {
+        let mut settled = Instant::now();
+        loop {
+            let first = match noticed.recv_timeout(SETTLE) {
+                Ok(first) => first,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.settle(&mut settled);
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            self.record(gather(first, noticed));
+            if settled.elapsed() > SETTLE {
+                self.settle(&mut settled);
+            }
+        }
+        self.settle(&mut settled);
+    }
+
+    fn record(&mut self, batch: Vec<(Instant, Noticed)>) {
+        let sightings: Vec<Sighting> =
+            batch.iter().filter_map(|(at, noticed)| sighting(*at, noticed)).collect();
+        let barrier = |(_, noticed): &(Instant, Noticed)| match noticed {
+            Noticed::Barrier(waiting) => Some(waiting.clone()),
+            _ => None,
+        };
+        let barriers: Vec<Sender<()>> = batch.iter().filter_map(barrier).collect();
+        if !sightings.is_empty() {
+            self.keep(&sightings, batch);
+        }
+        for waiting in barriers {
+            let _ = waiting.try_send(());
+        }
+    }
+
+    fn keep(&mut self, sightings: &[Sighting], batch: Vec<(Instant, Noticed)>) {
+        // Held until both are done: what is sent from the spool stands in the inventory.
+        let mut spool = self.spool.lock();
+        if let Err(error) = spool.push(sightings) {
+            // Not noted either, so that the next sweep notices them again.
+            self.lost.get_or_insert_with(Instant::now);
+            tracing::error!(%error, lost = sightings.len(), "sightings could not be kept; a later sweep finds them again");
+            return;
+        }
+        let notes: Vec<Note> = batch.into_iter().filter_map(|(_, noticed)| note(noticed)).collect();
+        if let Err(error) = self.inventory.note(&notes) {
+            tracing::error!(%error, "the inventory could not be written; a later sweep finds these copies again");
+        }
+        drop(spool);
+        let _ = self.nudges.try_send(Nudge::Spooled);
+    }
+
+    fn settle(&mut self, settled: &mut Instant) {
+        if self.lost.is_some_and(|lost| lost.elapsed() >= FIND_AGAIN) && self.spool.lock().has_room() {
+            self.lost = None;
+            self.errands.everything();
+        }
+        if let Err(error) = self.inventory.settle() {
+            tracing::error!(%error, "the inventory could not be made durable");
+        }
+        *settled = Instant::now();
+    }
+}
+
+fn gather(first: Noticed, noticed: &Receiver<Noticed>) -> Vec<(Instant, Noticed)> {
+    let mut batch = vec![(Instant::now(), first)];
+    let deadline = Instant::now() + GATHER;
+    while batch.len() < LARGEST {
+        let Ok(next) = noticed.recv_deadline(deadline) else { break };
+        let is_barrier = matches!(next, Noticed::Barrier(_));
+        batch.push((Instant::now(), next));
+        if is_barrier {
+            break;
+        }
+    }
+    batch
+}
+
+fn sighting(at: Instant, noticed: &Noticed) -> Option<Sighting> {
+    let (path, digests, facts, seen) = match noticed {
+        Noticed::Here(path, known) => (path, known.digests, &known.facts, Seen::AtRest),
+        Noticed::Gone(path, known) => (path, known.digests, &known.facts, Seen::Gone),
+        Noticed::Run(path, digests, facts, seen) => (path, *digests, facts, *seen),
+        Noticed::Barrier(_) => return None,
+    };
+    Some(Sighting { digests, facts: facts.clone(), path: path.clone(), seen, age: at.elapsed() })
+}
+
+fn note(noticed: Noticed) -> Option<Note> {
+    match noticed {
+        Noticed::Here(path, known) => Some(Note::Here(path, known)),
+        Noticed::Gone(path, _) => Some(Note::Gone(path)),
+        Noticed::Run(..) | Noticed::Barrier(_) => None,
+    }
+}

@@ -1,0 +1,153 @@
+//! A name in a directory that is held open, so that nobody can swap the way to it.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
+use rustix::io::Errno;
+use sys::mounts::Mount;
+use sys::place::open_beneath;
+
+use super::refusal::Refusal;
+use super::resting::Parent;
+
+/// Where a file lies, or is to lie.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) path: PathBuf,
+    pub(super) dir: OwnedFd,
+    pub(super) name: OsString,
+    /// The mount that the directory is on.
+    pub(super) mount: Mount,
+}
+
+impl Place {
+    /// Follows no symbolic link on the way.
+    pub(super) fn of(path: &Path) -> Result<Self, Refusal> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(Refusal::Gone { path: path.to_owned(), reason: "it is no path of a file" });
+        };
+        let dir = directory(parent).map_err(|error| match Errno::from_io_error(&error) {
+            Some(Errno::NOENT | Errno::NOTDIR) => {
+                Refusal::Parent { path: parent.to_owned(), reason: "it is not there" }
+            }
+            Some(Errno::LOOP) => {
+                Refusal::Parent { path: parent.to_owned(), reason: "a symbolic link leads to it" }
+            }
+            _ => Refusal::Io { doing: "opened", path: parent.to_owned(), error },
+        })?;
+        let mount = mount_of(dir.as_fd()).map_err(Refusal::when("looked up", parent))?;
+        Ok(Self { path: path.to_owned(), dir, name: name.to_owned(), mount })
+    }
+
+    /// The file of that name, for reading.
+    pub(super) fn open(&self) -> io::Result<File> {
+        open_regular(self.dir.as_fd(), Path::new(&self.name))
+    }
+
+    /// Whether anything has the name.
+    pub(super) fn is_taken(&self) -> bool {
+        !matches!(
+            rustix::fs::statat(&self.dir, &self.name, AtFlags::SYMLINK_NOFOLLOW),
+            Err(Errno::NOENT | Errno::NOTDIR)
+        )
+    }
+
+    /// Whether `file`, which was opened by this name, is on the directory's mount: one that is mounted by
+    /// itself can't be moved.
+    pub(super) fn has_on_its_mount(&self, file: BorrowedFd<'_>) -> io::Result<bool> {
+        Ok(mount_id(file)? == self.mount.id)
+    }
+
+    pub(super) fn parent(&self) -> io::Result<Parent> {
+        let stat = rustix::fs::fstat(&self.dir)?;
+        Ok(Parent { device: stat.st_dev, inode: stat.st_ino, uid: stat.st_uid })
+    }
+
+    /// Whether everybody may put names into the directory, and take away those of others.
+    pub(super) fn is_everybodys(&self) -> io::Result<bool> {
+        let mode = rustix::fs::fstat(&self.dir)?.st_mode;
+        Ok(mode & 0o002 != 0 && mode & 0o1000 == 0)
+    }
+}
+
+/// Opens a directory by its path from the root, through no symbolic link.
+pub(crate) fn directory(path: &Path) -> io::Result<OwnedFd> {
+    let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let below = match path.strip_prefix("/") {
+        Ok(below) if below.as_os_str().is_empty() => Path::new("."),
+        Ok(below) => below,
+        Err(_) => return Err(io::Error::new(io::ErrorKind::InvalidInput, "not an absolute path")),
+    };
+    open_beneath(root.as_fd(), below, OFlags::RDONLY | OFlags::DIRECTORY)
+}
+
+/// Opens a plain file for reading, without a trace in its time of access.
+pub(crate) fn open_regular(dir: BorrowedFd<'_>, name: &Path) -> io::Result<File> {
+    // A look beforehand, since opening a device can do something.
+    let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    if !FileType::from_raw_mode(stat.st_mode).is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no plain file"));
+    }
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = match open_beneath(dir, name, flags | OFlags::NOATIME) {
+        Err(error) if error.raw_os_error() == Some(Errno::PERM.raw_os_error()) => {
+            open_beneath(dir, name, flags)?
+        }
+        outcome => outcome?,
+    };
+    let stat = rustix::fs::fstat(&file)?;
+    if !FileType::from_raw_mode(stat.st_mode).is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no plain file"));
+    }
+    Ok(file.into())
+}
+
+/// The mount through which `fd` was opened.
+pub(crate) fn mount_of(fd: BorrowedFd<'_>) -> io::Result<Mount> {
+    let id = mount_id(fd)?;
+    sys::mounts::current()?
+        .into_iter()
+        .find(|mount| mount.id == id)
+        .ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+pub(crate) fn mount_id(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    Ok(rustix::fs::statx(fd, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?.stx_mnt_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_link_on_the_way_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        std::fs::create_dir(root.join("real")).unwrap();
+        std::fs::write(root.join("real/file"), "x").unwrap();
+        symlink("real", root.join("link")).unwrap();
+        symlink("file", root.join("real/last")).unwrap();
+        assert!(Place::of(&root.join("real/file")).unwrap().open().is_ok());
+        assert!(matches!(Place::of(&root.join("link/file")), Err(Refusal::Parent { .. })));
+        assert!(matches!(Place::of(&root.join("none/file")), Err(Refusal::Parent { .. })));
+        assert!(Place::of(&root.join("real/last")).unwrap().open().is_err());
+        assert!(Place::of(Path::new("/")).is_err());
+        assert!(Place::of(Path::new("relative/file")).is_err());
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        let place = Place::of(&root.join("name")).unwrap();
+        assert!(!place.is_taken());
+        std::fs::create_dir(root.join("name")).unwrap();
+        assert!(place.is_taken());
+        assert_eq!(place.open().unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+}

@@ -1,0 +1,166 @@
+//! Into the vault by renaming: no byte is copied, the inode keeps everything it has.
+
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use model::VaultId;
+use rustix::io::Errno;
+use sys::place::{rename_no_replace, sync_dir};
+
+use super::held::{Found, Held, Taking};
+use super::holding::{Holding, file_name};
+use super::place::open_regular;
+use super::records::Stage;
+use super::refusal::Refusal;
+use super::resting::Resting;
+use super::{Step, Vault};
+
+impl Vault {
+    /// Moves a copy into the vault. When this returns an error, the copy is where it was.
+    ///
+    /// # Errors
+    /// Why not, and what to do about it.
+    pub fn take(&self, copy: Found, why: Taking, step: &mut dyn FnMut(Step)) -> Result<VaultId, Refusal> {
+        let _alone = self.alone();
+        let mut held = Held::of(copy, why, self.clock.now())?;
+        held.resting.link_of = self.first_name_of(&held.resting);
+        step(Step::Checked);
+        if !sys::mounts::is_volatile(&held.place.mount) {
+            let holding =
+                Holding::at_root(&held.place.mount).map_err(|error| held.explain("moved", error))?;
+            if let Some(holding) = holding
+                && let Some(id) = self.take_by_renaming(&held, &holding, step)?
+            {
+                return Ok(id);
+            }
+        }
+        self.take_by_copying(&held, step)
+    }
+
+    /// `None` when nothing can be renamed from there to the vault of its mount; nothing was changed then.
+    fn take_by_renaming(
+        &self,
+        held: &Held,
+        holding: &Holding,
+        step: &mut dyn FnMut(Step),
+    ) -> Result<Option<VaultId>, Refusal> {
+        let id = held.resting.id;
+        let rests_at = holding.path.join(file_name(id));
+        self.intend(Resting { renamed: true, rests_at, ..held.resting.clone() })?;
+        step(Step::Intended);
+        match self.move_and_compare(held, holding, step) {
+            Ok(()) => {}
+            // Within one mount: project quotas, encryption policies, filesystems that can't promise not to
+            // replace.
+            Err(Refusal::Io { error, .. })
+                if matches!(Errno::from_io_error(&error), Some(Errno::XDEV | Errno::INVAL)) =>
+            {
+                self.records().give_up(id);
+                return Ok(None);
+            }
+            Err(refusal) => {
+                // What could not be put back is tried again at the next start.
+                if !matches!(refusal, Refusal::Stranded { .. }) {
+                    self.records().give_up(id);
+                }
+                return Err(refusal);
+            }
+        }
+        let synced = sync_dir(holding.dir.as_fd()).and_then(|()| sync_dir(held.place.dir.as_fd()));
+        if let Err(error) = synced {
+            let refusal = Refusal::Io { doing: "moved for certain", path: held.resting.path.clone(), error };
+            return Err(self.put_back(held, holding, refusal));
+        }
+        step(Step::Synced);
+        self.rest(id);
+        step(Step::Rests);
+        Ok(Some(id))
+    }
+
+    /// Moves the name into the root-only directory, where nobody can swap it any more, and looks what it
+    /// is. Anything but the copy that was hashed goes back.
+    pub(super) fn move_and_compare(
+        &self,
+        held: &Held,
+        holding: &Holding,
+        step: &mut dyn FnMut(Step),
+    ) -> Result<(), Refusal> {
+        let (place, id) = (&held.place, held.resting.id);
+        let name = file_name(id);
+        rename_no_replace(place.dir.as_fd(), &place.name, holding.dir.as_fd(), &name).map_err(|error| {
+            match Errno::from_io_error(&error) {
+                Some(Errno::NOENT) => Refusal::Gone {
+                    path: held.resting.path.clone(),
+                    reason: "its name was taken away meanwhile",
+                },
+                _ => held.explain("moved", error),
+            }
+        })?;
+        step(Step::Moved);
+        let is_meant = open_regular(holding.dir.as_fd(), Path::new(&name))
+            .and_then(|moved| held.is(moved.as_fd()))
+            .unwrap_or(false);
+        let path = held.resting.path.clone();
+        if !is_meant {
+            return Err(self.give_back(held, holding, |returned| Refusal::Swapped { path, returned }));
+        }
+        if !held.kept_writers_out() {
+            return Err(self.give_back(held, holding, |_| Refusal::Busy { path }));
+        }
+        step(Step::Compared);
+        Ok(())
+    }
+
+    /// After a failure that leaves the copy unchanged in the holding directory.
+    pub(super) fn put_back(&self, held: &Held, holding: &Holding, refusal: Refusal) -> Refusal {
+        let refusal = self.give_back(held, holding, |_| refusal);
+        if !matches!(refusal, Refusal::Stranded { .. }) {
+            self.records().give_up(held.resting.id);
+        }
+        refusal
+    }
+
+    fn give_back(
+        &self,
+        held: &Held,
+        holding: &Holding,
+        refusal: impl FnOnce(Option<PathBuf>) -> Refusal,
+    ) -> Refusal {
+        match holding.give_back(held.resting.id, &held.place) {
+            Ok(returned) => refusal(returned),
+            Err(error) => Refusal::Stranded {
+                path: held.resting.path.clone(),
+                at: holding.path.join(file_name(held.resting.id)),
+                error,
+            },
+        }
+    }
+
+    pub(super) fn intend(&self, resting: Resting) -> Result<(), Refusal> {
+        let path = resting.path.clone();
+        self.records().intend(resting).map_err(Refusal::when("written down in the vault's journal", &path))
+    }
+
+    /// The copy is whole in the vault, whether or not the journal can say so: the intent is there, and
+    /// recovery comes to the same end by looking.
+    pub(super) fn rest(&self, id: VaultId) {
+        let mut records = self.records();
+        if let Err(error) = records.advance(id, Stage::Rests) {
+            tracing::warn!(%id, %error, "the vault's journal can't be written");
+            records.assume(id, Stage::Rests);
+        }
+    }
+
+    /// The copy of this act that is another name of the same inode.
+    ///
+    /// Its number alone could have been given to a new file, hence the comparison of all that links share.
+    fn first_name_of(&self, resting: &Resting) -> Option<VaultId> {
+        let records = self.records();
+        let fellow = records.at(Stage::Rests).find(|other| {
+            (other.act, other.device, other.inode) == (resting.act, resting.device, resting.inode)
+                && other.digests == resting.digests
+                && other.metadata.is_like(&resting.metadata)
+        })?;
+        Some(fellow.link_of.unwrap_or(fellow.id))
+    }
+}

@@ -1,0 +1,229 @@
+//! What changes on the watched filesystems: the kernel's notes, turned into paths to look at once they have
+//! settled. Nobody ever waits for this.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+use parking_lot::Mutex;
+use rustix::event::{PollFd, PollFlags};
+use sys::OFlags;
+use sys::fanotify::EventBuffer;
+use sys::fanotify::watch::{Changes, WatchEvent, WatchGroup, WatchMask};
+use sys::handle::FileHandle;
+
+use crate::looking::Ours;
+use crate::places::Place;
+
+/// A file is looked at when nothing has happened to it for so long.
+const SETTLED: Duration = Duration::from_millis(100);
+/// Notes are read at most so often: the kernel merges equal ones meanwhile.
+const PACE: Duration = Duration::from_millis(10);
+/// So often is read at a time: who makes changes faster than we read must not keep what has settled waiting.
+const MOST_READS: usize = 64;
+
+/// What there is to look at.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// At this file; it was executed if so told.
+    At { path: PathBuf, executed: bool },
+    /// This name is gone.
+    Gone(PathBuf),
+    /// At all below this directory: it was moved here, or away, or both.
+    Below(PathBuf),
+    /// At everything: notes were lost.
+    Everything,
+}
+
+/// The watching thread's state.
+pub(crate) struct Watch {
+    group: WatchGroup,
+    roots: HashMap<[u8; 8], OwnedFd>,
+    pending: Pending,
+    looks: Sender<Look>,
+    ours: Ours,
+}
+
+/// Paths that have not settled yet, or have not been looked at since. Shared with acts, which must not miss a
+/// copy that was made a moment ago.
+pub(crate) type Pending = Arc<Mutex<HashMap<PathBuf, Unsettled>>>;
+
+/// A path that changed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unsettled {
+    /// When it will have settled; none when it was handed on to be looked at.
+    due: Option<Instant>,
+    executed: bool,
+}
+
+/// A path was looked at, and what was seen is on its way to the inventory. It stays if it changed again.
+pub(crate) fn looked(pending: &Pending, path: &Path) {
+    let mut pending = pending.lock();
+    if pending.get(path).is_some_and(|unsettled| unsettled.due.is_none()) {
+        pending.remove(path);
+    }
+}
+
+impl Watch {
+    /// Marks every place. What happens in `ours` is passed over.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub(crate) fn new(
+        places: &[Place],
+        ours: Ours,
+        pending: Pending,
+        looks: Sender<Look>,
+    ) -> io::Result<Self> {
+        let group = WatchGroup::new()?;
+        let mut roots = HashMap::new();
+        for place in places {
+            // The guard's questions tell of executions where it stands.
+            let mask =
+                WatchMask { changes: !place.mount.read_only_filesystem, executions: !place.is_guarded };
+            let marked = group.mark_filesystem(place.root.as_fd(), mask).and_then(|()| {
+                let root = place.root.try_clone()?;
+                roots.insert(sys::handle::fsid(root.as_fd())?, OwnedFd::from(root));
+                Ok(())
+            });
+            if let Err(error) = marked {
+                let mount = place.mount.point.display();
+                tracing::warn!(%mount, %error, "changes here are not noticed; only sweeps find new files");
+            }
+        }
+        Ok(Self { group, roots, pending, looks, ours })
+    }
+
+    /// Watches until nobody looks any more.
+    ///
+    /// # Errors
+    /// When the kernel's notes can't be read.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        let mut buffer = EventBuffer::default();
+        loop {
+            let wait = self.next_due().map_or(Duration::from_secs(1), |due| due.max(PACE));
+            let timeout =
+                rustix::time::Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: wait.subsec_nanos().into() };
+            match rustix::event::poll(&mut [PollFd::new(&self.group, PollFlags::IN)], Some(&timeout)) {
+                Err(rustix::io::Errno::INTR) => {}
+                outcome => drop(outcome?),
+            }
+            std::thread::sleep(PACE);
+            if !self.drain(&mut buffer)? || !self.send_settled() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn next_due(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let pending = self.pending.lock();
+        pending.values().filter_map(|path| path.due).map(|due| due.saturating_duration_since(now)).min()
+    }
+
+    /// Reads the notes there are. False when nobody listens.
+    fn drain(&mut self, buffer: &mut EventBuffer) -> io::Result<bool> {
+        for _ in 0..MOST_READS {
+            let mut any = false;
+            let mut looks = Vec::new();
+            for event in self.group.read(buffer)? {
+                any = true;
+                match event {
+                    WatchEvent::Overflow => looks.push(Look::Everything),
+                    WatchEvent::Change { what, fsid, dir, name, .. } => {
+                        if let Some(path) = self.path_of(fsid, &dir, name) {
+                            note(&self.pending, what, path, &mut looks);
+                        }
+                    }
+                }
+            }
+            for look in looks {
+                if self.looks.send(look).is_err() {
+                    return Ok(false);
+                }
+            }
+            if !any {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
+    /// The path of a name in a directory that is told by handle. None when the directory is gone already, or
+    /// is ours.
+    fn path_of(&self, fsid: [u8; 8], dir: &FileHandle, name: &OsStr) -> Option<PathBuf> {
+        let dir = dir.open(self.roots.get(&fsid)?.as_fd(), OFlags::PATH | OFlags::CLOEXEC).ok()?;
+        let dir = sys::place::path_of(dir.as_fd()).ok()?;
+        (!self.ours.holds(&dir)).then(|| if name == "." { dir } else { dir.join(name) })
+    }
+
+    /// Hands on what has settled. False when nobody listens.
+    fn send_settled(&self) -> bool {
+        let now = Instant::now();
+        let mut settled = Vec::new();
+        for (path, unsettled) in self.pending.lock().iter_mut() {
+            if unsettled.due.is_some_and(|due| due <= now) {
+                unsettled.due = None;
+                settled.push((path.clone(), unsettled.executed));
+            }
+        }
+        settled.into_iter().all(|(path, executed)| self.looks.send(Look::At { path, executed }).is_ok())
+    }
+}
+
+/// Takes in one note. It can stand for several changes: a look at the path tells what is there now.
+fn note(pending: &Pending, what: Changes, path: PathBuf, looks: &mut Vec<Look>) {
+    if what.is_dir() {
+        // A directory that was moved away while another took its name is one note for both.
+        if what.moved_from() || what.moved_to() {
+            looks.push(Look::Below(path));
+        }
+        return;
+    }
+    let is_here = what.closed_write() || what.moved_to() || what.created() || what.executed();
+    let mut pending = pending.lock();
+    if is_here {
+        let executed = what.executed()
+            || pending.get(&path).is_some_and(|before| before.executed && before.due.is_some());
+        pending.insert(path, Unsettled { due: Some(Instant::now() + SETTLED), executed });
+    } else if what.moved_from() || what.deleted() {
+        pending.remove(&path);
+        looks.push(Look::Gone(path));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_took_the_place_of_another_is_looked_through() {
+        const ON_DIRECTORY: u64 = 0x4000_0000;
+        const MOVED_FROM: u64 = 0x40;
+        const MOVED_TO: u64 = 0x80;
+        for moved in [MOVED_FROM, MOVED_TO, MOVED_FROM | MOVED_TO] {
+            let mut looks = Vec::new();
+            let what = Changes::from(moved | ON_DIRECTORY);
+            note(&Pending::default(), what, "/app".into(), &mut looks);
+            assert_eq!(looks, [Look::Below("/app".into())], "{moved:x}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_pending_until_it_was_looked_at() {
+        let pending = Pending::default();
+        let path = Path::new("/a");
+        let unsettled = Unsettled { due: Some(Instant::now()), executed: false };
+        pending.lock().insert(path.to_owned(), unsettled);
+        looked(&pending, path);
+        assert!(pending.lock().contains_key(path), "it changed after it was handed on");
+        pending.lock().insert(path.to_owned(), Unsettled { due: None, ..unsettled });
+        looked(&pending, path);
+        assert!(pending.lock().is_empty());
+    }
+}

@@ -1,0 +1,268 @@
+//! Acts on real files and real processes. Each test guards a filesystem of its own and starts what it stops.
+//!
+//! ```sh
+//! timeout 300 unshare -m --propagation private env QUELL_PRIVATE_NAMESPACE=1 cargo test -p agent --test acts
+//! ```
+
+mod arena;
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use agent::acts::{Grounds, Guarded, Spares, quarantine, restore};
+use model::act::{Act, CopyState, Do, Outcome};
+use model::log::Position;
+use model::{ActId, FileId, MachineId, OrderId, Time};
+
+use arena::{Arena, Image, KINDS, Kind, digests_of};
+
+/// What a test acts on: an arena, its grounds, and processes that end with it.
+struct Scene {
+    arena: Arena,
+    grounds: Grounds,
+    running: Vec<Child>,
+}
+
+impl Scene {
+    fn open(kind: Kind) -> Option<Self> {
+        let arena = Arena::enter(kind)?;
+        let guarded = Guarded { device: arena.device(), mount: arena.root(), volatile: kind == Kind::Tmpfs };
+        let spared: Arc<Spares> = Arc::new(|_, _| None);
+        let vault = Arc::new(arena.vault());
+        let grounds = Grounds { guarded: vec![guarded], vault, spared, own_pids: Vec::new() };
+        Some(Self { arena, grounds, running: Vec::new() })
+    }
+
+    /// A program that no other machine or process has, doing what `like` does.
+    fn program(&self, name: &str, like: &str) -> PathBuf {
+        let path = self.arena.path(name);
+        let mut bytes = fs::read(like).unwrap();
+        bytes.extend_from_slice(name.split('-').next().unwrap().as_bytes());
+        fs::write(&path, bytes).unwrap();
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        path
+    }
+
+    fn start(&mut self, program: &Path, arguments: &[&str]) -> i32 {
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(self.arena.root());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        // Whatever it starts in turn is found by its group at the end.
+        let child = command.process_group(0).spawn().unwrap();
+        let pid = child.id().cast_signed();
+        self.running.push(child);
+        pid
+    }
+
+    fn is_running(&mut self, pid: i32) -> bool {
+        let child = self.running.iter_mut().find(|child| child.id().cast_signed() == pid).unwrap();
+        child.try_wait().unwrap().is_none()
+    }
+
+    fn quarantine(&self, act: &Act, known: &[PathBuf]) -> Outcome {
+        let Do::Quarantine(file) = act.what else { panic!("{act:?}") };
+        quarantine(&self.grounds, act, file, known.to_vec(), &mut |_| {})
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        for mut child in self.running.drain(..) {
+            // Its number and its group's are its own until it is waited for.
+            if let Some(group) = rustix::process::Pid::from_raw(child.id().cast_signed()) {
+                let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+            }
+            let _ = child.wait();
+        }
+    }
+}
+
+fn act_on(path: &Path) -> Act {
+    act(Do::Quarantine(FileId::Sha1(digests_of(&Image::of(path).unwrap().bytes).sha1)))
+}
+
+fn act(what: Do) -> Act {
+    Act {
+        id: ActId::random(),
+        order: OrderId::random(),
+        machine: MachineId([1; 20]),
+        what,
+        after: Position::default(),
+        deadline: Time::from_ticks(i64::MAX),
+    }
+}
+
+fn succeeded(outcome: &Outcome) -> Vec<&Path> {
+    assert!(outcome.copies.iter().all(|copy| copy.state == CopyState::Succeeded), "{outcome:?}");
+    assert_eq!(outcome.failure, None);
+    let mut paths: Vec<_> = outcome.copies.iter().map(|copy| copy.path.as_path()).collect();
+    paths.sort();
+    paths
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited too long: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn all_copies_go_and_all_processes_end_and_all_of_it_comes_back() {
+    for kind in KINDS {
+        let Some(mut scene) = Scene::open(kind) else { return };
+        let evil = scene.program("evil", "/bin/sleep");
+        let (copy, link, gone) =
+            (scene.arena.path("dir/copy"), scene.arena.path("dir/link"), scene.arena.path("gone"));
+        fs::create_dir(scene.arena.path("dir")).unwrap();
+        fs::copy(&evil, &copy).unwrap();
+        fs::hard_link(&copy, &link).unwrap();
+        fs::copy(&evil, &gone).unwrap();
+        let innocent = scene.program("innocent", "/bin/sleep");
+        let evils: Vec<i32> =
+            [&evil, &copy, &gone].into_iter().map(|program| scene.start(program, &["300"])).collect();
+        let innocents = [scene.start(&innocent, &["300"]), scene.start(Path::new("/bin/sleep"), &["300"])];
+        fs::remove_file(&gone).unwrap();
+        let before = [&evil, &copy].map(|path| Image::of(path).unwrap());
+
+        let act_of = act_on(&evil);
+        // Nobody told of `link`, and one that was told of is something else by now.
+        let known = [evil.clone(), copy.clone(), gone.clone(), innocent.clone()];
+        let outcome = scene.quarantine(&act_of, &known);
+        assert_eq!(succeeded(&outcome), [&copy, &link, &evil]);
+        assert_eq!(outcome.stopped, 3, "{outcome:?}");
+        assert!(evils.iter().all(|pid| !scene.is_running(*pid)));
+        assert!(innocents.iter().all(|pid| scene.is_running(*pid)));
+        assert!(![&evil, &copy, &link, &gone].into_iter().any(|path| path.exists()));
+        assert!(innocent.exists());
+
+        // Again, as after a crash that lost the outcome.
+        let again = scene.quarantine(&act_of, &known);
+        assert_eq!(succeeded(&again), succeeded(&outcome));
+        assert_eq!(again.stopped, 0);
+        // Another order finds nothing left.
+        let none = scene.quarantine(&act(act_of.what.clone()), &known);
+        assert!(succeeded(&none).is_empty());
+
+        let undo = act(Do::Restore(act_of.order));
+        let outcome = restore(&scene.grounds, &undo, act_of.order);
+        assert_eq!(succeeded(&outcome), [&copy, &link, &evil]);
+        assert_eq!([&evil, &copy].map(|path| Image::of(path).unwrap()), before);
+        let inode = |path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap());
+        assert_eq!(inode(&copy), inode(&link));
+        assert_eq!(succeeded(&restore(&scene.grounds, &undo, act_of.order)).len(), 3);
+    }
+}
+
+#[test]
+fn a_copy_that_nobody_knew_is_found_by_its_process() {
+    let Some(mut scene) = Scene::open(Kind::Ext4) else { return };
+    let evil = scene.program("evil", "/bin/sleep");
+    scene.start(&evil, &["300"]);
+    let outcome = scene.quarantine(&act_on(&evil), &[]);
+    assert_eq!(succeeded(&outcome), [&evil]);
+    assert_eq!(outcome.stopped, 1);
+}
+
+#[test]
+fn processes_that_start_others_end_with_them() {
+    let Some(mut scene) = Scene::open(Kind::Tmpfs) else { return };
+    let evil = scene.program("evil", "/bin/dash");
+    // Each shell forks another that runs the same file.
+    scene.start(&evil, &["-c", "while :; do (/bin/sleep 0.01; :); done"]);
+    scene.start(&evil, &["-c", "(/bin/sleep 300; :); :"]);
+    let outcome = scene.quarantine(&act_on(&evil), std::slice::from_ref(&evil));
+    assert_eq!(succeeded(&outcome), [&evil]);
+    assert!(outcome.stopped >= 3, "{outcome:?}");
+    for pid in sys::processes::all() {
+        let program = sys::processes::executable_path(pid).unwrap_or_default();
+        assert!(!program.starts_with(scene.arena.root()), "{pid} runs {}", program.display());
+    }
+}
+
+#[test]
+fn a_script_is_stopped_and_who_only_reads_it_is_not() {
+    for kind in KINDS {
+        let Some(mut scene) = Scene::open(kind) else { return };
+        let script = scene.arena.path("script");
+        fs::write(&script, "#!/bin/bash\nwhile :; do read -t 1 <> <(:); done\n").unwrap();
+        fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let evil = [
+            scene.start(&script, &[]),
+            scene.start(Path::new("/bin/bash"), &["script"]),
+            scene.start(Path::new("/bin/bash"), &["-x", script.to_str().unwrap(), "argument"]),
+        ];
+        let readers = [
+            scene.start(Path::new("/usr/bin/tail"), &["-f", "script"]),
+            scene.start(
+                Path::new("/bin/bash"),
+                &["-c", "exec 5<script; while :; do /bin/sleep 1; done", "script"],
+            ),
+        ];
+        wait_until("bash holds its script", || {
+            evil.iter().all(|pid| sys::processes::open_files(*pid).any(|file| file.number == 255))
+        });
+        let outcome = scene.quarantine(&act_on(&script), std::slice::from_ref(&script));
+        assert_eq!(succeeded(&outcome), [&script]);
+        assert!(evil.iter().all(|pid| !scene.is_running(*pid)), "{outcome:?}");
+        assert!(readers.iter().all(|pid| scene.is_running(*pid)), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_script_whose_name_is_gone_is_known_by_what_bash_holds() {
+    let Some(mut scene) = Scene::open(Kind::Ext4) else { return };
+    let script = scene.arena.path("script");
+    fs::write(&script, "while :; do /bin/sleep 1; done\n").unwrap();
+    let evil = scene.start(Path::new("/bin/bash"), &["script"]);
+    wait_until("bash holds its script", || sys::processes::open_files(evil).any(|file| file.number == 255));
+    let act = act_on(&script);
+    fs::remove_file(&script).unwrap();
+    let outcome = scene.quarantine(&act, std::slice::from_ref(&script));
+    assert!(succeeded(&outcome).is_empty());
+    assert_eq!(outcome.stopped, 1);
+    assert!(!scene.is_running(evil));
+}
+
+#[test]
+fn our_own_processes_are_never_stopped() {
+    let Some(mut scene) = Scene::open(Kind::Tmpfs) else { return };
+    let evil = scene.program("evil", "/bin/sleep");
+    let own = scene.start(&evil, &["300"]);
+    let other = scene.start(&evil, &["300"]);
+    scene.grounds.own_pids.push(own);
+    let outcome = scene.quarantine(&act_on(&evil), std::slice::from_ref(&evil));
+    let failure = outcome.failure.as_ref().unwrap();
+    assert!(failure.reason.contains(&format!("process {own} ")), "{failure:?}");
+    assert_eq!(outcome.stopped, 1);
+    assert!(scene.is_running(own) && !scene.is_running(other));
+}
+
+#[test]
+fn what_is_spared_or_not_guarded_is_left_alone_and_named() {
+    let Some(mut scene) = Scene::open(Kind::Ext4) else { return };
+    let (evil, spared) = (scene.program("evil", "/bin/sleep"), scene.program("evil-spared", "/bin/sleep"));
+    let outside = scene.arena.data_dir().with_file_name("outside");
+    fs::copy(&evil, &outside).unwrap();
+    let runs_spared = scene.start(&spared, &["300"]);
+    let runs_outside = scene.start(&outside, &["300"]);
+    let spared_path = spared.clone();
+    scene.grounds.spared = Arc::new(move |path, _| (path == spared_path).then(|| "package evil".to_owned()));
+    let outcome = scene.quarantine(&act_on(&evil), &[evil.clone(), spared.clone(), outside.clone()]);
+    let reason = |path: &Path| {
+        let copy = outcome.copies.iter().find(|copy| copy.path == path).unwrap();
+        (copy.state, copy.reason.clone().unwrap_or_default())
+    };
+    assert_eq!(reason(&evil), (CopyState::Succeeded, String::new()));
+    assert_eq!(reason(&outside), (CopyState::Failed, "not guarded".to_owned()));
+    let (state, text) = reason(&spared);
+    assert_eq!(state, CopyState::Failed);
+    assert!(text.contains(spared.to_str().unwrap()) && text.contains("package evil"), "{text}");
+    assert!(scene.is_running(runs_spared) && scene.is_running(runs_outside));
+    assert_eq!(outcome.stopped, 0);
+}

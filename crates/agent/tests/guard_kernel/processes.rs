@@ -1,0 +1,119 @@
+//! Guard and agent as processes that can be killed: this very test binary, started again.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use agent::guard::client::Guard;
+use agent::guard::{self, Config};
+use agent::ruleset::RuleSet;
+
+use crate::arena::{PATIENCE, assert_own, deny_by};
+
+const GUARD: &str = "QUELL_TEST_GUARD";
+const AGENT: &str = "QUELL_TEST_AGENT";
+const GROUND: &str = "QUELL_TEST_GROUND";
+const DENIED: &str = "QUELL_TEST_DENIED";
+/// What the agent says when its rules are in force.
+const ADOPTED: &str = "the rules are in force";
+
+pub(crate) const TIMER: Duration = Duration::from_millis(200);
+
+/// A process that ends with the test.
+pub(crate) struct Child(std::process::Child);
+
+impl Child {
+    /// A guard of one filesystem.
+    pub(crate) fn guard(data_dir: &Path, ground: &Path) -> Self {
+        let mut command = again("processes::guard_child");
+        Self(command.env(GUARD, data_dir).env(GROUND, ground).spawn().unwrap())
+    }
+
+    /// An agent that denies one file, by its SHA-256; returns when that is in force.
+    pub(crate) fn agent(data_dir: &Path, denied: &str) -> Self {
+        let mut command = again("processes::agent_child");
+        let mut child =
+            command.env(AGENT, data_dir).env(DENIED, denied).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().contains(ADOPTED)), "the agent has ended");
+        Self(child)
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.0), signal).unwrap();
+    }
+
+    pub(crate) fn kill(&mut self) -> ExitStatus {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap()
+    }
+
+    /// Waits until it ends.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn again(test: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([test, "--exact", "--nocapture"]).stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
+fn parent() -> i32 {
+    std::os::unix::process::parent_id().cast_signed()
+}
+
+/// No test of its own: the guard of others.
+#[test]
+fn guard_child() {
+    let Some(data_dir) = std::env::var_os(GUARD) else { return };
+    let ground = PathBuf::from(std::env::var_os(GROUND).unwrap());
+    assert_own(&ground);
+    let config = Config {
+        data_dir: data_dir.into(),
+        guarded: vec![ground],
+        parent: parent(),
+        timer: TIMER,
+        permit_on_timeout: true,
+    };
+    guard::run(config).unwrap();
+}
+
+/// No test of its own: an agent of others.
+#[test]
+fn agent_child() {
+    let Some(data_dir) = std::env::var_os(AGENT) else { return };
+    sys::process::die_with_parent(parent()).unwrap();
+    let denied = std::env::var(DENIED).unwrap().parse().unwrap();
+    let (sender, _events) = crossbeam_channel::unbounded();
+    let client = Guard::attach(Guard::socket(Path::new(&data_dir)), sender);
+    let rules = RuleSet::new([deny_by(1, model::rule::Identifier::Sha256(denied))]);
+    client.adopt(Arc::new(rules), Arc::default(), PATIENCE).unwrap();
+    println!("{ADOPTED}");
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Whether a process was ended by SIGKILL.
+pub(crate) fn was_killed(status: ExitStatus) -> bool {
+    status.signal() == Some(9)
+}
