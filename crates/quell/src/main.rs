@@ -1,2 +1,129 @@
-//! placeholder
-fn main() {}
+//! Quell: one binary, an enum of roles, each role a file with `run()`.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+use output::Format;
+
+#[cfg(feature = "agent")]
+mod agent;
+#[cfg(feature = "client")]
+mod file;
+#[cfg(feature = "client")]
+mod machine;
+#[cfg(feature = "client")]
+mod order;
+#[cfg(feature = "client")]
+mod token;
+#[cfg(all(feature = "serve", feature = "agent"))]
+mod up;
+
+#[cfg(feature = "client")]
+mod client;
+
+#[cfg(not(any(feature = "agent", feature = "client")))]
+compile_error!("there is no role for the server alone yet: add the feature `agent` or `client`");
+
+mod data_dir;
+mod escape;
+mod exit;
+mod failure;
+mod log;
+mod output;
+mod profile;
+mod say;
+mod table;
+
+/// Looks files up, blocks them everywhere, stops and quarantines them, and brings them back.
+#[derive(Parser)]
+#[command(name = "quell", version, after_help = exit::HELP, subcommand_required = true)]
+struct Cli {
+    #[command(subcommand)]
+    role: Role,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// Start a whole fleet of one: server, token issuer, and an agent enrolled as this machine
+    #[cfg(all(feature = "serve", feature = "agent"))]
+    Up(up::Args),
+    /// What runs on a machine, and what it keeps there: status, vault
+    #[cfg(feature = "agent")]
+    Agent(agent::Args),
+    /// Look a file up, see where it is, block and unblock it
+    #[cfg(feature = "client")]
+    File(file::Args),
+    /// See the machines; stop and quarantine a file on one
+    #[cfg(feature = "client")]
+    Machine(machine::Args),
+    /// Follow and undo what was ordered
+    #[cfg(feature = "client")]
+    Order(order::Args),
+    /// Print a bearer token for calls of your own
+    #[cfg(feature = "client")]
+    Token(token::Args),
+}
+
+impl Role {
+    fn run(self) -> Result<(), Failure> {
+        match self {
+            #[cfg(all(feature = "serve", feature = "agent"))]
+            Self::Up(args) => up::run(args),
+            #[cfg(feature = "agent")]
+            Self::Agent(args) => agent::run(args),
+            #[cfg(feature = "client")]
+            Self::File(args) => file::run(args),
+            #[cfg(feature = "client")]
+            Self::Machine(args) => machine::run(args),
+            #[cfg(feature = "client")]
+            Self::Order(args) => order::run(args),
+            #[cfg(feature = "client")]
+            Self::Token(args) => token::run(args),
+        }
+    }
+
+    /// In which form errors are told.
+    fn format(&self) -> Format {
+        match self {
+            #[cfg(all(feature = "serve", feature = "agent"))]
+            Self::Up(_) => Format::Table,
+            #[cfg(feature = "agent")]
+            Self::Agent(args) => args.format().unwrap_or_default(),
+            #[cfg(feature = "client")]
+            Self::File(args) => args.connection.format(),
+            #[cfg(feature = "client")]
+            Self::Machine(args) => args.connection.format(),
+            #[cfg(feature = "client")]
+            Self::Order(args) => args.connection.format(),
+            #[cfg(feature = "client")]
+            Self::Token(args) => args.connection.format(),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let role = Cli::parse().role;
+    log::begin();
+    let format = role.format();
+    match role.run() {
+        Ok(()) => exit::Exit::Done.into(),
+        Err(failure) => {
+            failure.tell(format);
+            failure.exit.into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,103 @@
+//! `quell agent status`: how the agent is.
+
+use std::path::PathBuf;
+
+use agent::local::{self, Reply, Request, Status};
+use serde_json::{Value, json};
+
+use crate::data_dir::DataDir;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::Format;
+use crate::{say, table};
+
+/// What the verb is told.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    data_dir: DataDir,
+    /// In which form to answer
+    #[arg(short, long, value_enum, value_name = "FORM")]
+    pub(super) output: Option<Format>,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    match local::ask(&args.data_dir.path(), Request::Status)? {
+        Reply::Status(status) => {
+            say::out(match args.output.unwrap_or_default() {
+                Format::Table => describe(&status),
+                Format::Json => shape(&status).to_string(),
+            });
+            Ok(())
+        }
+        Reply::Refused(reason) => Err(Failure::new(Exit::Failed, reason)),
+        Reply::Resting(_) | Reply::Restored(_) => {
+            Err(Failure::new(Exit::Failed, "the agent answered something else"))
+        }
+    }
+}
+
+fn describe(status: &Status) -> String {
+    let yes = |is| if is { "yes" } else { "no" }.to_owned();
+    let sweep = match (&status.sweeping, status.first_sweep_complete) {
+        (Some(at), _) => format!("in {}, {} files seen", at.display(), status.sweep_seen),
+        (None, true) => "complete".to_owned(),
+        (None, false) => "not begun".to_owned(),
+    };
+    let facts = table::facts([
+        ("files known", status.files_known.to_string()),
+        ("sweep", sweep),
+        ("attached", yes(status.attached)),
+        ("sightings waiting", status.spool_waiting.to_string()),
+        ("guard", status.guard_level.clone()),
+        ("rules in force", yes(status.in_force)),
+        ("rules", status.rules.to_string()),
+        ("generation", status.position.generation.to_string()),
+        ("spared copies", status.spared.to_string()),
+        ("guarded", names(&status.guarded).join(", ")),
+        ("watched", names(&status.watched).join(", ")),
+    ]);
+    let counters = status.counters.iter().map(|(name, count)| (name.as_str(), count.to_string()));
+    match status.counters.is_empty() {
+        true => facts,
+        false => format!("{facts}\n\n{}", table::facts(counters)),
+    }
+}
+
+fn shape(status: &Status) -> Value {
+    let counters: serde_json::Map<String, Value> =
+        status.counters.iter().map(|(name, count)| (name.clone(), json!(count))).collect();
+    json!({
+        "filesKnown": status.files_known,
+        "sweepSeen": status.sweep_seen,
+        "firstSweepComplete": status.first_sweep_complete,
+        "sweeping": status.sweeping.as_ref().map(|path| path.to_string_lossy()),
+        "spoolWaiting": status.spool_waiting,
+        "attached": status.attached,
+        "epoch": status.position.epoch.0,
+        "generation": status.position.generation.0,
+        "guardLevel": status.guard_level,
+        "inForce": status.in_force,
+        "guarded": names(&status.guarded),
+        "watched": names(&status.watched),
+        "counters": counters,
+        "rules": status.rules,
+        "spared": status.spared,
+    })
+}
+
+fn names(paths: &[PathBuf]) -> Vec<String> {
+    paths.iter().map(|path| path.to_string_lossy().into_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sweep_says_where_it_is() {
+        let status = Status { sweeping: Some("/usr\n".into()), sweep_seen: 7, ..Status::default() };
+        assert!(describe(&status).contains("in /usr\\n, 7 files seen"));
+        assert_eq!(shape(&status)["sweepSeen"], 7);
+    }
+}

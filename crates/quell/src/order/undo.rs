@@ -1,0 +1,25 @@
+//! `quell order undo`: another order that takes the first one back.
+
+use model::OrderId;
+use serde_json::json;
+
+use crate::client::comment::Comment;
+use crate::client::wait::Wait;
+use crate::client::{Api, text};
+use crate::failure::Failure;
+use crate::output::Format;
+
+use super::follow;
+
+pub(super) fn run(
+    api: &Api,
+    format: Format,
+    order: OrderId,
+    comment: Comment,
+    wait: &Wait,
+) -> Result<(), Failure> {
+    let body = json!({ "Comment": comment.words()? });
+    let answer = api.post(&format!("/api/quell/orders/{order}/undo"), &body)?;
+    let id = text(&answer.json, "id");
+    follow::submitted(api, format, &answer, &id, &format!("{order} is to be undone"), wait)
+}

@@ -1,0 +1,60 @@
+//! Guard and agent, kept running until they are to stop.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use super::child::Child;
+use super::event::Event;
+
+/// How long the children may take to end when they are asked to.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Also without a signal somebody looks after them now and then.
+const AT_LEAST: Duration = Duration::from_secs(5);
+
+/// The children of `up`.
+pub(super) struct Family {
+    children: Vec<Child>,
+    /// When to look after them again.
+    next: Instant,
+}
+
+impl Family {
+    /// None of them is started yet.
+    pub(super) fn of(children: Vec<Child>) -> Self {
+        Self { children, next: Instant::now() }
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.children.is_empty()
+    }
+
+    /// Starts those that are to run and do not. Only ever called by the main thread.
+    pub(super) fn tend(&mut self) {
+        let now = Instant::now();
+        let due = self.children.iter_mut().filter_map(|child| child.tend(now)).min();
+        self.next = due.unwrap_or(now + AT_LEAST);
+    }
+
+    /// The next event; or that it is time to look after the children.
+    pub(super) fn wait(&self, inbox: &Receiver<Event>) -> Event {
+        match inbox.recv_timeout(self.next.saturating_duration_since(Instant::now())) {
+            Ok(event) => event,
+            Err(RecvTimeoutError::Timeout) => Event::ChildEnded,
+            // Nobody is left who could ask for anything else.
+            Err(RecvTimeoutError::Disconnected) => Event::Stop,
+        }
+    }
+
+    /// Asks them to end, and ends them when they take too long or somebody asks once more.
+    pub(super) fn stop(&mut self, inbox: &Receiver<Event>) {
+        self.children.iter().for_each(Child::ask_to_stop);
+        let deadline = Instant::now() + PATIENCE;
+        while !self.children.iter_mut().all(Child::is_gone) {
+            let asked_again = matches!(inbox.recv_timeout(Duration::from_millis(10)), Ok(Event::Stop));
+            if asked_again || Instant::now() >= deadline {
+                self.children.iter_mut().for_each(Child::kill);
+            }
+        }
+    }
+}
