@@ -1,0 +1,9 @@
+//! The whole product on one host, through its front doors: the shipped binary, the API over HTTP, real files,
+//! real processes, real denials.
+
+#![forbid(unsafe_code)]
+
+mod killed;
+mod refusals;
+mod restart;
+mod story;
