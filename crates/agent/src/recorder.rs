@@ -124,16 +124,13 @@ impl Recorder {
     }
 }
 
+/// The first of a batch and the company it finds. Who waits at a barrier is not kept waiting for more.
 fn gather(first: Noticed, noticed: &Receiver<Noticed>) -> Vec<(Instant, Noticed)> {
-    let mut batch = vec![(Instant::now(), first)];
     let deadline = Instant::now() + GATHER;
-    while batch.len() < LARGEST {
+    let mut batch = vec![(Instant::now(), first)];
+    while batch.len() < LARGEST && !matches!(batch.last(), Some((_, Noticed::Barrier(_)))) {
         let Ok(next) = noticed.recv_deadline(deadline) else { break };
-        let is_barrier = matches!(next, Noticed::Barrier(_));
         batch.push((Instant::now(), next));
-        if is_barrier {
-            break;
-        }
     }
     batch
 }
@@ -153,5 +150,20 @@ fn note(noticed: Noticed) -> Option<Note> {
         Noticed::Here(path, known) => Some(Note::Here(path, known)),
         Noticed::Gone(path, _) => Some(Note::Gone(path)),
         Noticed::Run(..) | Noticed::Barrier(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_barrier_ends_a_batch() {
+        let (sender, receiver) = crossbeam_channel::unbounded();
+        let (waiting, _) = crossbeam_channel::bounded(1);
+        let barrier = || Noticed::Barrier(waiting.clone());
+        sender.send(barrier()).unwrap();
+        assert_eq!(gather(barrier(), &receiver).len(), 1, "it waits for no company");
+        assert_eq!(receiver.len(), 1);
     }
 }

@@ -19,12 +19,16 @@ use wire::link::{things, v1};
 
 use super::outbox::Outbox;
 
-/// How long exec usually needs, at the most, from our answer to shutting writers out. Then one looks.
-const STEP: Duration = Duration::from_millis(5);
+/// How long exec usually needs from our answer to shutting writers out, with something to spare. Then one looks; few
+/// leases of one file are left meanwhile, and each open of it walks their list.
+const STEP: Duration = Duration::from_millis(1);
+/// What runs a script is its interpreter, so that nothing tells when the exec is past its check: this long is enough
+/// on all but the busiest machines.
+const SCRIPT: Duration = Duration::from_millis(5);
 /// A writer is kept waiting no longer, whatever has become of the exec: anybody can start one that fails.
 const LONGEST: Duration = Duration::from_millis(200);
 /// Files whose time comes within this are looked at together.
-const TOGETHER: Duration = Duration::from_millis(2);
+const TOGETHER: Duration = Duration::from_millis(1);
 /// Room for all execs of several steps on a busy machine.
 const ROOM: usize = 2048;
 
@@ -104,7 +108,7 @@ fn needs_lease(task: &Task, now: Instant) -> bool {
     let Then::Runs { file, answered } = &task.then else { return false };
     now < *answered + LONGEST
         && program(task.pid).is_ok_and(|program| program != name(file))
-        && !is_script(&task.file)
+        && !(now >= *answered + SCRIPT && is_script(&task.file))
 }
 
 /// What an interpreter reads of a script it reads later, and nobody keeps writers from it then.
@@ -182,6 +186,6 @@ mod tests {
         assert!(!needs("/bin/sh", 0, STEP), "it has ended, or nobody knows it");
         let script = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(script.path(), "#!/bin/sh\n").unwrap();
-        assert!(!needs(script.path().to_str().unwrap(), this, STEP), "a script is read later");
+        assert!(!needs(script.path().to_str().unwrap(), this, SCRIPT), "a script is read later");
     }
 }
