@@ -64,6 +64,7 @@ fn quarantine_is_finished(filesystem: &Filesystem) {
         assert_eq!(fs::read(&path).unwrap(), sample.bytes, "round {round}");
     }
     up.stop();
+    println!("crash: the whole tree killed {ROUNDS} times in a quarantine, orders lost 0, copies lost 0");
 }
 
 #[test]
