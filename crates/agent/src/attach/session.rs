@@ -244,7 +244,7 @@ impl Session<'_> {
     fn beat(&mut self) -> io::Result<()> {
         self.last_beat = Some(Instant::now());
         let core = self.core;
-        let rules_digest = crate::ruleset::RuleSet::new(core.ledger.lock().rules()).fingerprint().to_vec();
+        let rules_digest = crate::ruleset::fingerprint(core.ledger.lock().rules()).to_vec();
         let heartbeat = v1::Heartbeat {
             guard_level: core.guard_level().to_owned(),
             guarded: core.guarded().map(|place| things::bytes_of(&place.mount.point)).collect(),
