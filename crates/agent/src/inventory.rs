@@ -4,6 +4,7 @@
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::facts::{Facts, FileType};
 use model::{Digests, FileId, Md5, Sha1, Sha256};
@@ -65,6 +66,8 @@ pub(crate) struct Inventory {
     /// None when it failed and could not be opened again.
     database: RwLock<Option<Database>>,
     path: PathBuf,
+    /// Something was noted that is not durable yet.
+    is_unsettled: AtomicBool,
 }
 
 impl Inventory {
@@ -74,7 +77,7 @@ impl Inventory {
     /// When another process has it open, or the disk fails.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let database = RwLock::new(Some(Self::database(path)?));
-        let inventory = Self { database, path: path.to_owned() };
+        let inventory = Self { database, path: path.to_owned(), is_unsettled: AtomicBool::new(false) };
         inventory.write(true, |_, _| Ok(())).map_err(io::Error::other)?;
         Ok(inventory)
     }
@@ -182,15 +185,22 @@ impl Inventory {
             }
             Ok(())
         });
+        self.is_unsettled.store(true, Ordering::Release);
         write.map_err(io::Error::other)
     }
 
-    /// Makes durable what was noted so far.
+    /// Makes durable what was noted so far; an idle machine's disk is left alone.
     ///
     /// # Errors
     /// When the disk fails.
     pub(crate) fn settle(&self) -> io::Result<()> {
-        self.write(true, |_, _| Ok(())).map_err(io::Error::other)
+        if !self.is_unsettled.swap(false, Ordering::AcqRel) && self.database.read().is_some() {
+            return Ok(());
+        }
+        self.write(true, |_, _| Ok(())).map_err(|error| {
+            self.is_unsettled.store(true, Ordering::Release);
+            io::Error::other(error)
+        })
     }
 
     fn write(
