@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::log::Position;
 use crate::order::Failure;
-use crate::{ActId, FileId, MachineId, OrderId, RuleId, Time, VaultId};
+use crate::{ActId, FileId, MachineId, OrderId, Time, VaultId};
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +93,4 @@ pub struct Outcome {
     pub stopped: u32,
     /// Why it failed as a whole, whatever became of the copies.
     pub failure: Option<Failure>,
-    /// The machine's own deny that was lifted, by a restore.
-    pub lifted: Option<RuleId>,
 }

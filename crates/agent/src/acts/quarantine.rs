@@ -56,7 +56,6 @@ pub fn quarantine(
         copies: results,
         stopped: stopped.count,
         failure: failure(stopped.failures.into_iter().collect()),
-        lifted: None,
     }
 }
 

@@ -181,8 +181,7 @@ impl Scene {
                 reason: None,
                 vault: Some(model::VaultId::random()),
             };
-            let outcome =
-                Outcome { act: act.id, copies: vec![copy], stopped: 0, failure: None, lifted: None };
+            let outcome = Outcome { act: act.id, copies: vec![copy], stopped: 0, failure: None };
             store.act_ended(self.organization, self.machine, outcome).await.unwrap();
         }
     }

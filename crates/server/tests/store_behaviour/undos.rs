@@ -34,9 +34,7 @@ pub(crate) async fn the_undo_of_a_quarantine_restores(world: World) {
     let again = world.store.quarantine(&world.caller(), world.home.machine, sha1(1), "x".into()).await;
     assert_eq!(again, Err(SubmitError::AlreadyOpen));
 
-    let back =
-        Outcome { lifted: order.rule, ..outcome(&acts[0], vec![copy("/demo/a", CopyState::Succeeded)]) };
-    ended(&world, back).await;
+    ended(&world, outcome(&acts[0], vec![copy("/demo/a", CopyState::Succeeded)])).await;
     assert_eq!(shown(&world, &restore).await.state, State::Succeeded);
     assert!(world.store.copies(world.home.organization, sha1(1)).await.unwrap()[0].present);
     let twice = undone(&world, order.id).await.unwrap_err();

@@ -2,7 +2,7 @@
 
 use model::act::{Act, CopyResult, CopyState, Do, Outcome};
 use model::order::Failure;
-use model::{ActId, MachineId, OrderId, RuleId, Time, VaultId};
+use model::{ActId, MachineId, OrderId, Time, VaultId};
 use uuid::Uuid;
 
 use super::things::{bytes_of, fixed, path_of};
@@ -83,7 +83,6 @@ impl From<&Outcome> for v1::Outcome {
                 .failure
                 .as_ref()
                 .map(|failure| v1::Failure { code: failure.code, reason: failure.reason.clone() }),
-            lifted: outcome.lifted.map(|rule| rule.0),
         }
     }
 }
@@ -97,7 +96,6 @@ impl TryFrom<v1::Outcome> for Outcome {
             copies: outcome.copies.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             stopped: outcome.stopped,
             failure: outcome.failure.map(|failure| Failure { code: failure.code, reason: failure.reason }),
-            lifted: outcome.lifted.map(RuleId),
         })
     }
 }
@@ -148,7 +146,6 @@ mod tests {
             }],
             stopped: 3,
             failure: Some(Failure::because("no")),
-            lifted: Some(RuleId(2)),
         };
         assert_eq!(Outcome::try_from(v1::Outcome::from(&outcome)), Ok(outcome));
     }

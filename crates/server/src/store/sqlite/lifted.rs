@@ -9,7 +9,8 @@ use super::tx::Tx;
 use super::{machines, organizations};
 use crate::store::StoreError;
 
-/// Takes the machine's word for it. Told twice it changes nothing.
+/// Takes the machine's word for it. Told twice it changes nothing. A machine has no say about rules that hold
+/// elsewhere too.
 pub(in crate::store) fn take(
     tx: &Tx<'_>,
     organization: OrganizationId,
@@ -19,18 +20,7 @@ pub(in crate::store) fn take(
 ) -> Result<(), StoreError> {
     let organization = organizations::get(tx, organization)?.number;
     let (_, known) = machines::known(tx, organization, machine)?;
-    end(tx, organization, machine, rule, &Actor::root(&known.name), comment)
-}
-
-/// Ends a machine's own deny. A machine has no say about rules that hold elsewhere too.
-pub(super) fn end(
-    tx: &Tx<'_>,
-    organization: i64,
-    machine: MachineId,
-    rule: RuleId,
-    by: &Actor,
-    comment: &str,
-) -> Result<(), StoreError> {
+    let by = &Actor::root(&known.name);
     let own = rules::get(tx, organization, rule)?
         .filter(|standing| standing.rule.scope == Scope::Machine(machine))
         .ok_or_else(|| StoreError::Refused(format!("rule {rule} is not machine {machine}'s own")))?;

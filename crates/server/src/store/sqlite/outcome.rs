@@ -8,7 +8,7 @@ use rusqlite::params;
 use super::acts::{self, Kept};
 use super::audit::{self, Actor};
 use super::tx::Tx;
-use super::{copies, lifted, machines, organizations};
+use super::{copies, machines, organizations};
 use crate::store::StoreError;
 
 /// Takes a result. Told twice it changes nothing; told after the act had ended otherwise it is kept beside
@@ -30,13 +30,13 @@ pub(in crate::store) fn take(
     let (state, failure) = result(outcome);
     if act.state.is_final() {
         late(tx, &act, outcome, &(state, failure), &by)?;
-        return effects(tx, &act, machine, outcome, &by);
+        return effects(tx, &act, outcome);
     }
     copies::replace(tx, organization, act.number, false, &outcome.copies)?;
     tx.prepare_cached("UPDATE act SET stopped = ?2 WHERE number = ?1")?
         .execute(params![act.number, outcome.stopped])?;
     acts::step(tx, &act, state, failure.as_ref(), &by)?;
-    effects(tx, &act, machine, outcome, &by)
+    effects(tx, &act, outcome)
 }
 
 /// What a result makes of its act.
@@ -57,26 +57,13 @@ fn of_failed(copies: &[CopyResult]) -> String {
     format!("{} of {} copies failed{first}", failed.len(), copies.len())
 }
 
-/// What the result says of the machine: which copies are no more or back, and that its own deny has ended.
-fn effects(
-    tx: &Tx<'_>,
-    act: &Kept,
-    machine: MachineId,
-    outcome: &Outcome,
-    by: &Actor,
-) -> Result<(), StoreError> {
+/// What the result says of the machine: which copies are no more, or back.
+fn effects(tx: &Tx<'_>, act: &Kept, outcome: &Outcome) -> Result<(), StoreError> {
     let back = matches!(act.what, Do::Restore(_));
     for copy in outcome.copies.iter().filter(|copy| copy.state == CopyState::Succeeded) {
         copies::moved(tx, act.organization, act.machine, act.file, &copy.path, back)?;
     }
-    let Some(rule) = outcome.lifted else { return Ok(()) };
-    match lifted::end(tx, act.organization, machine, rule, by, "lifted by a restore") {
-        Err(StoreError::Refused(why)) => {
-            tracing::warn!(%machine, %rule, why, "act.lifted_refused");
-            Ok(())
-        }
-        done => done,
-    }
+    Ok(())
 }
 
 /// Keeps what was told after the end, unless it is what was told before.
