@@ -190,7 +190,7 @@ impl Desk<'_> {
 
     /// Judges and answers; the rest is left to be done.
     fn decide(&self, opener: Opener, stat: &Stat, digests: &Digests, moment: &Moment) -> Task {
-        let verdict = moment.snapshot.judge(digests, stat, moment.time);
+        let verdict = moment.snapshot.judge(&digests.into(), stat, moment.time);
         let (told, process) = opener.told.unzip();
         if told.is_none() {
             self.say(&opener.file, if verdict.permits { Answer::Permit } else { Answer::Deny });

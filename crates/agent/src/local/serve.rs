@@ -138,7 +138,7 @@ pub(super) fn offline(data_dir: &Path, request: Request) -> anyhow::Result<Reply
     let own: Vec<RuleId> = ledger
         .rules()
         .filter(|rule| matches!(rule.scope, Scope::Machine(_)) && rule.effect.denies())
-        .filter(|rule| rule.identifier.matches(&resting.digests))
+        .filter(|rule| rule.identifier.matches(&resting.digests.into()))
         .map(|rule| rule.id)
         .collect();
     for rule in own {
