@@ -49,7 +49,7 @@ pub(super) struct Whole {
 pub(super) enum Next {
     /// As before, with more parts of a set.
     Part(Whole),
-    Set(Set),
+    Set(Box<Set>),
 }
 
 pub(super) struct Set {
@@ -103,14 +103,15 @@ impl Standing {
         };
         let still = self.lifted.keys().copied().filter(|id| !gone.contains(id));
         let in_force = without(&rules, still).map_err(Refused::NoSet)?;
-        Ok(Next::Set(Set { position: to, chain, rules, in_force, gone }))
+        Ok(Next::Set(Box::new(Set { position: to, chain, rules, in_force, gone })))
     }
 
     /// It is durable now.
     pub(super) fn take(&mut self, next: Next) {
         match next {
             Next::Part(whole) => self.gathering = Some(whole),
-            Next::Set(Set { position, chain, rules, in_force, gone }) => {
+            Next::Set(set) => {
+                let Set { position, chain, rules, in_force, gone } = *set;
                 self.position = position;
                 self.chain = chain.unwrap_or(self.chain);
                 self.rules = rules;
