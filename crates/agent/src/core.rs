@@ -15,7 +15,6 @@ use crate::inventory::Inventory;
 use crate::ledger::Ledger;
 use crate::looking::{Halt, Looker};
 use crate::places::Place;
-use crate::ruleset::RuleSet;
 use crate::spared::SparedSet;
 use crate::spool::Spool;
 use crate::sweep::Progress;
@@ -117,7 +116,7 @@ impl Core {
         let mut in_force = self.in_force.lock();
         let (position, rules) = {
             let ledger = self.ledger.lock();
-            (ledger.position(), RuleSet::new(ledger.rules()))
+            (ledger.position(), ledger.rules().clone())
         };
         if let Some(guard) = &self.guard {
             guard.adopt(Arc::new(rules), Arc::new(self.spared().inodes()), patience)?;

@@ -190,10 +190,8 @@ fn own_pids() -> Vec<i32> {
 /// This machine's own denies that name a file.
 pub(crate) fn own_denies(core: &Core, digests: &Digests) -> Vec<RuleId> {
     let own = Scope::Machine(core.machine);
-    let ledger = core.ledger.lock();
-    let denies = ledger
-        .rules()
-        .filter(|rule| rule.scope == own && rule.effect.denies() && rule.identifier.matches(&digests.into()));
+    let rules = core.ledger.lock().rules().clone();
+    let denies = rules.matching(&digests.into()).filter(|rule| rule.scope == own && rule.effect.denies());
     denies.map(|rule| rule.id).collect()
 }
 

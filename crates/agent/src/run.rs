@@ -20,7 +20,6 @@ use crate::ledger::Ledger;
 use crate::looking::{Looker, Ours};
 use crate::places::{self, Watched};
 use crate::recorder::{Recorder, wait_recorded};
-use crate::ruleset::RuleSet;
 use crate::spool::Spool;
 use crate::sweep::{Errands, Milestone, Sweep};
 use crate::vault::Vault;
@@ -158,7 +157,7 @@ fn attach_guard(config: &Config, data_dir: &Path, ledger: &Ledger) -> (Option<Gu
     let (sender, events) = bounded(4096);
     let guard = (!config.guarded.is_empty()).then(|| {
         let guard = Guard::attach(data_dir.join("guard.sock"), sender);
-        let rules = RuleSet::new(ledger.rules());
+        let rules = ledger.rules().clone();
         let spared = spared::SparedSet::new(ledger.baseline().to_vec()).inodes();
         // Nobody is told that they are in force: that is waited for later.
         let _ = guard.adopt(Arc::new(rules), Arc::new(spared), Duration::ZERO);

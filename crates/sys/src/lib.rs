@@ -21,6 +21,7 @@ pub mod pidfd;
 pub mod process;
 pub mod processes;
 
+pub mod mapping;
 pub mod mounts;
 pub mod place;
 pub mod socket;

@@ -165,11 +165,10 @@ impl Session<'_> {
     fn adopt(&mut self, rules: &v1::Rules) -> Result<(), Ended> {
         let adopted = self.core.ledger.lock().adopt(rules);
         match adopted {
-            Ok(()) => {}
+            Ok(is_whole) => self.owes_adoption |= is_whole,
             Err(Refused::Disk(error)) => return Err(error.into()),
             Err(refused) => return Err(Ended::Refused(refused)),
         }
-        self.owes_adoption = true;
         Ok(())
     }
 
@@ -180,7 +179,10 @@ impl Session<'_> {
         match self.core.enforce(GUARD_PATIENCE) {
             Ok(position) => {
                 self.owes_adoption = false;
-                self.say(up::Message::Adopted(position.into()))
+                self.say(up::Message::Adopted(position.into()))?;
+                // Nobody waits for it.
+                self.core.ledger.lock().shorten();
+                Ok(())
             }
             Err(error) => {
                 tracing::warn!(%error, "new rules are not in force yet");
@@ -244,7 +246,7 @@ impl Session<'_> {
     fn beat(&mut self) -> io::Result<()> {
         self.last_beat = Some(Instant::now());
         let core = self.core;
-        let rules_digest = crate::ruleset::fingerprint(core.ledger.lock().rules()).to_vec();
+        let rules_digest = core.ledger.lock().rules().fingerprint().to_vec();
         let heartbeat = v1::Heartbeat {
             guard_level: core.guard_level().to_owned(),
             guarded: core.guarded().map(|place| things::bytes_of(&place.mount.point)).collect(),
@@ -260,7 +262,8 @@ impl Session<'_> {
 }
 
 fn read_in_background(mut stream: UnixStream) -> Receiver<io::Result<v1::Down>> {
-    let (sender, receiver) = crossbeam_channel::bounded(64);
+    // Few: each may be a part of a large set of rules.
+    let (sender, receiver) = crossbeam_channel::bounded(4);
     std::thread::spawn(move || {
         loop {
             let message = match frame::read(&mut stream) {

@@ -89,11 +89,11 @@ impl Control<'_> {
 
     fn listen(&mut self, packet: &mut [u8]) {
         let Some(agent) = &self.agent else { return };
-        let mut file = None;
-        match protocol::receive(agent.as_fd(), packet, &mut file) {
+        let mut files = [None, None];
+        match protocol::receive_with(agent.as_fd(), packet, &mut files) {
             Ok(Some(protocol::SNAPSHOT)) => {
-                if let Some(file) = file {
-                    self.adopt(&file);
+                if let [Some(file), base] = files {
+                    self.adopt(&file, base);
                 }
             }
             Ok(Some(packet)) if packet.starts_with(protocol::EXPLAIN) => {
@@ -109,8 +109,10 @@ impl Control<'_> {
     }
 
     /// Puts rules in force, and says so when no verdict by the old ones can come any more.
-    fn adopt(&mut self, file: &OwnedFd) {
-        let snapshot = match sys::socket::read_all(file.as_fd()).and_then(|bytes| Snapshot::decode(&bytes)) {
+    fn adopt(&mut self, file: &OwnedFd, base: Option<OwnedFd>) {
+        let bytes = sys::socket::read_all(file.as_fd());
+        let before = self.shared.snapshot.load_full();
+        let snapshot = match bytes.and_then(|bytes| Snapshot::decode(&bytes, base, &before)) {
             Ok(snapshot) => snapshot,
             Err(error) => {
                 tracing::error!(%error, "the agent's rules can't be read; those before stay in force");

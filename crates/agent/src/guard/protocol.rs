@@ -2,7 +2,8 @@
 //!
 //! The agent connects twice and says first which of the two a connection is. On *questions* the guard sends a
 //! `Question` with the file's descriptor, and the agent a `Hashed`. On *control* the agent sends a `Snapshot`
-//! as a sealed file, and the guard sends `GuardReport`s. Each message is one packet.
+//! as a sealed file, and with it the sealed file of the rules' base, if there is one; the guard sends
+//! `GuardReport`s. Each message is one packet.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -40,9 +41,17 @@ pub(super) fn receive<'b>(
     buffer: &'b mut [u8],
     file: &mut Option<OwnedFd>,
 ) -> io::Result<Option<&'b [u8]>> {
-    *file = None;
-    let Received { length, truncated, .. } =
-        sys::socket::receive(socket, buffer, std::slice::from_mut(file))?;
+    receive_with(socket, buffer, std::slice::from_mut(file))
+}
+
+/// As [`receive`], for a packet that comes with up to as many files.
+pub(super) fn receive_with<'b>(
+    socket: BorrowedFd<'_>,
+    buffer: &'b mut [u8],
+    files: &mut [Option<OwnedFd>],
+) -> io::Result<Option<&'b [u8]>> {
+    files.fill_with(|| None);
+    let Received { length, truncated, .. } = sys::socket::receive(socket, buffer, files)?;
     if truncated {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a packet was too long"));
     }

@@ -54,7 +54,8 @@ impl Shared {
     /// Openers that wait are judged when they are answered, so by the new one. A verdict by the old one can
     /// only be in the pass that the loop is in; when the next has begun, it has reached the kernel.
     pub(super) fn publish(&self, snapshot: Snapshot) {
-        self.snapshot.store(Arc::new(snapshot));
+        // Let go by this thread, when the loop has none of it any more: a large set takes its time.
+        let _before = self.snapshot.swap(Arc::new(snapshot));
         let pass = self.passes.load(Ordering::SeqCst);
         while self.passes.load(Ordering::SeqCst) == pass && !self.ended.load(Ordering::SeqCst) {
             ring(&self.wake);

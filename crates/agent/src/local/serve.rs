@@ -98,7 +98,7 @@ fn not_there(id: VaultId) -> Reply {
 fn status(core: &Core) -> Status {
     let (position, rules) = {
         let ledger = core.ledger.lock();
-        (ledger.position(), ledger.rules().count() as u64)
+        (ledger.position(), ledger.rules().len() as u64)
     };
     let guard = core.guard.as_ref().map(Guard::status);
     let (counters, costs) = guard.map(|guard| (guard.counters, guard.costs)).unwrap_or_default();
@@ -141,8 +141,8 @@ pub(super) fn offline(data_dir: &Path, request: Request) -> anyhow::Result<Reply
     let mut ledger = Ledger::open_again(&data_dir.join("ledger"))?;
     let own: Vec<RuleId> = ledger
         .rules()
+        .matching(&resting.digests.into())
         .filter(|rule| matches!(rule.scope, Scope::Machine(_)) && rule.effect.denies())
-        .filter(|rule| rule.identifier.matches(&resting.digests.into()))
         .map(|rule| rule.id)
         .collect();
     for rule in own {

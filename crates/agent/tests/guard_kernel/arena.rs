@@ -152,7 +152,7 @@ impl Guarded {
     }
 
     pub(crate) fn adopt_sparing(&self, rules: impl IntoIterator<Item = Rule>, spared: Vec<SparedInode>) {
-        self.client.adopt(Arc::new(RuleSet::new(rules)), Arc::new(spared), PATIENCE).unwrap();
+        self.client.adopt(Arc::new(RuleSet::new(rules).unwrap()), Arc::new(spared), PATIENCE).unwrap();
     }
 
     /// The next event that `choose` wants.

@@ -128,7 +128,7 @@ fn agent_child() {
     let denied = std::env::var(DENIED).unwrap().parse().unwrap();
     let (sender, _events) = crossbeam_channel::unbounded();
     let client = Guard::attach(Guard::socket(Path::new(&data_dir)), sender);
-    let rules = RuleSet::new([deny_by(1, model::rule::Identifier::Sha256(denied))]);
+    let rules = RuleSet::new([deny_by(1, model::rule::Identifier::Sha256(denied))]).unwrap();
     client.adopt(Arc::new(rules), Arc::default(), PATIENCE).unwrap();
     println!("{ADOPTED}");
     loop {

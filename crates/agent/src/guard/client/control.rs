@@ -17,6 +17,7 @@ use wire::link::{frame, things, v1};
 use super::socket::{Pause, connect};
 use super::{Event, GuardStatus, Level, Meeting, NotInForce};
 use crate::guard::protocol;
+use crate::ruleset::Packed;
 
 #[derive(Debug)]
 pub(super) struct Control {
@@ -37,8 +38,8 @@ struct State {
     costs: Costs,
     /// The answer to the last question about answers.
     explained: Option<Explained>,
-    /// The last rules, as they are sent.
-    rules: Option<(u64, Arc<OwnedFd>)>,
+    /// The last rules, as they are sent: the snapshot, and the base that goes with it.
+    rules: Option<(OwnedFd, Packed)>,
     given: u64,
     /// What this guard has confirmed.
     adopted: u64,
@@ -87,13 +88,13 @@ impl Control {
     }
 
     /// Makes rules the last ones, and sends them if a guard is there. Returns their version.
-    pub(super) fn give(&self, encode: impl FnOnce(u64) -> Vec<u8>) -> u64 {
+    pub(super) fn give(&self, base: &Packed, encode: impl FnOnce(u64) -> Vec<u8>) -> u64 {
         let mut state = self.state.lock();
         state.given += 1;
         let version = state.given;
         match sys::socket::memfd_sealed("quell-rules", &encode(version)) {
             Ok(file) => {
-                state.rules = Some((version, Arc::new(file)));
+                state.rules = Some((file, base.clone()));
                 state.send_rules();
             }
             Err(error) => tracing::error!(%error, "no memory for the guard's rules"),
@@ -218,9 +219,10 @@ impl Control {
 
 impl State {
     fn send_rules(&self) {
-        if let (Some(socket), Some((_, file))) = (&self.control, &self.rules) {
+        if let (Some(socket), Some((file, base))) = (&self.control, &self.rules) {
+            let files = [Some(file.as_fd()), base.file()].into_iter().flatten().collect::<Vec<_>>();
             // It fails only when the guard is gone; the next one gets them first of all.
-            let _ = sys::socket::send(socket.as_fd(), protocol::SNAPSHOT, &[file.as_fd()], false);
+            let _ = sys::socket::send(socket.as_fd(), protocol::SNAPSHOT, &files, false);
         }
     }
 }

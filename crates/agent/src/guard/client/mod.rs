@@ -139,7 +139,7 @@ impl Guard {
         patience: Duration,
     ) -> Result<(), NotInForce> {
         let deadline = Instant::now() + patience;
-        let version = self.control.give(|version| Snapshot::encode(version, &rules, &spared));
+        let version = self.control.give(rules.base(), |version| Snapshot::encode(version, &rules, &spared));
         self.control.wait_for(version, deadline)
     }
 
