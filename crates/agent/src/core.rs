@@ -114,11 +114,12 @@ impl Core {
     pub(crate) fn enforce(&self, patience: Duration) -> Result<Position, NotInForce> {
         // Held throughout, so that an older set never overtakes a newer one on its way to the guard.
         let mut in_force = self.in_force.lock();
-        let (position, rules) = {
+        let (position, rules, bypasses) = {
             let ledger = self.ledger.lock();
-            (ledger.position(), ledger.rules().clone())
+            (ledger.position(), ledger.rules().clone(), ledger.bypasses())
         };
         if let Some(guard) = &self.guard {
+            guard.set_bypasses(bypasses);
             guard.adopt(Arc::new(rules), Arc::new(self.spared().inodes()), patience)?;
         }
         *in_force = Some(position);

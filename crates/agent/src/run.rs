@@ -117,6 +117,13 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         }
     })?;
 
+    let (serving, dir) = (core.clone(), config.data_dir.clone());
+    spawn("users", move || {
+        if let Err(error) = local::serve_users(&serving, &dir) {
+            tracing::warn!(%error, "users can't go past warnings");
+        }
+    })?;
+
     wait_for(signals);
     core.halt.now();
     wait_recorded(&noticed, FLUSH);

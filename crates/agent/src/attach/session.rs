@@ -147,6 +147,7 @@ impl Session<'_> {
             Some(down::Message::LiftedStored(rule)) => {
                 self.core.ledger.lock().lifted_stored(model::RuleId(rule))?;
             }
+            Some(down::Message::BypassStored(id)) => self.core.ledger.lock().bypass_stored(id)?,
             None => {}
         }
         Ok(())
@@ -214,15 +215,18 @@ impl Session<'_> {
     }
 
     fn tell_ended(&mut self) -> io::Result<()> {
-        let (outcomes, lifted) = {
+        let (outcomes, lifted, bypasses) = {
             let ledger = self.core.ledger.lock();
-            (ledger.unsent(), ledger.lifted())
+            (ledger.unsent(), ledger.lifted(), ledger.untold_bypasses())
         };
         for outcome in &outcomes {
             self.say(up::Message::Outcome(outcome.into()))?;
         }
         for (rule, comment) in lifted {
             self.say(up::Message::Lifted(v1::Lifted { rule: rule.0, comment }))?;
+        }
+        for bypass in bypasses {
+            self.say(up::Message::Bypassed(bypass))?;
         }
         Ok(())
     }

@@ -65,6 +65,7 @@ pub(super) struct Meeting {
     pub(super) effect: Effect,
     pub(super) late: bool,
     pub(super) spared: bool,
+    pub(super) bypassed: bool,
 }
 
 /// Where what was done is told.
@@ -141,6 +142,7 @@ fn report(task: &Task, meeting: &Meeting) -> v1::Denial {
         rule: meeting.rule.0,
         late: meeting.late,
         spared: meeting.spared,
+        bypassed: meeting.bypassed,
         effect: meeting.effect.word().to_owned(),
         times: 1,
         user: sys::owner::of(task.pid).unwrap_or(u32::MAX),

@@ -217,7 +217,11 @@ impl Desk<'_> {
         from_cache: bool,
         moment: &Moment,
     ) -> Task {
-        let verdict = moment.snapshot.judge(names, stat, moment.time);
+        let mut verdict = moment.snapshot.judge(names, stat, moment.time);
+        let bypassed = !verdict.permits
+            && matches!(verdict.because, verdict::Because::Rule(_, Effect::Warn))
+            && moment.snapshot.is_bypassed(user_of(opener.pid), &names.sha256, moment.time);
+        verdict.permits |= bypassed;
         let answer = if verdict.permits { Answer::Permit } else { Answer::Deny };
         let (told, process) = opener.told.unzip();
         let answered = match told {
@@ -235,13 +239,14 @@ impl Desk<'_> {
             size: stat.size,
             rule,
             effect,
-            late: late && effect.denies() && !spared,
+            late: late && !verdict.permits,
             spared,
+            bypassed,
         });
         match &meeting {
             Some(Meeting { spared: true, .. }) => self.counters.spared.count(),
             Some(Meeting { late: true, .. }) => self.counters.denied_late.count(),
-            Some(meeting) if meeting.effect.denies() => self.counters.denied.count(),
+            Some(_) if !verdict.permits => self.counters.denied.count(),
             Some(_) => self.counters.watched.count(),
             None => {}
         }

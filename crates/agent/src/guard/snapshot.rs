@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
+use model::bypass::Bypass;
 use model::verdict::{Verdict, judge};
 use model::{Kinds, Names, Sha256, Time};
 use sys::identity::Stat;
@@ -18,11 +19,17 @@ pub(super) struct Snapshot {
     rules: RuleSet,
     /// Sorted.
     spared: Vec<SparedInode>,
+    bypasses: Vec<Bypass>,
 }
 
 impl Snapshot {
     /// All but the rules' base, which goes as the file that it is.
-    pub(super) fn encode(version: u64, rules: &RuleSet, spared: &[SparedInode]) -> Vec<u8> {
+    pub(super) fn encode(
+        version: u64,
+        rules: &RuleSet,
+        spared: &[SparedInode],
+        bypasses: &[Bypass],
+    ) -> Vec<u8> {
         frame::body(&v1::Snapshot {
             version,
             beside: Some(rules.beside()),
@@ -34,6 +41,7 @@ impl Snapshot {
                     sha256: spared.sha256.0.to_vec(),
                 })
                 .collect(),
+            bypasses: bypasses.iter().map(Into::into).collect(),
         })
     }
 
@@ -53,12 +61,19 @@ impl Snapshot {
         spared.sort_unstable();
         let beside = message.beside.ok_or_else(|| malformed("no rules are named"))?;
         let rules = RuleSet::received(base, beside, &before.rules)?;
-        Ok(Self { version: message.version, rules, spared })
+        let bypasses = message.bypasses.iter().map(Bypass::try_from).collect::<Result<_, _>>();
+        let bypasses = bypasses.map_err(|error| malformed(&error.to_string()))?;
+        Ok(Self { version: message.version, rules, spared, bypasses })
     }
 
     /// Which digests besides SHA-256 a file must be known by to be judged.
     pub(super) fn kinds(&self) -> Kinds {
         self.rules.kinds()
+    }
+
+    /// Whether a user went past the warning of a file.
+    pub(super) fn is_bypassed(&self, user: u32, sha256: &Sha256, now: Time) -> bool {
+        self.bypasses.iter().any(|bypass| bypass.covers(user, sha256, now))
     }
 
     /// Whether a copy may run now. Neither allocates nor waits. The names must have [`Self::kinds`].
@@ -104,7 +119,7 @@ mod tests {
             SparedInode { device: stat.device, inode: stat.inode, sha256: FILE.sha256 },
             SparedInode { device: 0, inode: 0, sha256: FILE.sha256 },
         ];
-        let bytes = Snapshot::encode(9, &rules, &spared);
+        let bytes = Snapshot::encode(9, &rules, &spared, &[]);
         let snapshot = Snapshot::decode(&bytes, None, &Snapshot::default()).unwrap();
         assert_eq!(snapshot.version, 9);
         let because =
@@ -127,12 +142,12 @@ mod tests {
         let base = || rules.base().file().map(|file| file.try_clone_to_owned().unwrap());
         let because = |snapshot: &Snapshot| snapshot.judge(&FILE.into(), &stat, Time::default()).because;
         let first =
-            Snapshot::decode(&Snapshot::encode(1, &rules, &[]), base(), &Snapshot::default()).unwrap();
+            Snapshot::decode(&Snapshot::encode(1, &rules, &[], &[]), base(), &Snapshot::default()).unwrap();
         assert_eq!(because(&first), Because::Rule(RuleId(5), Effect::Deny));
         let lifted = rules.changed([model::log::Change::End(RuleId(5))]).unwrap();
-        let second = Snapshot::decode(&Snapshot::encode(2, &lifted, &[]), base(), &first).unwrap();
+        let second = Snapshot::decode(&Snapshot::encode(2, &lifted, &[], &[]), base(), &first).unwrap();
         assert_eq!(because(&second), Because::NoRule);
-        let bytes = Snapshot::encode(3, &lifted, &[]);
+        let bytes = Snapshot::encode(3, &lifted, &[], &[]);
         assert!(Snapshot::decode(&bytes, None, &second).is_err(), "never without its base");
     }
 
@@ -140,7 +155,7 @@ mod tests {
     fn half_a_snapshot_is_none() {
         let rules = RuleSet::default();
         let spared = [SparedInode { device: 1, inode: 2, sha256: Sha256([1; 32]) }];
-        let bytes = Snapshot::encode(1, &rules, &spared);
+        let bytes = Snapshot::encode(1, &rules, &spared, &[]);
         let decode = |bytes: &[u8]| Snapshot::decode(bytes, None, &Snapshot::default());
         assert!(decode(&bytes).is_ok());
         assert!(decode(&bytes[..bytes.len() - 1]).is_err());

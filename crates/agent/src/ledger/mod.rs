@@ -4,6 +4,7 @@
 //! durable: a rule is acknowledged, an act begun, an outcome sent only after its record is on the disk.
 
 mod adoption;
+mod bypasses;
 mod standing;
 mod state;
 #[cfg(test)]
@@ -13,10 +14,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use model::act::{Act, Outcome};
+use model::bypass::Bypass;
 use model::log::Position;
 use model::rule::Scope;
 use model::spared::Spared;
-use model::{ActId, MachineId, OrganizationId, RuleId};
+use model::{ActId, MachineId, OrganizationId, RuleId, Time};
 use wire::link::v1::{self, ledger_record::Record};
 
 use crate::journal::Journal;
@@ -220,6 +222,43 @@ impl Ledger {
     pub(crate) fn lifted_stored(&mut self, rule: RuleId) -> io::Result<()> {
         self.journal.append(&record(Record::LiftedStored(rule.0)))?;
         self.state.standing.note_lifted_stored(rule);
+        Ok(())
+    }
+
+    /// Lets a user past a rule that warns: durable when it returns.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(crate) fn bypass(
+        &mut self,
+        bypass: &Bypass,
+        rule: RuleId,
+        comment: &str,
+        now: Time,
+    ) -> io::Result<()> {
+        let told = bypasses::shape(bypass, rule, comment);
+        self.journal.append(&record(Record::Bypassed(told.clone())))?;
+        self.state.bypasses.forget(now);
+        self.state.bypasses.note(told).map_err(io::Error::other)
+    }
+
+    /// The users' ways past warnings; some may be over.
+    pub(crate) fn bypasses(&self) -> Vec<Bypass> {
+        self.state.bypasses.all()
+    }
+
+    /// Those of which the server does not know yet.
+    pub(crate) fn untold_bypasses(&self) -> Vec<v1::Bypass> {
+        self.state.bypasses.unsent()
+    }
+
+    /// Notes that the server knows of a bypass.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(crate) fn bypass_stored(&mut self, id: Vec<u8>) -> io::Result<()> {
+        self.journal.append(&record(Record::BypassStored(id.clone())))?;
+        self.state.bypasses.note_stored(&id);
         Ok(())
     }
 

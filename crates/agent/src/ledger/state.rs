@@ -9,6 +9,7 @@ use wire::link::v1::{self, ledger_record::Record};
 use wire::link::{acts, things};
 
 use super::adoption::Adoption;
+use super::bypasses::Bypasses;
 use super::standing::Standing;
 
 /// An act that this machine has taken.
@@ -30,6 +31,7 @@ pub(super) struct State {
     pub(super) acts: Vec<Taken>,
     pub(super) baseline: Vec<Spared>,
     pub(super) swept: Vec<PathBuf>,
+    pub(super) bypasses: Bypasses,
 }
 
 impl State {
@@ -42,6 +44,7 @@ impl State {
             acts: Vec::new(),
             baseline: Vec::new(),
             swept: Vec::new(),
+            bypasses: Bypasses::default(),
         }
     }
 
@@ -73,6 +76,8 @@ impl State {
             Some(Record::Baseline(set)) => {
                 self.baseline = set.spared.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
             }
+            Some(Record::Bypassed(bypass)) => self.bypasses.note(bypass)?,
+            Some(Record::BypassStored(id)) => self.bypasses.note_stored(&id),
             Some(Record::Swept(swept)) => self.swept = swept.roots.into_iter().map(things::path_of).collect(),
         }
         Ok(())
@@ -141,6 +146,13 @@ impl State {
             all.push(Record::Lifted(lifted));
             if stored {
                 all.push(Record::LiftedStored(rule));
+            }
+        }
+        for (bypass, stored) in self.bypasses.records() {
+            let id = bypass.id.clone();
+            all.push(Record::Bypassed(bypass));
+            if stored {
+                all.push(Record::BypassStored(id));
             }
         }
         all.into_iter().map(record)

@@ -1,19 +1,24 @@
 //! What root on this machine may ask of the agent, through `agent.sock` in the data directory; and, while no
 //! agent runs, of its files.
 
+mod bypass;
+mod explain;
 mod serve;
+mod users;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use model::VaultId;
 use model::log::Position;
+use model::{FileId, Time, VaultId};
 use wire::link::v1::{self, local_reply, local_request};
 use wire::link::{acts, frame, things};
 
 use crate::vault::Resting;
 
-pub use v1::GuardCounters as Counters;
+pub use users::ask_as_user;
+pub(crate) use users::serve as serve_users;
+pub use v1::{Explanation, GivenAnswer, GuardCounters as Counters};
 
 pub(crate) use serve::serve;
 
@@ -29,6 +34,19 @@ pub enum Request {
     VaultRestore(VaultId),
     /// How the agent is.
     Status,
+    /// Let who asks past the warning of this file, for this reason.
+    Bypass(FileId, String),
+    /// Why something runs or does not.
+    Explain(About),
+}
+
+/// What is to be explained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum About {
+    /// What this process runs, or tried to.
+    Process(i32),
+    /// The file at this path, as the agent sees it.
+    Path(PathBuf),
 }
 
 /// The answer.
@@ -40,6 +58,10 @@ pub enum Reply {
     Restored(PathBuf),
     /// How the agent is.
     Status(Box<Status>),
+    /// The warning holds again from then on.
+    Bypassed(Time),
+    /// Why something runs or does not.
+    Explained(Box<Explanation>),
     /// It was not done, and why.
     Refused(String),
 }
@@ -140,6 +162,17 @@ fn encode(request: &Request) -> local_request::Request {
         Request::VaultList => local_request::Request::VaultList(true),
         Request::VaultRestore(id) => local_request::Request::VaultRestore(id.0.as_bytes().to_vec()),
         Request::Status => local_request::Request::Status(true),
+        Request::Bypass(file, comment) => local_request::Request::Bypass(v1::BypassRequest {
+            file: Some((*file).into()),
+            comment: comment.clone(),
+        }),
+        Request::Explain(about) => {
+            let what = match about {
+                About::Process(pid) => v1::explain_request::What::Pid(*pid),
+                About::Path(path) => v1::explain_request::What::Path(things::bytes_of(path)),
+            };
+            local_request::Request::Explain(v1::ExplainRequest { what: Some(what) })
+        }
     }
 }
 
@@ -148,6 +181,13 @@ fn understand(request: v1::LocalRequest) -> Option<Request> {
         local_request::Request::VaultList(_) => Request::VaultList,
         local_request::Request::VaultRestore(id) => Request::VaultRestore(acts::vault_id(&id).ok()?),
         local_request::Request::Status(_) => Request::Status,
+        local_request::Request::Bypass(asked) => {
+            Request::Bypass(FileId::try_from(asked.file.as_ref()?).ok()?, asked.comment)
+        }
+        local_request::Request::Explain(asked) => Request::Explain(match asked.what? {
+            v1::explain_request::What::Pid(pid) => About::Process(pid),
+            v1::explain_request::What::Path(path) => About::Path(things::path_of(path)),
+        }),
     })
 }
 
@@ -159,6 +199,8 @@ fn shape(reply: Reply) -> v1::LocalReply {
         Reply::Restored(path) => local_reply::Reply::Restored(things::bytes_of(&path)),
         Reply::Refused(reason) => local_reply::Reply::Refused(reason),
         Reply::Status(status) => local_reply::Reply::Status(shape_status(*status)),
+        Reply::Bypassed(until) => local_reply::Reply::Bypassed(until.ticks()),
+        Reply::Explained(explanation) => local_reply::Reply::Explained(*explanation),
     };
     v1::LocalReply { reply: Some(reply) }
 }
@@ -193,6 +235,8 @@ fn decode(reply: v1::LocalReply) -> anyhow::Result<Reply> {
         }
         local_reply::Reply::Restored(path) => Reply::Restored(things::path_of(path)),
         local_reply::Reply::Refused(reason) => Reply::Refused(reason),
+        local_reply::Reply::Bypassed(until) => Reply::Bypassed(Time::from_ticks(until)),
+        local_reply::Reply::Explained(explanation) => Reply::Explained(Box::new(explanation)),
         local_reply::Reply::Status(status) => Reply::Status(Box::new(Status {
             files_known: status.files_known,
             sweep_seen: status.sweep_seen,

@@ -13,6 +13,8 @@ use model::{RuleId, VaultId};
 use sys::socket::Kind;
 use wire::link::{frame, v1};
 
+use super::bypass::bypass;
+use super::explain::explain;
 use super::{Reply, Request, SOCKET, Status, say, understand};
 use crate::clock::SystemClock;
 use crate::core::{Core, Nudge};
@@ -20,6 +22,8 @@ use crate::guard::client::Guard;
 use crate::ledger::Ledger;
 use crate::vault::Vault;
 
+/// Who may ask here.
+const ROOT: u32 = 0;
 /// What is said of a restore that root asks for.
 const COMMENT: &str = "restored on the machine by root";
 /// How long the guard may take to stop denying a file before it is brought back.
@@ -62,6 +66,8 @@ fn converse(core: &Core, mut stream: UnixStream) -> io::Result<()> {
         Some(Request::VaultList) => Reply::Resting(core.vault.list()),
         Some(Request::VaultRestore(id)) => restore(core, id),
         Some(Request::Status) => Reply::Status(Box::new(status(core))),
+        Some(Request::Explain(about)) => explain(core, &about),
+        Some(Request::Bypass(file, comment)) => bypass(core, ROOT, &file, &comment),
         None => Reply::Refused("this agent does not know that request".to_owned()),
     };
     say(&mut stream, reply)
@@ -130,7 +136,7 @@ pub(super) fn offline(data_dir: &Path, request: Request) -> anyhow::Result<Reply
         "{} holds no agent; name its data directory with --data-dir",
         data_dir.display()
     );
-    if request == Request::Status {
+    if !matches!(request, Request::VaultList | Request::VaultRestore(_)) {
         return Ok(Reply::Refused("the agent does not run; start it with `quell up`".to_owned()));
     }
     let vault = Vault::open(data_dir, Arc::new(SystemClock))?;

@@ -9,6 +9,7 @@ mod arena;
 mod processes;
 
 mod denies;
+mod effects;
 mod failures;
 mod fairness;
 mod opens;

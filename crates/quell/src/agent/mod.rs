@@ -5,6 +5,8 @@ use clap::Subcommand;
 use crate::failure::Failure;
 use crate::output::Format;
 
+mod bypass;
+mod explain;
 mod guard;
 mod metrics;
 pub(crate) mod places;
@@ -32,6 +34,10 @@ enum Verb {
     Status(status::Args),
     /// What the guard does now, and what each process waits for it
     Top(top::Args),
+    /// Why a file or a process runs or does not
+    Explain(explain::Args),
+    /// Go past a rule that warns of a file, for a day
+    Bypass(bypass::Args),
     /// The agent's figures in the text form of Prometheus
     Metrics(metrics::Args),
     /// The quarantined copies on this machine
@@ -45,6 +51,8 @@ impl Args {
         match &self.verb {
             Verb::Run(_) | Verb::Guard(_) | Verb::Top(_) | Verb::Metrics(_) => None,
             Verb::Status(args) => args.output,
+            Verb::Explain(args) => args.output,
+            Verb::Bypass(_) => None,
             Verb::Vault(verb) => verb.output(),
         }
     }
@@ -56,6 +64,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Verb::Run(args) => run::run(args),
         Verb::Guard(args) => guard::run(args),
         Verb::Status(args) => status::run(&args),
+        Verb::Explain(args) => explain::run(&args),
+        Verb::Bypass(args) => bypass::run(args),
         Verb::Top(args) => top::run(&args),
         Verb::Metrics(args) => metrics::run(&args),
         Verb::Vault(verb) => vault::run(&verb),

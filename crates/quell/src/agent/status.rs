@@ -35,9 +35,7 @@ pub(super) fn ask(data_dir: &Path) -> Result<Status, Failure> {
     match local::ask(data_dir, Request::Status)? {
         Reply::Status(status) => Ok(*status),
         Reply::Refused(reason) => Err(Failure::new(Exit::Failed, reason)),
-        Reply::Resting(_) | Reply::Restored(_) => {
-            Err(Failure::new(Exit::Failed, "the agent answered something else"))
-        }
+        _ => Err(Failure::new(Exit::Failed, "the agent answered something else")),
     }
 }
 

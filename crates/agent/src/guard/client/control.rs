@@ -238,6 +238,7 @@ fn meeting(denial: v1::Denial) -> Option<Meeting> {
         effect: Effect::from_word(&denial.effect)?,
         late: denial.late,
         spared: denial.spared,
+        bypassed: denial.bypassed,
         times: denial.times,
     })
 }
