@@ -54,6 +54,16 @@ pub fn lock_memory() -> io::Result<()> {
     Ok(rustix::mm::mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT)?)
 }
 
+/// Gives memory that was freed back to the kernel, as far as the allocator can: it keeps what a large piece of work
+/// has left behind. Best effort.
+pub fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it takes a number and touches only what is free; it may be called at any time, by any thread.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Allows as many open descriptors as the hard limit does, and returns how many (`None`: no limit).
 ///
 /// # Errors

@@ -11,4 +11,5 @@ mod processes;
 mod denies;
 mod failures;
 mod fairness;
+mod hostile;
 mod rewrites;
