@@ -12,4 +12,5 @@ mod denies;
 mod failures;
 mod fairness;
 mod hostile;
+mod opens;
 mod rewrites;
