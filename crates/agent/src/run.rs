@@ -56,6 +56,7 @@ const FLUSH: Duration = Duration::from_secs(1);
 /// When what is on the disk can't be opened, or a place that was named is not there.
 pub fn run(config: Config) -> anyhow::Result<()> {
     sys::process::die_with_parent(config.parent).context("whoever started this agent has gone")?;
+    sys::process::hoard_little_memory();
     sys::lease::ignore_break_signals()?;
     die_of_panics();
     let signals =

@@ -54,6 +54,33 @@ pub fn lock_memory() -> io::Result<()> {
     Ok(rustix::mm::mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT)?)
 }
 
+/// Lets the allocator keep little of what is freed, and keep it in one place: for a process that works hard rarely,
+/// with many threads. To be called before the second thread is started. Best effort.
+pub fn hoard_little_memory() {
+    #[cfg(target_env = "gnu")]
+    {
+        const AT_ONCE: libc::c_int = 256 << 10;
+        let wishes =
+            [(libc::M_ARENA_MAX, 2), (libc::M_TRIM_THRESHOLD, AT_ONCE), (libc::M_MMAP_THRESHOLD, AT_ONCE)];
+        for (parameter, value) in wishes {
+            // SAFETY: it takes two numbers, and these are parameters that it knows.
+            unsafe {
+                libc::mallopt(parameter, value);
+            }
+        }
+    }
+}
+
+/// Gives memory that was freed back to the kernel, as far as the allocator can: it keeps what a large piece of work
+/// has left behind. Best effort.
+pub fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it takes a number and touches only what is free; it may be called at any time, by any thread.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Allows as many open descriptors as the hard limit does, and returns how many (`None`: no limit).
 ///
 /// # Errors

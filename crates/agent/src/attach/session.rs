@@ -44,6 +44,9 @@ const TICK: Duration = Duration::from_millis(200);
 /// A server that takes nothing for so long is gone.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Rules, or changes of them, in one message from which on memory is given back afterwards.
+const MANY: usize = 1000;
+
 /// One connection's state.
 struct Session<'a> {
     core: &'a Core,
@@ -54,6 +57,8 @@ struct Session<'a> {
     sent: u64,
     /// Rules are durable that are not in force, or not acknowledged yet.
     owes_adoption: bool,
+    /// They were so many that taking them in has left much memory behind.
+    heard_many: bool,
     beat_every: Duration,
     last_beat: Option<Instant>,
 }
@@ -73,6 +78,7 @@ pub(super) fn run(
         in_flight: None,
         sent: 0,
         owes_adoption: false,
+        heard_many: false,
         beat_every: Duration::from_secs(30),
         last_beat: None,
     };
@@ -164,6 +170,7 @@ impl Session<'_> {
 
     /// Durable first; in force and acknowledged by [`Self::settle_adoption`].
     fn adopt(&mut self, rules: &v1::Rules) -> Result<(), Ended> {
+        self.heard_many |= rules.rules.len() + rules.entries.len() >= MANY;
         let adopted = self.core.ledger.lock().adopt(rules);
         match adopted {
             Ok(is_whole) => self.owes_adoption |= is_whole,
@@ -181,8 +188,11 @@ impl Session<'_> {
             Ok(position) => {
                 self.owes_adoption = false;
                 self.say(up::Message::Adopted(position.into()))?;
-                // Nobody waits for it.
+                // Nobody waits for what follows.
                 self.core.ledger.lock().shorten();
+                if std::mem::take(&mut self.heard_many) {
+                    sys::process::give_back_memory();
+                }
                 Ok(())
             }
             Err(error) => {

@@ -9,6 +9,7 @@ use anyhow::Context;
 use crossbeam_channel::Sender;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sys::fanotify::permission::PermissionGroup;
+use sys::mapping::Mapping;
 use wire::link::v1::guard_report::Report;
 use wire::link::{frame, things, v1};
 
@@ -110,8 +111,8 @@ impl Control<'_> {
 
     /// Puts rules in force, and says so when no verdict by the old ones can come any more.
     fn adopt(&mut self, file: &OwnedFd, base: Option<OwnedFd>) {
-        let bytes = sys::socket::read_all(file.as_fd());
         let before = self.shared.snapshot.load_full();
+        let bytes = Mapping::of_sealed(file.as_fd());
         let snapshot = match bytes.and_then(|bytes| Snapshot::decode(&bytes, base, &before)) {
             Ok(snapshot) => snapshot,
             Err(error) => {

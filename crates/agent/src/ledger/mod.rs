@@ -88,6 +88,7 @@ impl Ledger {
         if let Some(state) = &mut state {
             state.settle()?;
         }
+        sys::process::give_back_memory();
         Ok((journal, state))
     }
 

@@ -5,14 +5,16 @@ use std::io;
 use model::rule::Rule;
 
 use super::RuleSet;
-use super::pack::merged;
+use super::pack::all_merged;
 use super::packed::Packed;
 use super::sum::Sum;
+
+/// Parts that are merged at once: each takes a descriptor until then.
+const TOGETHER: usize = 64;
 
 /// Packs the parts of a set as they come, so that all of it is never there in another form.
 #[derive(Debug, Default)]
 pub(crate) struct Gathering {
-    /// Sets of falling size: each is more than twice as large as the next, so that few are merged often.
     runs: Vec<Packed>,
     sum: Sum,
     /// The greatest id so far.
@@ -35,18 +37,15 @@ impl Gathering {
         }
         rules.sort_unstable_by_key(|rule| (rule.identifier, rule.id));
         self.runs.push(Packed::shared(rules.iter().copied())?);
-        while let [.., larger, smaller] = self.runs.as_slice()
-            && larger.len() <= 2 * smaller.len()
-        {
-            self.merge_last()?;
+        if self.runs.len() == TOGETHER {
+            self.merge()?;
         }
         Ok(())
     }
 
-    fn merge_last(&mut self) -> io::Result<()> {
-        if let (Some(smaller), Some(larger)) = (self.runs.pop(), self.runs.pop()) {
-            self.runs.push(Packed::shared(merged(larger.rules(), smaller.rules()))?);
-        }
+    fn merge(&mut self) -> io::Result<()> {
+        let merged = Packed::shared(all_merged(&self.runs))?;
+        self.runs = vec![merged];
         Ok(())
     }
 
@@ -55,8 +54,8 @@ impl Gathering {
     /// # Errors
     /// As [`Self::add`].
     pub(crate) fn finish(mut self) -> io::Result<RuleSet> {
-        while self.runs.len() > 1 {
-            self.merge_last()?;
+        if self.runs.len() > 1 {
+            self.merge()?;
         }
         let base = self.runs.pop().unwrap_or_default();
         if self.is_mixed {

@@ -20,8 +20,8 @@ pub(super) const CHECKSUM: usize = 4;
 pub(super) const SCOPE: usize = 21;
 /// No set holds more, so that a lying header can't take the reader's memory.
 pub(super) const MOST: u64 = 1 << 24;
-/// Entries that share a place in the directory, on average, at the most.
-const IN_A_PLACE: usize = 16;
+/// Entries that share a place in the directory, on average: this many, or up to twice as many.
+const IN_A_PLACE: usize = 2;
 const HAS_UNTIL: u8 = 8;
 
 /// The kinds of identifiers, in the order of their sections, which is that of [`Identifier`] itself.
@@ -175,7 +175,7 @@ impl Section {
 }
 
 const fn directory_bits(count: usize) -> u32 {
-    match (count / (IN_A_PLACE / 2)).checked_ilog2() {
+    match (count / IN_A_PLACE).checked_ilog2() {
         Some(bits) => bits,
         None => 0,
     }

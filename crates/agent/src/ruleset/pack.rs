@@ -1,12 +1,14 @@
 //! Writes packed rules.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::io::{self, Write};
 
 use model::RuleId;
 use model::rule::{Identifier, Rule, Scope};
 
-use super::layout::{Header, MOST, digest, encode_entry, encode_scope, width};
+use super::Packed;
+use super::layout::{Header, Kind, MOST, digest, encode_entry, encode_scope, width};
 
 /// Writes rules, which are sorted by identifier and id, in one pass after another that measures them.
 ///
@@ -63,7 +65,7 @@ fn measure(rules: impl Iterator<Item = Rule>) -> io::Result<(Header, Vec<Scope>)
         if last.replace(key).is_some_and(|last| last >= key) {
             return Err(unsorted());
         }
-        counts[super::layout::Kind::of(&rule.identifier) as usize] += 1;
+        counts[Kind::of(&rule.identifier) as usize] += 1;
         scopes.insert(rule.scope);
         ids = Some(widened(ids, rule.id.0));
         untils = rule.until.map(|until| widened(untils, until.ticks())).or(untils);
@@ -105,6 +107,21 @@ pub(super) fn merged(
         }
         (Some(_), _) => one.next(),
         (None, _) => other.next(),
+    })
+}
+
+/// Any number of sorted sets as one.
+pub(super) fn all_merged(sets: &[Packed]) -> impl Iterator<Item = Rule> + Clone {
+    let mut rests: Vec<_> = sets.iter().map(Packed::rules).collect();
+    let mut firsts: Vec<_> = rests.iter_mut().map(Iterator::next).collect();
+    let key = |set: usize, first: &Option<Rule>| first.map(|rule| Reverse((rule.identifier, rule.id, set)));
+    let mut order: BinaryHeap<_> =
+        firsts.iter().enumerate().filter_map(|(set, first)| key(set, first)).collect();
+    std::iter::from_fn(move || {
+        let Reverse((_, _, set)) = order.pop()?;
+        let next = rests[set].next();
+        order.extend(key(set, &next));
+        std::mem::replace(&mut firsts[set], next)
     })
 }
 

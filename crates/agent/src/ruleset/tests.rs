@@ -272,7 +272,7 @@ fn a_large_set_is_found_by_its_directory_and_gathered_in_parts() {
     let rules = many(20_000);
     let mut gathering = Gathering::default();
     let mut parts: Vec<Vec<Rule>> =
-        rules.values().copied().collect::<Vec<_>>().chunks(700).map(<[_]>::to_vec).collect();
+        rules.values().copied().collect::<Vec<_>>().chunks(200).map(<[_]>::to_vec).collect();
     parts.reverse();
     for part in parts {
         gathering.add(part).unwrap();

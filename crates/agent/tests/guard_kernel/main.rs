@@ -12,5 +12,6 @@ mod denies;
 mod effects;
 mod failures;
 mod fairness;
+mod hostile;
 mod opens;
 mod rewrites;
