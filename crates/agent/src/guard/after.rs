@@ -63,6 +63,7 @@ pub(super) struct Meeting {
     pub(super) size: u64,
     pub(super) rule: RuleId,
     pub(super) effect: Effect,
+    pub(super) user: u32,
     pub(super) late: bool,
     pub(super) spared: bool,
     pub(super) bypassed: bool,
@@ -145,7 +146,7 @@ fn report(task: &Task, meeting: &Meeting) -> v1::Denial {
         bypassed: meeting.bypassed,
         effect: meeting.effect.word().to_owned(),
         times: 1,
-        user: sys::owner::of(task.pid).unwrap_or(u32::MAX),
+        user: meeting.user,
     }
 }
 

@@ -218,9 +218,14 @@ impl Desk<'_> {
         moment: &Moment,
     ) -> Task {
         let mut verdict = moment.snapshot.judge(names, stat, moment.time);
+        // Only what met a rule is worth asking for, and once it has its answer it may be gone.
+        let user = match verdict.because {
+            verdict::Because::NoRule | verdict::Because::Rule(_, Effect::Allow) => u32::MAX,
+            _ => user_of(opener.pid),
+        };
         let bypassed = !verdict.permits
             && matches!(verdict.because, verdict::Because::Rule(_, Effect::Warn))
-            && moment.snapshot.is_bypassed(user_of(opener.pid), &names.sha256, moment.time);
+            && moment.snapshot.is_bypassed(user, &names.sha256, moment.time);
         verdict.permits |= bypassed;
         let answer = if verdict.permits { Answer::Permit } else { Answer::Deny };
         let (told, process) = opener.told.unzip();
@@ -239,6 +244,7 @@ impl Desk<'_> {
             size: stat.size,
             rule,
             effect,
+            user,
             late: late && !verdict.permits,
             spared,
             bypassed,
