@@ -5,9 +5,9 @@
 //!     cargo test -p agent --test guard_kernel
 //! ```
 
+#[expect(dead_code, reason = "each test program uses a part of it")]
 mod arena;
 mod processes;
 
 mod denies;
 mod failures;
-mod rewrites;

@@ -49,6 +49,7 @@ static struct outcome obey(char *words[5], int count) {
         return outcome.kind == DONE ? run("path", words[2], "", 0) : outcome;
     }
     if (count == 5 && strcmp(words[0], "run") == 0) return run(words[1], words[2], words[3], atoi(words[4]));
+    if (count == 5 && strcmp(words[0], "race") == 0) return race(words[1], words[2], words[3], atoi(words[4]));
     return of(TROUBLE, "no such order");
 }
 

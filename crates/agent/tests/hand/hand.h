@@ -4,6 +4,7 @@
  *     change WAY TARGET SOURCE          give TARGET the bytes of SOURCE
  *     run ROAD FILE SCRATCH PAUSE_MS    have FILE run
  *     change-run WAY TARGET SOURCE      change, and run it by its path at once
+ *     race WRITER TARGET SOURCE DELAY_US    run it while somebody changes it
  * Answers: `done`, `exit N`, `signal N`, `errno N` (the step that runs the file was refused),
  * `impossible WHY` (not offered here), `trouble WHERE: WHY` (the order itself went wrong). */
 #ifndef HAND_H
@@ -44,6 +45,7 @@ int write_whole(int file, const struct bytes *bytes);
 
 struct outcome change(const char *way, const char *target, const char *source);
 struct outcome run(const char *road, const char *file, const char *scratch, int pause_ms);
+struct outcome race(const char *writer, const char *target, const char *source, int delay_us);
 
 /* Ways that take more than a few lines. */
 struct outcome by_aio(int file, const struct bytes *bytes);

@@ -15,7 +15,7 @@ const PAGE: usize = 4096;
 
 /// Program, arguments of the compiler.
 const PROGRAMS: [(&str, &str); 5] = [
-    ("hand", "-O1 -o OUT hand.c change.c kernel_io.c run.c"),
+    ("hand", "-O1 -o OUT hand.c change.c kernel_io.c race.c run.c"),
     (
         "payload",
         "-O1 -fPIE -static-pie -nostdlib -ffreestanding -fno-stack-protector -s -Wl,-z,noseparate-code \
@@ -127,6 +127,11 @@ impl Hand {
     /// Changes `target` and has it run at once.
     pub(crate) fn change_and_run(&mut self, way: &str, target: &Path, source: &Path) -> Became {
         self.obey(&["change-run", way, text(target), text(source)])
+    }
+
+    /// Has `target` run while a writer, who `stays` or `comes`, begins to give it the bytes of `source`.
+    pub(crate) fn race(&mut self, writer: &str, target: &Path, source: &Path, delay_us: i64) -> Became {
+        self.obey(&["race", writer, text(target), text(source), &delay_us.to_string()])
     }
 
     fn obey(&mut self, words: &[&str]) -> Became {
