@@ -215,12 +215,22 @@ static const struct {
     {"reuse", O_RDONLY, number_reused},
 };
 
+int open_patiently(const char *path, int flags) {
+    int file = -1;
+    for (int tries = 0; file < 0 && tries < 50000; tries++) {
+        if (tries) usleep(100);
+        file = open(path, flags | O_CLOEXEC);
+        if (errno != ETXTBSY) break;
+    }
+    return file;
+}
+
 struct outcome change(const char *way, const char *target, const char *source) {
     for (size_t at = 0; at < sizeof WAYS / sizeof *WAYS; at++) {
         if (strcmp(WAYS[at].name, way) != 0) continue;
         struct job job = {.target = target};
         TRY(read_whole(source, &job.bytes));
-        job.file = open(target, WAYS[at].flags | O_CLOEXEC);
+        job.file = open_patiently(target, WAYS[at].flags);
         if (job.file < 0) {
             int error = errno;
             free(job.bytes.at);

@@ -43,6 +43,9 @@ struct bytes {
 int read_whole(const char *path, struct bytes *bytes);
 int write_whole(int file, const struct bytes *bytes);
 
+/* Opens a file to write to it, waiting for those to end who run it. */
+int open_patiently(const char *path, int flags);
+
 struct outcome change(const char *way, const char *target, const char *source);
 struct outcome run(const char *road, const char *file, const char *scratch, int pause_ms);
 struct outcome race(const char *writer, const char *target, const char *source, int delay_us);

@@ -53,7 +53,7 @@ struct outcome by_io_uring(int file, const struct bytes *bytes) {
 /* A loop device over the target; none, while others take each one that is free. */
 static int attach(const char *target) {
     int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), device = -1;
-    int file = open(target, O_RDWR | O_CLOEXEC);
+    int file = open_patiently(target, O_RDWR);
     for (int tries = 0; control >= 0 && file >= 0 && tries < 50; tries++) {
         char name[32];
         int number = ioctl(control, LOOP_CTL_GET_FREE);

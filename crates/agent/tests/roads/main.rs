@@ -64,6 +64,18 @@ fn each_road(kind: Kind) {
     assert!(wrong.is_empty(), "{kind:?}, {level}:\n{}", wrong.join("\n"));
 }
 
+/// Needs no privileges. With `QUELL_TEST_PROGRAMS` it leaves them there, for machines without a compiler.
+#[test]
+fn payloads_say_which_they_are() {
+    let Some(tools) = hand::Tools::build() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["payload", "program"] {
+        let program = dir.path().join(name);
+        scene::write_program(&program, &tools.payload(name, 77, 1));
+        assert_eq!(arena::run(&program), Ok(77), "{name}");
+    }
+}
+
 /// What has become of the denied payload, or why the innocent one has not come through.
 fn travel(scene: &mut Scene, road: &Road) -> Result<String, String> {
     let (innocent, denied) = (scene.innocent.clone(), scene.denied.clone());

@@ -1,7 +1,7 @@
 //! Content that changed is never taken for what it was.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -97,7 +97,7 @@ impl Bench {
         file
     }
 
-    fn run_twice(&mut self, turn: Turn, file: &PathBuf) {
+    fn run_twice(&mut self, turn: Turn, file: &Path) {
         let expected = match turn {
             Turn::Bad => Became::Exit(status_before()),
             Turn::Good => Became::Refused(EPERM),
@@ -107,7 +107,7 @@ impl Bench {
         }
     }
 
-    fn change(&mut self, way: &Way, turn: Turn, file: &PathBuf, tally: &mut Tally) {
+    fn change(&mut self, way: &Way, turn: Turn, file: &Path, tally: &mut Tally) {
         let source = self.arena.data_dir().join("source");
         // Those that cut look into it for the place.
         fs::write(&source, after(&self.tools, turn, crate::contents::After::Given)).unwrap();
@@ -153,7 +153,7 @@ impl Bench {
 }
 
 impl Tally {
-    fn count(&mut self, way: &Way, file: &PathBuf, became: Became) {
+    fn count(&mut self, way: &Way, file: &Path, became: Became) {
         match became {
             Became::Refused(EPERM) => self.refused += 1,
             Became::Refused(crate::arena::ETXTBSY) => self.busy += 1,
