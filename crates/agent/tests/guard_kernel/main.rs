@@ -11,3 +11,4 @@ mod processes;
 
 mod denies;
 mod failures;
+mod fairness;
