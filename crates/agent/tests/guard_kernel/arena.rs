@@ -85,7 +85,7 @@ impl Arena {
     }
 
     fn mount(&mut self, kind: Kind) -> Result<(), String> {
-        let name = |what: &str| self.outside.path().join(format!("{what} {}", self.grounds.len()));
+        let name = |what: &str| self.outside.path().join(format!("{what}-{}", self.grounds.len()));
         let (ground, image) = (name("ground"), name("image"));
         fs::create_dir(&ground).unwrap();
         if let Some(making) = kind.making() {

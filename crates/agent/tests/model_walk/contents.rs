@@ -4,9 +4,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use model::rule::Rule;
+use model::Digests;
+use model::rule::{Identifier, Rule};
 
-use crate::arena::{deny, digests};
+use crate::arena::{deny_by, digests};
+use crate::chance::Chance;
 use crate::hand::{Tools, version_in};
 
 /// How many there are. Number 0 is what any of them is without the page that tells them apart.
@@ -15,7 +17,7 @@ pub(crate) const CONTENTS: usize = 12;
 pub(crate) struct Contents {
     /// Where each lies, not guarded.
     sources: Vec<PathBuf>,
-    rules: Vec<Rule>,
+    digests: Vec<Digests>,
 }
 
 impl Contents {
@@ -32,17 +34,23 @@ impl Contents {
                 source
             })
             .collect();
-        let rules = sources.iter().zip(1..).map(|(source, id)| deny(id, &digests(source))).collect();
-        Self { sources, rules }
+        let digests = sources.iter().map(|source| digests(source)).collect();
+        Self { sources, digests }
     }
 
     pub(crate) fn source(&self, number: usize) -> &Path {
         &self.sources[number]
     }
 
-    /// That denies one of them.
-    pub(crate) fn rule(&self, number: usize) -> Rule {
-        self.rules[number]
+    /// That denies one of them, by any of its names: the guard computes only those that rules need.
+    pub(crate) fn rule(&self, number: usize, chance: &mut Chance) -> Rule {
+        let digests = self.digests[number];
+        let names = [
+            (6, Identifier::Sha256(digests.sha256)),
+            (1, Identifier::Sha1(digests.sha1)),
+            (1, Identifier::Md5(digests.md5)),
+        ];
+        deny_by(number as u64 + 1, chance.pick(&names))
     }
 }
 

@@ -35,7 +35,7 @@ impl Rules {
         let from = if more { &permitted } else { &denied };
         let number = from[chance.index(from.len())];
         let rules = (0..CONTENTS).filter(|other| if *other == number { more } else { is_denied(other) });
-        let rules = RuleSet::new(rules.map(|number| contents.rule(number)));
+        let rules = RuleSet::new(rules.map(|number| contents.rule(number, chance)));
         self.0[number].fetch_add(1, Ordering::SeqCst);
         guard.adopt(Arc::new(rules), Arc::default(), PATIENCE).unwrap();
         self.0[number].fetch_add(1, Ordering::SeqCst);
