@@ -45,6 +45,8 @@ pub(super) struct Counters {
     pub(super) reports_lost: Counter,
     /// Answered by policy because the file could not be read.
     pub(super) failed: Counter,
+    /// Of the questions, those about opens.
+    pub(super) opens: Counter,
     /// Permitted, and a rule wanted to hear of it.
     pub(super) watched: Counter,
     /// The n-th: openers that waited less than 2^n µs, and not less than half of that.
@@ -78,6 +80,7 @@ impl Counters {
             spared: self.spared.get(),
             reports_lost: self.reports_lost.get(),
             failed: self.failed.get(),
+            opens: self.opens.get(),
             watched: self.watched.get(),
             waits: self.waits.0.iter().map(Counter::get).collect(),
             waited_us: self.waited_ns.get() / 1000,

@@ -136,7 +136,11 @@ impl Arena {
 
     /// A guard of all that is mounted, and an agent that is this process.
     pub(crate) fn guarded(&self) -> Guarded {
-        let guard = Child::guard_of(self.data_dir(), self.grounds());
+        self.guarded_by(Child::guard_of(self.data_dir(), self.grounds()))
+    }
+
+    /// The same with another guard.
+    pub(crate) fn guarded_by(&self, guard: Child) -> Guarded {
         let (sender, events) = crossbeam_channel::unbounded();
         let client = Guard::attach(Guard::socket(self.data_dir()), sender);
         let guarded = Guarded { process: guard, client, events };

@@ -12,3 +12,4 @@ mod processes;
 mod denies;
 mod failures;
 mod fairness;
+mod opens;

@@ -19,6 +19,8 @@ const GUARD: &str = "QUELL_TEST_GUARD";
 const AGENT: &str = "QUELL_TEST_AGENT";
 /// Paths, as in PATH.
 const GROUNDS: &str = "QUELL_TEST_GROUNDS";
+/// Set to have guards ask about opens, too; the whole suite may run so.
+const OPENS: &str = "QUELL_GUARD_OPENS";
 const DENIED: &str = "QUELL_TEST_DENIED";
 /// What the agent says when its rules are in force.
 const ADOPTED: &str = "the rules are in force";
@@ -39,6 +41,12 @@ impl Child {
         let mut command = again("processes::guard_child");
         let grounds = std::env::join_paths(grounds).unwrap();
         Self(command.env(GUARD, data_dir).env(GROUNDS, grounds).spawn().unwrap())
+    }
+
+    /// A guard of one filesystem that is asked about every open there.
+    pub(crate) fn guard_of_opens(data_dir: &Path, ground: &Path) -> Self {
+        let mut command = again("processes::guard_child");
+        Self(command.env(GUARD, data_dir).env(GROUNDS, ground).env(OPENS, "1").spawn().unwrap())
     }
 
     /// An agent that denies one file, by its SHA-256; returns when that is in force.
@@ -114,6 +122,7 @@ fn guard_child() {
         parent: parent(),
         timer: TIMER,
         permit_on_timeout: true,
+        opens: std::env::var_os(OPENS).is_some(),
     };
     guard::run(config).unwrap();
 }

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use crate::arena::{Arena, Guarded};
+use crate::processes::Child;
+
 /// How execution is guarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
@@ -16,11 +19,13 @@ pub(crate) enum Level {
 impl Level {
     pub(crate) const ALL: [Self; 3] = [Self::Fanotify, Self::FanotifyOpens, Self::Bpf];
 
-    /// The level that this run is about.
-    pub(crate) fn chosen() -> Self {
-        let name = std::env::var("QUELL_GUARD_LEVEL").unwrap_or_else(|_| "fanotify".to_owned());
+    /// The levels that this run is about: the one that `QUELL_GUARD_LEVEL` names, or all that every kernel has.
+    pub(crate) fn chosen() -> Vec<Self> {
+        let Ok(name) = std::env::var("QUELL_GUARD_LEVEL") else {
+            return vec![Self::Fanotify, Self::FanotifyOpens];
+        };
         let named = Self::ALL.into_iter().find(|level| level.name() == name);
-        named.unwrap_or_else(|| panic!("QUELL_GUARD_LEVEL={name} is none of {:?}", Self::ALL.map(Self::name)))
+        vec![named.unwrap_or_else(|| panic!("{name} is none of {:?}", Self::ALL.map(Self::name)))]
     }
 
     /// As `QUELL_GUARD_LEVEL` has it.
@@ -32,11 +37,14 @@ impl Level {
         }
     }
 
-    /// Whether the guard of this version can be started at it.
-    pub(crate) fn is_offered(self) -> Result<(), String> {
+    /// A guard of the arena at this level; `None` if this version has none.
+    pub(crate) fn guard(self, arena: &Arena) -> Option<Guarded> {
         match self {
-            Self::Fanotify => Ok(()),
-            Self::FanotifyOpens | Self::Bpf => Err(format!("this guard has no level {self}")),
+            Self::Fanotify => Some(arena.guarded()),
+            Self::FanotifyOpens => {
+                Some(arena.guarded_by(Child::guard_of_opens(arena.data_dir(), arena.ground())))
+            }
+            Self::Bpf => None,
         }
     }
 }

@@ -4,8 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use wire::link::v1::GuardCounters;
+
 use crate::arena::{Arena, EPERM, Guarded, deny, digests};
 use crate::hand::{Became, Hand, Tools};
+use crate::level::Level;
 
 /// What has become of one try.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,12 +71,16 @@ impl Payload {
 }
 
 impl Scene {
-    pub(crate) fn set(arena: Arena) -> Option<Self> {
+    /// `None`, and a line that says so, when it can't be set here.
+    pub(crate) fn set(arena: Arena, level: Level) -> Option<Self> {
         let tools = Tools::build()?;
         let make = |name, status| Payload::make(&tools, arena.data_dir().join(name), status);
         let (denied, innocent) = (make("denied", DENIED), make("innocent", INNOCENT));
         let before = make("before", BEFORE);
-        let guarded = arena.guarded();
+        let Some(guarded) = level.guard(&arena) else {
+            println!("not run: this guard has no level {level}");
+            return None;
+        };
         let rules = FORMS.iter().zip(1..).map(|(form, id)| deny(id, &digests(&denied.form(form))));
         guarded.adopt(rules);
         let hand = Hand::start(&tools);
@@ -115,10 +122,9 @@ impl Scene {
         trial(payload, became)
     }
 
-    /// Nobody was let through because an answer came late.
-    pub(crate) fn assert_in_time(&self) {
-        let counters = self.guarded.status(|status| status.counters.questions > 0).counters;
-        assert_eq!(counters.timed_out, 0, "{counters:?}");
+    /// What the guard has counted, to see whether its timer came in between.
+    pub(crate) fn counters(&self) -> GuardCounters {
+        self.guarded.status(|status| status.counters.questions > 0).counters
     }
 }
 

@@ -1,5 +1,6 @@
 //! Scripts: run by the kernel, given to an interpreter, read from its standard input.
 
+use std::fs::File;
 use std::process::Command;
 
 use crate::scene::{Payload, Scene, Trial, trial_by};
@@ -18,6 +19,13 @@ pub(crate) fn shebang(scene: &mut Scene, payload: &Payload) -> Trial {
 pub(crate) fn given_to(interpreter: &str, form: &str, scene: &mut Scene, payload: &Payload) -> Trial {
     let script = scene.place(payload, form);
     trial_by(payload, Command::new(interpreter).arg(script))
+}
+
+/// `sh script`, while somebody could still write to it.
+pub(crate) fn with_writer(scene: &mut Scene, payload: &Payload) -> Trial {
+    let script = scene.place(payload, "run.sh");
+    let _writer = File::options().append(true).open(&script).unwrap();
+    trial_by(payload, Command::new("sh").arg(script))
 }
 
 /// A line for the shell with the script's path in it.

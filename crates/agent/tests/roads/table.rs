@@ -99,7 +99,8 @@ pub(crate) const ROADS: &[Road] = &[
     road(MOUNT, "a detached tree", |s, p| mounts::of_guarded("open-tree", s, p)),
     road(MOUNT, "an overlay over it (lower)", |s, p| mounts::of_guarded("overlay-lower", s, p)),
     road(MOUNT, "an overlay into it (upper)", |s, p| mounts::of_guarded("overlay-upper", s, p)),
-    road(NEW, "an overlay's copy on another filesystem", mounts::copied_up).with(UNMARKED, UNMARKED, Denied),
+    // Asked about opens, the guard refuses the overlay the file's bytes.
+    road(NEW, "an overlay's copy on another filesystem", mounts::copied_up).with(UNMARKED, Denied, Denied),
     road(NEW, "a new tmpfs", |s, p| mounts::new("tmpfs", s, p)).with(UNMARKED, UNMARKED, Denied),
     road(NEW, "a tmpfs in a user namespace", |s, p| mounts::new("users-tmpfs", s, p))
         .with(UNMARKED, UNMARKED, Denied),
@@ -116,6 +117,7 @@ pub(crate) const ROADS: &[Road] = &[
     ),
     road(SCRIPT, "`./x` (shebang)", scripts::shebang),
     road(SCRIPT, "`sh x`", |s, p| scripts::given_to("sh", "run.sh", s, p)).with(NO_EXEC, Denied, Denied),
+    road(SCRIPT, "`sh x`, open for writing", scripts::with_writer).with(NO_EXEC, Denied, Denied),
     road(SCRIPT, "`bash x`", |s, p| scripts::given_to("bash", "run.sh", s, p))
         .with(NO_EXEC, Denied, Denied)
         .needing("bash"),
