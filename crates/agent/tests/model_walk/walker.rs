@@ -159,10 +159,10 @@ impl Ran<'_> {
         match (became, content) {
             (Became::Exit(number), _) => self.judge_run(usize::try_from(*number).unwrap(), content, tally),
             (Became::Refused(EPERM), Some(content)) if self.all_along(is_permitted, content) => {
-                tally.step("WRONG DENIALS of what nobody denied or changed");
+                tally.step("wrong denials, of what nobody denied or changed");
             }
             (Became::Refused(EPERM), _) => tally.step("refused"),
-            (Became::Refused(ETXTBSY), Some(_)) => tally.step("busy, and nobody was seen to write"),
+            (Became::Refused(ETXTBSY), Some(_)) => tally.step("wrong denials, as busy without a writer"),
             (Became::Refused(ETXTBSY), None) => tally.step("busy"),
             (Became::Signal(9), _) => tally.step("killed, by a late verdict"),
             // It was gone for a moment, or not executable, or empty.
