@@ -141,6 +141,7 @@ impl Arena {
 
     /// The same with another guard.
     pub(crate) fn guarded_by(&self, guard: Child) -> Guarded {
+        sys::lease::ignore_break_signals().unwrap();
         let (sender, events) = crossbeam_channel::unbounded();
         let client = Guard::attach(Guard::socket(self.data_dir()), sender);
         let guarded = Guarded { process: guard, client, events };
