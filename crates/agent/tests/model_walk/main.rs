@@ -1,5 +1,5 @@
 //! A random walk of several threads that adopt and withdraw rules, run files by several roads, rewrite, rename and
-//! link them, on a tmpfs and an ext4 at once. Each content, when it runs, says itself which one it is. So there is no
+//! link them, on a tmpfs, an ext4 and an ext2 (whose times move with the clock's ticks) at once. Each content, when it runs, says itself which one it is. So there is no
 //! model of the guard: **a content must not run when its denial was confirmed before the exec began and not lifted
 //! before it ended**, and is to run when nobody denied it and nobody touched the file meanwhile.
 //!
@@ -23,6 +23,7 @@ mod processes;
 mod chance;
 mod contents;
 mod files;
+mod ruler;
 mod rules;
 mod tally;
 mod walker;
@@ -35,6 +36,7 @@ use chance::Chance;
 use contents::Contents;
 use files::Files;
 use hand::Tools;
+use ruler::Ruler;
 use rules::Rules;
 use tally::Tally;
 use walker::Walker;
@@ -45,7 +47,7 @@ const WALKERS: u64 = 4;
 
 #[test]
 fn nothing_runs_that_is_denied() {
-    let Some(arena) = Arena::enter_all(&[Kind::Tmpfs, Kind::Ext4]) else { return };
+    let Some(arena) = Arena::enter_all(&[Kind::Tmpfs, Kind::Ext4, Kind::Ext2]) else { return };
     let Some(tools) = Tools::build() else { return };
     let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let seed = number("QUELL_WALK_SEED").unwrap_or_else(|| RandomState::new().hash_one(0));
@@ -56,14 +58,14 @@ fn nothing_runs_that_is_denied() {
     let files: Vec<_> = arena.grounds().iter().map(|ground| Files::make(ground, &contents)).collect();
     let guarded = arena.guarded();
     let (rules, tally, start) = (Rules::new(), Tally::default(), Instant::now());
-    let is_over = || limit.map_or(tally.steps() >= STEPS, |limit| start.elapsed() >= limit) || tally.is_bad();
+    let is_over =
+        &|| limit.map_or(tally.steps() >= STEPS, |limit| start.elapsed() >= limit) || tally.is_bad();
     std::thread::scope(|threads| {
-        threads.spawn(|| {
-            let mut chance = Chance::new(seed);
+        let (guard, grounds) = (&guarded.client, arena.grounds());
+        let mut ruler = Ruler::new(&tools, guard, &contents, &rules, &tally, Chance::new(seed), grounds);
+        threads.spawn(move || {
             while !is_over() {
-                rules.change(&guarded.client, &contents, &mut chance);
-                tally.step("changes of rules");
-                std::thread::sleep(Duration::from_micros(chance.below(3000)));
+                ruler.step();
             }
         });
         for n in 1..=WALKERS {

@@ -27,8 +27,9 @@ impl Rules {
         array::from_fn(|number| self.0[number].load(Ordering::SeqCst))
     }
 
-    /// Denies one more content, or one less. A third of them is denied most of the time.
-    pub(crate) fn change(&self, guard: &Guard, contents: &Contents, chance: &mut Chance) {
+    /// Denies one more content, or one less: which, and whether it is denied now. A third of them is, most of the
+    /// time.
+    pub(crate) fn change(&self, guard: &Guard, contents: &Contents, chance: &mut Chance) -> (usize, bool) {
         let is_denied = |number: &usize| is_denied(self.0[*number].load(Ordering::SeqCst));
         let (denied, permitted): (Vec<_>, Vec<_>) = (0..CONTENTS).partition(is_denied);
         let more = denied.is_empty() || chance.index(CONTENTS) >= denied.len() * 3 / 2;
@@ -39,6 +40,7 @@ impl Rules {
         self.0[number].fetch_add(1, Ordering::SeqCst);
         guard.adopt(Arc::new(rules), Arc::default(), PATIENCE).unwrap();
         self.0[number].fetch_add(1, Ordering::SeqCst);
+        (number, more)
     }
 }
 
