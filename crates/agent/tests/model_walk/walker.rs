@@ -106,10 +106,17 @@ impl<'w> Walker<'w> {
         let content = if way == "punch" { 0 } else { self.chance.index(CONTENTS) };
         let mut changing = files.change(&[name]);
         let source = self.contents.source(if way == "punch" { 1 } else { content });
-        match self.hand.change(way, files.path(name), source) {
-            Became::Done => {}
-            Became::Impossible(_) if way == "loop" => return self.tally.step("no loop device was free"),
-            other => panic!("{way}: {other:?}"),
+        let path = files.path(name);
+        let became = if self.chance.below(2) == 0 {
+            self.hand.change(way, path, source)
+        } else {
+            // As fast as it can be: run, changed and run within a tick of the clock.
+            self.judged(files, name, way, |hand| hand.run_path(path));
+            self.judged(files, name, way, |hand| hand.change_and_run(way, path, source))
+        };
+        if let Became::Impossible(_) = became {
+            assert_eq!(way, "loop", "{became:?}");
+            return self.tally.step("no loop device was free");
         }
         if way == "rename" || way == "reuse" {
             changing.is_new(name);
@@ -120,12 +127,24 @@ impl<'w> Walker<'w> {
 
     fn run(&mut self, files: &Files, name: usize) {
         let road = self.chance.pick(&ROADS);
+        let scratch = self.scratch.clone();
+        self.judged(files, name, road, |hand| hand.run(road, files.path(name), &scratch, 0));
+    }
+
+    fn judged(
+        &mut self,
+        files: &Files,
+        name: usize,
+        road: &str,
+        run: impl FnOnce(&mut Hand) -> Became,
+    ) -> Became {
         let before = (self.rules.states(), files.look(name));
-        let became = self.hand.run(road, files.path(name), &self.scratch, 0);
+        let became = run(&mut self.hand);
         let after = (self.rules.states(), files.look(name));
         let ran =
             Ran { road, path: files.path(name), states: (before.0, after.0), sights: (before.1, after.1) };
         ran.judge(&became, self.tally);
+        became
     }
 }
 
@@ -164,6 +183,7 @@ impl Ran<'_> {
             (Became::Refused(EPERM), _) => tally.step("refused"),
             (Became::Refused(ETXTBSY), Some(_)) => tally.step("wrong denials, as busy without a writer"),
             (Became::Refused(ETXTBSY), None) => tally.step("busy"),
+            (Became::Impossible(_), None) => {}
             (Became::Signal(9), _) => tally.step("killed, by a late verdict"),
             // It was gone for a moment, or not executable, or empty.
             (Became::Refused(_), None) => tally.step("not there to run while it changed"),
