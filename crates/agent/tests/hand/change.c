@@ -235,7 +235,8 @@ struct outcome change(const char *way, const char *target, const char *source) {
             int error = errno;
             free(job.bytes.at);
             errno = error;
-            return of(error == EINVAL ? IMPOSSIBLE : TROUBLE, "open");
+            /* EPERM is the guard's, where it is asked about opens. */
+            return of(error == EINVAL || error == EPERM ? IMPOSSIBLE : TROUBLE, "open");
         }
         struct outcome outcome = WAYS[at].change(&job);
         if (job.file >= 0) close(job.file);
