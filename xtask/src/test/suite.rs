@@ -66,7 +66,7 @@ impl Suite {
     fn inside(self) -> Option<Inside> {
         let name = self.name();
         match self {
-            Self::Privileged => Some(Inside::packages(&["sys", "agent"], 600)),
+            Self::Privileged => Some(Inside::packages(&["sys", "agent"], 1200)),
             Self::E2e => Some(Inside::suite(name, 600)),
             Self::Compat => Some(Inside::suite(name, 300)),
             Self::Fmt | Self::Tidy | Self::Deny | Self::Clippy | Self::Unit | Self::AgentOnly => None,

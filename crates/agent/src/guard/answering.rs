@@ -170,7 +170,8 @@ impl<'g> Answering<'g> {
         let mut blocked = false;
         while let Some((id, waiting)) = self.desk.questions.unsent() {
             let opener = &waiting.opener;
-            let Kinds { sha1, md5 } = needed;
+            // Rules that came meanwhile may have asked for other kinds, and again might.
+            let Kinds { sha1, md5 } = if self.desk.questions.is_repeated(id) { Kinds::ALL } else { needed };
             let question = frame::body(&v1::Question {
                 id,
                 pid: opener.pid,

@@ -5,6 +5,7 @@
 //!     cargo test -p agent --test guard_kernel
 //! ```
 
+#[expect(dead_code, reason = "each test program uses a part of it")]
 mod arena;
 mod processes;
 
@@ -14,4 +15,3 @@ mod failures;
 mod fairness;
 mod hostile;
 mod opens;
-mod rewrites;

@@ -17,7 +17,8 @@ use crate::arena::{PATIENCE, assert_own, deny_by};
 
 const GUARD: &str = "QUELL_TEST_GUARD";
 const AGENT: &str = "QUELL_TEST_AGENT";
-const GROUND: &str = "QUELL_TEST_GROUND";
+/// Paths, as in PATH.
+const GROUNDS: &str = "QUELL_TEST_GROUNDS";
 /// Set to have guards ask about opens, too; the whole suite may run so.
 const OPENS: &str = "QUELL_GUARD_OPENS";
 const DENIED: &str = "QUELL_TEST_DENIED";
@@ -32,14 +33,20 @@ pub(crate) struct Child(std::process::Child);
 impl Child {
     /// A guard of one filesystem.
     pub(crate) fn guard(data_dir: &Path, ground: &Path) -> Self {
+        Self::guard_of(data_dir, &[ground.to_owned()])
+    }
+
+    /// A guard of several.
+    pub(crate) fn guard_of(data_dir: &Path, grounds: &[PathBuf]) -> Self {
         let mut command = again("processes::guard_child");
-        Self(command.env(GUARD, data_dir).env(GROUND, ground).spawn().unwrap())
+        let grounds = std::env::join_paths(grounds).unwrap();
+        Self(command.env(GUARD, data_dir).env(GROUNDS, grounds).spawn().unwrap())
     }
 
     /// A guard of one filesystem that is asked about every open there.
     pub(crate) fn guard_of_opens(data_dir: &Path, ground: &Path) -> Self {
         let mut command = again("processes::guard_child");
-        Self(command.env(GUARD, data_dir).env(GROUND, ground).env(OPENS, "1").spawn().unwrap())
+        Self(command.env(GUARD, data_dir).env(GROUNDS, ground).env(OPENS, "1").spawn().unwrap())
     }
 
     /// An agent that denies one file, by its SHA-256; returns when that is in force.
@@ -107,11 +114,11 @@ fn parent() -> i32 {
 #[test]
 fn guard_child() {
     let Some(data_dir) = std::env::var_os(GUARD) else { return };
-    let ground = PathBuf::from(std::env::var_os(GROUND).unwrap());
-    assert_own(&ground);
+    let guarded: Vec<_> = std::env::split_paths(&std::env::var_os(GROUNDS).unwrap()).collect();
+    guarded.iter().for_each(|ground| assert_own(ground));
     let config = Config {
         data_dir: data_dir.into(),
-        guarded: vec![ground],
+        guarded,
         parent: parent(),
         timer: TIMER,
         permit_on_timeout: true,
