@@ -8,6 +8,8 @@ pub mod run;
 pub mod guard;
 pub mod ruleset;
 
+pub mod filesystems;
+
 pub mod acts;
 pub mod vault;
 

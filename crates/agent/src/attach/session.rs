@@ -254,6 +254,7 @@ impl Session<'_> {
             sweep_seen: core.progress.seen.load(Ordering::Relaxed),
             counters: core.guard.as_ref().map(|guard| guard.status().counters),
             rules_digest,
+            ..v1::Heartbeat::default()
         };
         self.say(up::Message::Heartbeat(heartbeat))
     }

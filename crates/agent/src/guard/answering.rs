@@ -140,6 +140,7 @@ impl<'g> Answering<'g> {
                     epoll::add(&self.epoll, &socket, data, epoll::EventFlags::IN)?;
                     self.agent = Some(socket);
                 }
+                Word::Forget(device, _heeded) => self.desk.known.forget_device(device),
                 Word::Fail(error) => return Err(error),
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! The agent connects twice and says first which of the two a connection is. On *questions* the guard sends a
 //! `Question` with the file's descriptor, and the agent a `Hashed`. On *control* the agent sends a `Snapshot`
-//! as a sealed file, and the guard sends `GuardReport`s. Each message is one packet.
+//! as a sealed file or a `Mark` with a descriptor, and the guard sends `GuardReport`s. Each message is one packet.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -18,6 +18,10 @@ pub(super) const QUESTIONS: &[u8] = b"questions";
 pub(super) const CONTROL: &[u8] = b"control";
 /// The packet that carries a snapshot.
 pub(super) const SNAPSHOT: &[u8] = b"snapshot";
+/// The packet that brings a filesystem begins so; a `Mark` follows, and with it comes something on the filesystem.
+pub(super) const MARK: &[u8] = b"mark ";
+/// The packet that asks which filesystems are marked.
+pub(super) const MARKS: &[u8] = b"marks";
 /// No packet is longer: the longest is a report with a path, and one with all guarded paths.
 pub(super) const LARGEST: usize = 128 << 10;
 

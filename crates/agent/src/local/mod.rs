@@ -190,6 +190,7 @@ fn shape_status(status: Status) -> v1::LocalStatus {
         rules: status.rules,
         spared: status.spared,
         in_force: status.in_force,
+        ..v1::LocalStatus::default()
     }
 }
 

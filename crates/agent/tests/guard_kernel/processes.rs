@@ -16,6 +16,7 @@ use crate::arena::{PATIENCE, assert_own, deny_by};
 const GUARD: &str = "QUELL_TEST_GUARD";
 const AGENT: &str = "QUELL_TEST_AGENT";
 const GROUND: &str = "QUELL_TEST_GROUND";
+const LATER: &str = "QUELL_TEST_LATER";
 const DENIED: &str = "QUELL_TEST_DENIED";
 /// What the agent says when its rules are in force.
 const ADOPTED: &str = "the rules are in force";
@@ -30,6 +31,12 @@ impl Child {
     pub(crate) fn guard(data_dir: &Path, ground: &Path) -> Self {
         let mut command = again("processes::guard_child");
         Self(command.env(GUARD, data_dir).env(GROUND, ground).spawn().unwrap())
+    }
+
+    /// A guard of one filesystem, and of those that its agent finds later.
+    pub(crate) fn guard_of_more(data_dir: &Path, ground: &Path) -> Self {
+        let mut command = again("processes::guard_child");
+        Self(command.env(GUARD, data_dir).env(GROUND, ground).env(LATER, "1").spawn().unwrap())
     }
 
     /// An agent that denies one file, by its SHA-256; returns when that is in force.
@@ -90,6 +97,7 @@ fn guard_child() {
     let config = Config {
         data_dir: data_dir.into(),
         guarded: vec![ground],
+        guards_later: std::env::var_os(LATER).is_some(),
         parent: parent(),
         timer: TIMER,
         permit_on_timeout: true,

@@ -2,6 +2,7 @@
 
 mod changes;
 mod kind;
+mod layers;
 mod namespace;
 mod open;
 mod table;
@@ -9,6 +10,7 @@ mod tree;
 
 pub use changes::{Changes, MountGroup};
 pub use kind::{Kind, is_local, is_local_magic, is_volatile, kind};
+pub use layers::layers;
 pub use namespace::{Namespace, Visitor, namespaces};
 pub use open::open;
 pub use tree::{Tree, Way};

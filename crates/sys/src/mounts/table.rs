@@ -49,7 +49,7 @@ fn is_read_only(options: &[u8]) -> bool {
 }
 
 /// Undoes the kernel's escapes: blank, tab, newline, backslash and `#` stand as `\ooo`.
-fn path(field: &[u8]) -> PathBuf {
+pub(super) fn path(field: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     loop {

@@ -1,9 +1,10 @@
 //! Rules in, reports out, as the agent sees it.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::collections::BTreeSet;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use model::{Digests, RuleId};
@@ -37,6 +38,10 @@ struct State {
     given: u64,
     /// What this guard has confirmed.
     adopted: u64,
+    /// The last that it said of its marks.
+    marks: Option<BTreeSet<u64>>,
+    /// The last that it said of one filesystem.
+    marked: Option<(u64, Result<(), String>)>,
 }
 
 pub(super) fn start(control: &Arc<Control>) {
@@ -94,6 +99,30 @@ impl Control {
             Err(error) => tracing::error!(%error, "no memory for the guard's rules"),
         }
         version
+    }
+
+    /// Asks the guard, and waits for its reply: `take` takes it out of what is known. `None` when there is none.
+    pub(super) fn ask<T>(
+        &self,
+        packet: &[u8],
+        files: &[BorrowedFd<'_>],
+        patience: Duration,
+        take: impl Fn(&mut Heard<'_>) -> Option<T>,
+    ) -> Option<T> {
+        let deadline = Instant::now() + patience;
+        let mut state = self.state.lock();
+        let _ = take(&mut state.heard());
+        let socket = Arc::clone(state.control.as_ref()?);
+        sys::socket::send(socket.as_fd(), packet, files, false).ok()?;
+        loop {
+            let reply = take(&mut state.heard());
+            if reply.is_some() || !state.control.as_ref().is_some_and(|now| Arc::ptr_eq(now, &socket)) {
+                return reply;
+            }
+            if self.changed.wait_until(&mut state, deadline).timed_out() {
+                return take(&mut state.heard());
+            }
+        }
     }
 
     /// Waits until rules are in force.
@@ -154,6 +183,7 @@ impl Control {
         state.adopted = 0;
         let was_ready = state.ready.take().is_some();
         drop(state);
+        self.changed.notify_all();
         if was_ready {
             self.tell(Event::Lost);
         }
@@ -180,6 +210,15 @@ impl Control {
                     self.tell(Event::Ready);
                 }
             }
+            Report::Marks(marks) => {
+                self.state.lock().marks = Some(marks.devices.into_iter().collect());
+                self.changed.notify_all();
+            }
+            Report::Marked(marked) => {
+                let outcome = marked.error.map_or(Ok(()), Err);
+                self.state.lock().marked = Some((marked.device, outcome));
+                self.changed.notify_all();
+            }
             Report::Counters(counters) => self.state.lock().counters = counters,
             Report::Denial(denial) => {
                 if let Some(denied) = denied(denial) {
@@ -190,7 +229,17 @@ impl Control {
     }
 }
 
+/// What the guard has said in reply.
+pub(super) struct Heard<'s> {
+    pub(super) marks: &'s mut Option<BTreeSet<u64>>,
+    pub(super) marked: &'s mut Option<(u64, Result<(), String>)>,
+}
+
 impl State {
+    fn heard(&mut self) -> Heard<'_> {
+        Heard { marks: &mut self.marks, marked: &mut self.marked }
+    }
+
     fn send_rules(&self) {
         if let (Some(socket), Some((_, file))) = (&self.control, &self.rules) {
             // It fails only when the guard is gone; the next one gets them first of all.

@@ -4,6 +4,7 @@
 
 mod control;
 mod hashing;
+mod marks;
 mod socket;
 
 use std::path::PathBuf;
@@ -19,6 +20,8 @@ use super::{SparedInode, protocol};
 use crate::digest::Hashed;
 use crate::ruleset::RuleSet;
 use control::Control;
+
+pub use marks::Marks;
 
 /// What the guard has to tell. Whoever receives must not lag: what finds no room is lost, so that neither an
 /// exec nor [`Guard::adopt`] ever waits for the receiver.
@@ -126,6 +129,11 @@ impl Guard {
         let deadline = Instant::now() + patience;
         let version = self.control.give(|version| Snapshot::encode(version, &rules, &spared));
         self.control.wait_for(version, deadline)
+    }
+
+    /// What it guards, and how more is added to it.
+    pub fn marks(&self) -> Marks {
+        Marks::new(Arc::clone(&self.control))
     }
 
     /// How it is now.
