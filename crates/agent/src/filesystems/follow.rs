@@ -16,7 +16,7 @@ use super::{Filesystem, State};
 use crate::guard::client::Marks;
 use crate::guard::{bell, drain, ring};
 
-/// New namespaces are looked for at least so seldom, and seldom enough to take a two-thousandth of a processor.
+/// Without news, new namespaces are looked for so seldom, and seldom enough to take a two-thousandth of a processor.
 const PACE: Duration = Duration::from_secs(1);
 const SHARE: u32 = 2000;
 /// Whoever mounts all the time makes us use a twentieth of a processor at most.
@@ -68,6 +68,9 @@ impl Follower {
     ) -> std::io::Result<Self> {
         let hint = Hint(Arc::new(bell()?));
         let ended = Arc::new(AtomicBool::new(false));
+        if let Some(marks) = &marks {
+            marks.ring_when_ready(Arc::clone(&hint.0));
+        }
         let mut following = Following {
             marks,
             choose: Arc::new(choose),
@@ -131,12 +134,16 @@ struct Round {
 impl<H: FnMut(&Told)> Following<H> {
     fn run(&mut self, own: &Changes) {
         let mut is_news = true;
+        let mut pace = PACE;
         while !self.ended.load(Ordering::SeqCst) {
             let before = sys::process::thread_time();
             let visited = self.look(is_news);
             let spent = visited + sys::process::thread_time().saturating_sub(before);
+            if !is_news {
+                pace = PACE.max(spent * SHARE);
+            }
             std::thread::sleep((spent * BUSY_SHARE).clamp(SETTLED, PACE));
-            is_news = self.wait(own, PACE.max(spent * SHARE));
+            is_news = self.wait(own, pace);
         }
     }
 

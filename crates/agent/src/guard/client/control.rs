@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
@@ -16,7 +16,7 @@ use wire::link::{frame, things, v1};
 
 use super::socket::{Pause, connect};
 use super::{Event, GuardStatus, Level, NotInForce};
-use crate::guard::protocol;
+use crate::guard::{protocol, ring};
 
 #[derive(Debug)]
 pub(super) struct Control {
@@ -24,6 +24,8 @@ pub(super) struct Control {
     events: Sender<Event>,
     state: Mutex<State>,
     changed: Condvar,
+    /// Rung when a guard has rules.
+    bell: OnceLock<Arc<OwnedFd>>,
 }
 
 #[derive(Debug, Default)]
@@ -51,7 +53,7 @@ pub(super) fn start(control: &Arc<Control>) {
 
 impl Control {
     pub(super) fn new(path: PathBuf, events: Sender<Event>) -> Self {
-        Self { path, events, state: Mutex::default(), changed: Condvar::new() }
+        Self { path, events, state: Mutex::default(), changed: Condvar::new(), bell: OnceLock::new() }
     }
 
     pub(super) fn socket(&self) -> &Path {
@@ -81,8 +83,17 @@ impl Control {
         }
     }
 
+    /// Rings the bell whenever a guard has rules, from now on.
+    pub(super) fn ring_when_ready(&self, bell: Arc<OwnedFd>) {
+        // A second one would ring no bell; there is one follower.
+        let _ = self.bell.set(bell);
+    }
+
     /// Tells the agent, if it listens.
     pub(super) fn tell(&self, event: Event) {
+        if let (Event::Ready, Some(bell)) = (&event, self.bell.get()) {
+            ring(bell);
+        }
         let _ = self.events.try_send(event);
     }
 

@@ -1,7 +1,7 @@
 //! Which filesystems the guard asks about, and bringing it more of them.
 
 use std::collections::BTreeSet;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,11 @@ pub struct Marks {
 impl Marks {
     pub(super) fn new(control: Arc<Control>) -> Self {
         Self { control }
+    }
+
+    /// Rings this bell whenever a guard has rules, and so begins to mark.
+    pub(crate) fn ring_when_ready(&self, bell: Arc<OwnedFd>) {
+        self.control.ring_when_ready(bell);
     }
 
     /// The devices of the filesystems that are asked about, by the kernel's account. `None` when no guard replies.
