@@ -19,6 +19,7 @@ mod perform;
 
 mod examine;
 mod looking;
+mod mounted;
 mod places;
 mod recorder;
 mod sweep;

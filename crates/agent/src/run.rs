@@ -21,14 +21,14 @@ use crate::guard::client::{Event, Guard};
 use crate::inventory::{Inventory, Known, Note};
 use crate::ledger::Ledger;
 use crate::looking::{Looker, Ours};
-use crate::places::{self, Place, Watched};
+use crate::places::{Place, Places, Watched};
 use crate::recorder::{Noticed, Recorder, wait_recorded};
 use crate::ruleset::RuleSet;
 use crate::spool::Spool;
 use crate::sweep::{Errands, Milestone, Sweep};
 use crate::vault::Vault;
 use crate::watch::{Pending, Watch};
-use crate::{attach, local, looking, perform, spared};
+use crate::{attach, local, looking, mounted, perform, spared};
 
 /// What an agent needs to know.
 #[derive(Clone, Debug)]
@@ -71,7 +71,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     if ledger.baseline().is_empty() {
         ledger.set_baseline(spared::survey(None))?;
     }
-    let places = places::resolve(&config.watched, &config.guarded)?;
+    let places = Arc::new(Places::resolve(&config.watched, &config.guarded)?);
     let (guard, guard_events) = attach_guard(&config, &data_dir, &ledger);
     let (noticed, notices) = bounded(4096);
     let (nudges, nudged) = unbounded();
@@ -105,7 +105,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     })?;
     enforce_from_ledger(&core)?;
     hear_guard(&core, guard_events, noticed.clone())?;
-    look_around(&core, &data_dir, errands)?;
+    look_around(&core, &config.guarded, &data_dir, errands)?;
     keep_spared(&core)?;
 
     let (taken, takes) = bounded(1);
@@ -203,7 +203,7 @@ fn hear_guard(core: &Arc<Core>, events: Receiver<Event>, noticed: Sender<Noticed
                 Event::Hashed { path, hashed } => {
                     let known = Known::new(hashed.digests, hashed.facts, &hashed.stat);
                     let is_news = hashed.stat.links > 0
-                        && lies_at(&core.places, &path, &hashed.stat)
+                        && lies_at(&core.places.now(), &path, &hashed.stat)
                         && known.facts.file_type.is_executable()
                         && core.inventory.at(&path).as_ref() != Some(&known);
                     is_news.then_some(Noticed::Here(path, known))
@@ -228,7 +228,7 @@ fn lies_at(places: &[Place], path: &Path, stat: &Stat) -> bool {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
     let found = places.iter().filter_map(|place| {
         let below = path.strip_prefix(&place.mount.point).ok()?;
-        let file = rustix::fs::openat2(&place.root, below, flags, Mode::empty(), resolve).ok()?;
+        let file = rustix::fs::openat2(place.open().ok()?, below, flags, Mode::empty(), resolve).ok()?;
         Identity::of(file.as_fd()).ok()
     });
     let is_it = |found: Stat| (found.device, found.inode) == (stat.device, stat.inode);
@@ -236,21 +236,26 @@ fn lies_at(places: &[Place], path: &Path, stat: &Stat) -> bool {
 }
 
 /// Watches, looks at what changed, and sweeps.
-fn look_around(core: &Arc<Core>, data_dir: &Path, errands: Errands) -> anyhow::Result<()> {
+fn look_around(
+    core: &Arc<Core>,
+    guarded: &[PathBuf],
+    data_dir: &Path,
+    errands: Errands,
+) -> anyhow::Result<()> {
     let ours = Ours::new(data_dir.to_owned(), &core.watched_roots());
     let (looks, looked) = bounded(4096);
-    let watch = Watch::new(&core.places, ours.clone(), core.pending.clone(), looks)?;
+    let (watch, marker) = Watch::new(core.places.clone(), ours.clone(), core.pending.clone(), looks)?;
     spawn("watch", move || {
         if let Err(error) = watch.run() {
             tracing::error!(%error, "changes are no longer noticed; restart the agent");
         }
     })?;
+    mounted::follow(core, guarded, marker, errands.clone())?;
     let (looker, pending, asked) = (core.looker.clone(), core.pending.clone(), errands.clone());
     spawn("look", move || looker.run(&looked, &pending, &asked))?;
     let sweep = Sweep {
         looker: core.looker.clone(),
-        guarded: core.roots(|place| place.is_guarded),
-        watched: core.roots(|place| !place.is_guarded),
+        places: core.places.clone(),
         ours,
         progress: core.progress.clone(),
         halt: core.halt.clone(),
@@ -327,8 +332,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let point = dir.path().canonicalize().unwrap();
         let mount = sys::mounts::Mount { point: point.clone(), ..sys::mounts::containing(&point).unwrap() };
-        let root = std::fs::File::open(&point).unwrap();
-        let places = [Place { mount, root, is_guarded: true }];
+        let places = [Place { mount, is_guarded: true }];
         std::fs::write(point.join("sudo"), "innocent").unwrap();
         std::fs::write(point.join("other"), "run as /sudo elsewhere").unwrap();
         let stat = |name: &str| Identity::of(std::fs::File::open(point.join(name)).unwrap().as_fd()).unwrap();

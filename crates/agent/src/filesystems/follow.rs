@@ -33,7 +33,7 @@ pub struct Told {
     pub own: Tree,
     /// Every filesystem that is not the kernel showing itself, by device. What is watched is not told here.
     pub filesystems: BTreeMap<u64, Filesystem>,
-    /// Whether a guard is there and has said what it guards.
+    /// Whether a guard is there and denies.
     pub is_guard_there: bool,
 }
 
@@ -64,7 +64,7 @@ impl Follower {
     pub fn start(
         marks: Option<Marks>,
         choose: impl Fn(&Mount) -> bool + Send + Sync + 'static,
-        heard: impl FnMut(&Told) + Send + 'static,
+        heard: impl FnMut(Told) + Send + 'static,
     ) -> std::io::Result<Self> {
         let hint = Hint(Arc::new(bell()?));
         let ended = Arc::new(AtomicBool::new(false));
@@ -131,7 +131,7 @@ struct Round {
     spent: Duration,
 }
 
-impl<H: FnMut(&Told)> Following<H> {
+impl<H: FnMut(Told)> Following<H> {
     fn run(&mut self, own: &Changes) {
         let mut is_news = true;
         let mut pace = PACE;
@@ -186,8 +186,7 @@ impl<H: FnMut(&Told)> Following<H> {
         let spent = round.spent;
         if let (Some(namespaces), Some(own)) = (round.namespaces.take(), round.own.take()) {
             self.namespaces = Some(namespaces);
-            let told = round.told(own, self.marks.is_some());
-            (self.heard)(&told);
+            (self.heard)(round.told(own, self.marks.is_some()));
         } else {
             self.namespaces = unless;
         }
@@ -263,7 +262,8 @@ impl<H: FnMut(&Told)> Following<H> {
 
 impl Round {
     fn told(mut self, own: Tree, should_be_guarded: bool) -> Told {
-        let is_guard_there = self.marked.is_some();
+        // One that marks nothing has no rules yet.
+        let is_guard_there = self.marked.as_ref().is_some_and(|marked| !marked.is_empty());
         let marked = self.marked.take().unwrap_or_default();
         let is_overlay = |device: &u64| self.met.get(device).is_some_and(|met| met.layers.is_some());
         let state = |met: &Met| {
@@ -273,10 +273,10 @@ impl Round {
                 State::Guarded
             } else if !should_be_guarded || !met.is_chosen {
                 State::NotChosen
+            } else if !is_guard_there {
+                State::Failed("no guard is attached that has rules".to_owned())
             } else if let Some(reason) = self.unreached.get(&met.device) {
                 State::Failed(reason.clone())
-            } else if !is_guard_there {
-                State::Failed("no guard is attached".to_owned())
             } else if met.layers.iter().flatten().all(|layer| marked.contains(layer) || is_overlay(layer)) {
                 State::Guarded
             } else {

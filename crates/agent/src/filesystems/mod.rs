@@ -12,6 +12,7 @@
 
 mod follow;
 mod overlay;
+mod report;
 mod visit;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 use sys::mounts::{Mount, Tree, Way};
 
 pub use follow::{Follower, Hint, Told};
+pub(crate) use report::shape;
 
 /// One filesystem of the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,6 +11,7 @@ use model::log::Position;
 use wire::link::v1::{self, local_reply, local_request};
 use wire::link::{acts, frame, things};
 
+use crate::filesystems::Filesystem;
 use crate::vault::Resting;
 
 pub(crate) use serve::serve;
@@ -71,6 +72,10 @@ pub struct Status {
     pub guarded: Vec<PathBuf>,
     /// What is watched.
     pub watched: Vec<PathBuf>,
+    /// Every filesystem of the machine and what is done there; not all where there are many.
+    pub filesystems: Vec<Filesystem>,
+    /// How many are left out of that.
+    pub filesystems_left_out: u32,
     /// The guard's counters, by name.
     pub counters: Vec<(String, u64)>,
     /// Rules in force.
@@ -162,6 +167,7 @@ fn shape(reply: Reply) -> v1::LocalReply {
 fn shape_status(status: Status) -> v1::LocalStatus {
     let counter =
         |name: &str| status.counters.iter().find(|(own, _)| own == name).map_or(0, |(_, value)| *value);
+    let (filesystems, left_out) = crate::filesystems::shape(&status.filesystems);
     v1::LocalStatus {
         files_known: status.files_known,
         sweep_seen: status.sweep_seen,
@@ -190,7 +196,8 @@ fn shape_status(status: Status) -> v1::LocalStatus {
         rules: status.rules,
         spared: status.spared,
         in_force: status.in_force,
-        ..v1::LocalStatus::default()
+        filesystems,
+        filesystems_left_out: status.filesystems_left_out.saturating_add(left_out),
     }
 }
 
@@ -216,6 +223,8 @@ fn decode(reply: v1::LocalReply) -> anyhow::Result<Reply> {
             in_force: status.in_force,
             guarded: status.guarded.into_iter().map(things::path_of).collect(),
             watched: status.watched.into_iter().map(things::path_of).collect(),
+            filesystems: status.filesystems.into_iter().map(Into::into).collect(),
+            filesystems_left_out: status.filesystems_left_out,
             counters: counters(&status.counters.unwrap_or_default()),
             rules: status.rules,
             spared: status.spared,

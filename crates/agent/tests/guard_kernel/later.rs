@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use agent::filesystems::{Filesystem, Follower, State, Told};
 use agent::guard::client::Event;
+use agent::local::{Reply, Request, Status};
 
 use crate::arena::{Arena, EPERM, Guarded, Kind, PATIENCE, deny, digests, run};
 use crate::processes::Child;
@@ -42,7 +43,7 @@ impl Scene {
         let told = Arc::new(Mutex::new(BTreeMap::new()));
         let hear = {
             let told = told.clone();
-            move |news: &Told| *told.lock().unwrap() = news.filesystems.clone()
+            move |news: Told| *told.lock().unwrap() = news.filesystems
         };
         // Nothing that was there before is ever marked, nor what others mount on this machine.
         let before: BTreeSet<u64> =
@@ -316,4 +317,33 @@ fn a_guard_of_what_was_named_takes_nothing_more() {
     assert_eq!(outcome, Err("only what was named is guarded".to_owned()));
     let ground = sys::mounts::containing(arena.ground()).unwrap().device;
     assert_eq!(marks.list(), Some(BTreeSet::from([ground])));
+}
+
+#[test]
+fn what_is_guarded_and_watched_can_be_unmounted() {
+    let Some(arena) = Arena::enter(Kind::Tmpfs) else { return };
+    let _guard = Child::guard(arena.data_dir(), arena.ground());
+    let _agent = Child::whole_agent(arena.data_dir(), arena.ground());
+    let status = || match agent::local::ask(arena.data_dir(), Request::Status) {
+        Ok(Reply::Status(status)) => Some(status),
+        _ => None,
+    };
+    let has = |is_so: &dyn Fn(Status) -> bool| status().is_some_and(is_so);
+    let state = |status: &Status| {
+        let mut all = status.filesystems.iter();
+        all.find(|filesystem| filesystem.path == arena.ground()).map(|filesystem| filesystem.state.clone())
+    };
+    wait_until("it is guarded", || has(&|status| state(&status) == Some(State::Guarded)));
+    arena.program("new", "new");
+    wait_until("it is watched", || has(&|status| status.files_known == 1));
+    let others = status().unwrap().filesystems;
+    assert!(others.iter().all(|other| other.state == State::Guarded || other.path != arena.ground()));
+    assert!(others.iter().filter(|other| other.state == State::Guarded).count() == 1, "{others:?}");
+    let unmount = || Command::new("umount").arg(arena.ground()).status().unwrap().success();
+    wait_until("it can be unmounted", unmount);
+    let forgotten =
+        |status: Status| status.watched.is_empty() && status.guarded.is_empty() && status.files_known == 0;
+    wait_until("it is forgotten", || has(&forgotten));
+    // For the arena to unmount.
+    sys::mounts::mount_tmpfs(arena.ground(), 1 << 20).unwrap();
 }

@@ -16,6 +16,7 @@ use crate::arena::{PATIENCE, assert_own, deny_by};
 const GUARD: &str = "QUELL_TEST_GUARD";
 const AGENT: &str = "QUELL_TEST_AGENT";
 const GROUND: &str = "QUELL_TEST_GROUND";
+const WHOLE_AGENT: &str = "QUELL_TEST_WHOLE_AGENT";
 const LATER: &str = "QUELL_TEST_LATER";
 const DENIED: &str = "QUELL_TEST_DENIED";
 /// What the agent says when its rules are in force.
@@ -47,6 +48,12 @@ impl Child {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         assert!(lines.any(|line| line.unwrap().contains(ADOPTED)), "the agent has ended");
         Self(child)
+    }
+
+    /// All of an agent that watches and guards one filesystem.
+    pub(crate) fn whole_agent(data_dir: &Path, ground: &Path) -> Self {
+        let mut command = again("processes::whole_agent_child");
+        Self(command.env(WHOLE_AGENT, data_dir).env(GROUND, ground).spawn().unwrap())
     }
 
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
@@ -119,6 +126,23 @@ fn agent_child() {
     loop {
         std::thread::park();
     }
+}
+
+/// No test of its own: a whole agent of others, that looks after the ground.
+#[test]
+fn whole_agent_child() {
+    let Some(data_dir) = std::env::var_os(WHOLE_AGENT) else { return };
+    let ground = PathBuf::from(std::env::var_os(GROUND).unwrap());
+    assert_own(&ground);
+    agent::run::run(agent::run::Config {
+        data_dir: data_dir.into(),
+        machine: model::MachineId([1; 20]),
+        organization: model::OrganizationId::random(),
+        watched: agent::Watched::Paths(vec![ground.clone()]),
+        guarded: vec![ground],
+        parent: parent(),
+    })
+    .unwrap();
 }
 
 /// Whether a process was ended by SIGKILL.
