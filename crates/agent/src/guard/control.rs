@@ -141,9 +141,11 @@ impl Control<'_> {
             // The loop is gone only when all ends.
             let _ = words.send(Word::Forget(device, heeded));
             ring(&shared.wake);
-            while matches!(wait.recv_timeout(PATIENCE), Err(RecvTimeoutError::Timeout))
+            while wait.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout)
                 && !shared.ended.load(Ordering::SeqCst)
-            {}
+            {
+                ring(&shared.wake);
+            }
         };
         let error = self.marking.add(&file, mark.device, forget).err();
         // What is held open can't be unmounted.
