@@ -194,9 +194,10 @@ impl Sweep {
 
 /// Where filesystems are mounted that may never answer: even a look there could last for ever.
 fn foreign() -> Vec<PathBuf> {
-    let mounts = sys::mounts::current().unwrap_or_default().into_iter();
-    let foreign = mounts.filter(|mount| sys::mounts::kind(mount) == sys::mounts::Kind::Foreign);
-    foreign.map(|mount| mount.point).collect()
+    use sys::mounts::{Kind, Tree, Way, kind};
+    let tree = Tree::new(sys::mounts::current().unwrap_or_default());
+    let is_met = |mount: &&sys::mounts::Mount| kind(mount) == Kind::Foreign && tree.way(mount) == Way::Clear;
+    tree.mounts().iter().filter(is_met).map(|mount| mount.point.clone()).collect()
 }
 
 /// The device of a directory. Who keeps it is not asked.

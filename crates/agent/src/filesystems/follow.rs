@@ -19,8 +19,9 @@ use crate::guard::{bell, drain, ring};
 /// Without news, new namespaces are looked for so seldom, and seldom enough to take a two-thousandth of a processor.
 const PACE: Duration = Duration::from_secs(1);
 const SHARE: u32 = 2000;
-/// Whoever mounts all the time makes us use a twentieth of a processor at most.
+/// Whoever mounts all the time makes us use a twentieth of a processor, and keeps others waiting no longer than that.
 const BUSY_SHARE: u32 = 20;
+const LONGEST: Duration = Duration::from_secs(5);
 /// What is mounted together is looked at together.
 const SETTLED: Duration = Duration::from_millis(2);
 /// Visitors that may hang at the same time; beyond that nobody sets out.
@@ -142,7 +143,7 @@ impl<H: FnMut(Told)> Following<H> {
             if !is_news {
                 pace = PACE.max(spent * SHARE);
             }
-            std::thread::sleep((spent * BUSY_SHARE).clamp(SETTLED, PACE));
+            std::thread::sleep((spent * BUSY_SHARE).clamp(SETTLED, LONGEST));
             is_news = self.wait(own, pace);
         }
     }

@@ -6,6 +6,7 @@
 //! kept, so that each exec in a container would be hashed. Since Linux 6.5 the kernel asks about the layer's file, so
 //! that nothing is missed where the layers are asked about.
 
+use std::path::Path;
 use std::sync::OnceLock;
 
 use sys::mounts::{Kind, Mount, Tree, kind};
@@ -42,6 +43,8 @@ fn decide(mount: &Mount, tree: &Tree, is_of_our_users: bool, layers_are_asked: b
     if layers.iter().flatten().any(|layer| kind(layer) == Kind::Foreign) {
         return Asked::Not("one of its layers is not local");
     }
+    let is_own_root =
+        || mount.point == Path::new("/") && tree.containing(&mount.point).is_some_and(|root| root == mount);
     match layers {
         Some(layers) if layers_are_asked => {
             let mut devices: Vec<u64> = layers.iter().map(|layer| layer.device).collect();
@@ -49,8 +52,10 @@ fn decide(mount: &Mount, tree: &Tree, is_of_our_users: bool, layers_are_asked: b
             devices.dedup();
             Asked::ByLayers(devices)
         }
-        _ if is_of_our_users => Asked::Itself,
-        _ => Asked::Not("what it is made of can't be told"),
+        // What all of this machine is on: when that does not answer, nothing does.
+        None if is_of_our_users && is_own_root() => Asked::Itself,
+        _ if is_of_our_users && !layers_are_asked => Asked::Itself,
+        _ => Asked::Not("what it is made of can't be told; that is guarded where it is reached otherwise"),
     }
 }
 
@@ -87,8 +92,13 @@ mod tests {
         assert_eq!(asked(plain, true, false), Asked::Itself);
         assert!(matches!(asked(plain, false, false), Asked::Not(_)));
         let relative = "rw,lowerdir=l/A:l/B";
-        assert_eq!(asked(relative, true, true), Asked::Itself);
+        assert!(matches!(asked(relative, true, true), Asked::Not(_)));
+        assert_eq!(asked(relative, true, false), Asked::Itself);
         assert!(matches!(asked(relative, false, true), Asked::Not(_)));
+        let root = mount(1, "/", "overlay", "rw,lowerdir=/where/it/was/made");
+        let inside = Tree::new(vec![root.clone()]);
+        assert_eq!(decide(&root, &inside, true, true), Asked::Itself, "the agent's own root");
+        assert!(matches!(decide(&root, &inside, false, true), Asked::Not(_)), "somebody's own root");
         for ours in [true, false] {
             for layers in [true, false] {
                 let foreign = "rw,lowerdir=/lib:/remote/layer";
@@ -96,7 +106,8 @@ mod tests {
             }
         }
         let in_itself = mount(4, "/here", "overlay", "rw,lowerdir=/here/lower");
-        assert_eq!(decide(&in_itself, &tree, true, true), Asked::Itself);
+        assert_eq!(decide(&in_itself, &tree, true, false), Asked::Itself);
+        assert!(matches!(decide(&in_itself, &tree, true, true), Asked::Not(_)));
         assert_eq!(decide(&mount(2, "/upper", "tmpfs", "rw"), &tree, false, true), Asked::Itself);
     }
 

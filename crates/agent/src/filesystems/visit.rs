@@ -84,8 +84,7 @@ pub(super) fn set_out(plan: Plan) -> std::io::Result<(Receiver<Step>, JoinHandle
 }
 
 fn go_round(plan: &Plan, steps: &Sender<Step>) -> std::io::Result<()> {
-    let namespaces = sys::mounts::namespaces()?;
-    let ids: BTreeSet<u64> = namespaces.iter().map(|namespace| namespace.id).collect();
+    let ids: BTreeSet<u64> = sys::mounts::namespaces()?.map(|namespace| namespace.id).collect();
     if plan.unless.as_ref() == Some(&ids) {
         return Ok(());
     }
@@ -93,7 +92,7 @@ fn go_round(plan: &Plan, steps: &Sender<Step>) -> std::io::Result<()> {
     let visitor = Visitor::new()?;
     let mut met: BTreeMap<u64, bool> = BTreeMap::new();
     let mut own = None;
-    for (number, namespace) in namespaces.into_iter().enumerate() {
+    for (number, namespace) in sys::mounts::namespaces()?.enumerate() {
         let spot = Spot { namespace: namespace.id, mount: None };
         if plan.avoid.contains(&spot) {
             continue;

@@ -47,9 +47,11 @@ impl<'g> Marking<'g> {
         Ok(())
     }
 
-    /// The devices that are asked about now. When the kernel does not say, none: they are offered again.
+    /// The devices that are asked about now. When the kernel does not say, none, and not more than fit into a packet:
+    /// the others are offered again, which changes nothing.
     pub(super) fn devices(&self) -> Vec<u64> {
-        self.marked().into_iter().collect()
+        const MOST: usize = 10_000;
+        self.marked().into_iter().take(MOST).collect()
     }
 
     /// Asks about the filesystem of `file`, which is that of `device`. `forget` makes the loop forget what it knows

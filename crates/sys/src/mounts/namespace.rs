@@ -28,65 +28,90 @@ impl AsFd for Namespace {
     }
 }
 
-/// All mount namespaces that this process may enter, its own first. Since Linux 6.12 the kernel lists them, also
-/// those where no process is; before, they are those of the processes.
+/// All mount namespaces that this process may enter, its own first, one after the other: there can be more of them
+/// than descriptors. Since Linux 6.12 the kernel lists them, also those where no process is; before, they are those of
+/// the processes.
 ///
 /// # Errors
 /// Those of looking into /proc.
-pub fn namespaces() -> io::Result<Vec<Namespace>> {
+pub fn namespaces() -> io::Result<Namespaces> {
     let users = rustix::fs::stat(c"/proc/self/ns/user")?.st_ino;
-    let own = rustix::fs::open(c"/proc/self/ns/mnt", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let own = open(c"/proc/self/ns/mnt")?;
     let mut info = Info::asked();
-    let Ok(()) = ask(own.as_fd(), GET_INFO, &mut info) else {
-        return of_processes(own, users);
+    let is_listed = ask(own.as_fd(), GET_INFO, &mut info).is_ok()
+        && !matches!(ask_for(own.as_fd(), GET_NEXT, &mut Info::asked()), Err(Errno::NOTTY | Errno::INVAL));
+    let id = if is_listed { info.id } else { rustix::fs::fstat(&own)?.st_ino };
+    let rest = if is_listed {
+        Rest::Listed { at: own.try_clone()?, direction: GET_NEXT }
+    } else {
+        Rest::OfProcesses { pids: crate::processes::all().collect(), seen: BTreeSet::from([id]) }
     };
-    let mut all = vec![Namespace { fd: own, id: info.id, is_of_our_users: true }];
-    for direction in [GET_NEXT, GET_PREVIOUS] {
-        let mut at = None;
-        loop {
-            let from = at.map_or(0, |at: usize| at);
-            match step(all[from].as_fd(), direction, users) {
-                Ok(next) => all.push(next),
-                Err(Errno::NOENT) => break,
-                // A kernel between the call that tells of one and that which tells of all.
-                Err(Errno::NOTTY | Errno::INVAL) => return of_processes(all.swap_remove(0).fd, users),
-                Err(error) => return Err(error.into()),
-            }
-            at = Some(all.len() - 1);
-        }
-    }
-    Ok(all)
+    let own = Namespace { fd: own, id, is_of_our_users: true };
+    Ok(Namespaces { users, own: own.fd.try_clone()?, first: Some(own), rest })
 }
 
-fn step(from: BorrowedFd<'_>, direction: libc::Ioctl, users: u64) -> Result<Namespace, Errno> {
-    let mut info = Info::asked();
-    let fd = ask_for(from, direction, &mut info)?;
-    let is_of_our_users = owner(fd.as_fd()) == Some(users);
-    Ok(Namespace { fd, id: info.id, is_of_our_users })
+/// The mount namespaces, one after the other.
+#[derive(Debug)]
+pub struct Namespaces {
+    users: u64,
+    own: OwnedFd,
+    first: Option<Namespace>,
+    rest: Rest,
 }
 
-/// One namespace for each that a process is in.
-fn of_processes(own: OwnedFd, users: u64) -> io::Result<Vec<Namespace>> {
-    let number = rustix::fs::fstat(&own)?.st_ino;
-    let mut known = BTreeSet::from([number]);
-    let mut all = vec![Namespace { fd: own, id: number, is_of_our_users: true }];
-    for pid in crate::processes::all() {
-        let path = format!("/proc/{pid}/ns/mnt");
-        // Processes end while they are looked at.
-        let Ok(stat) = rustix::fs::stat(path.as_str()) else { continue };
-        if known.contains(&stat.st_ino) {
-            continue;
+#[derive(Debug)]
+enum Rest {
+    /// The kernel tells the next of each, and the one before.
+    Listed {
+        at: OwnedFd,
+        direction: libc::Ioctl,
+    },
+    OfProcesses {
+        pids: Vec<i32>,
+        seen: BTreeSet<u64>,
+    },
+}
+
+impl Iterator for Namespaces {
+    type Item = Namespace;
+
+    fn next(&mut self) -> Option<Namespace> {
+        if let Some(own) = self.first.take() {
+            return Some(own);
         }
-        let Ok(fd) = rustix::fs::open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else {
-            continue;
+        let (fd, id) = match &mut self.rest {
+            Rest::Listed { at, direction } => loop {
+                let mut info = Info::asked();
+                match ask_for(at.as_fd(), *direction, &mut info) {
+                    Ok(fd) => {
+                        *at = fd.try_clone().ok()?;
+                        break (fd, info.id);
+                    }
+                    Err(_) if *direction == GET_NEXT => {
+                        *direction = GET_PREVIOUS;
+                        *at = self.own.try_clone().ok()?;
+                    }
+                    Err(_) => return None,
+                }
+            },
+            Rest::OfProcesses { pids, seen } => loop {
+                // Processes end while they are looked at.
+                let path = format!("/proc/{}/ns/mnt", pids.pop()?);
+                let Ok(stat) = rustix::fs::stat(path.as_str()) else { continue };
+                if seen.insert(stat.st_ino)
+                    && let Ok(fd) = open(path.as_str())
+                {
+                    break (fd, stat.st_ino);
+                }
+            },
         };
-        let id = rustix::fs::fstat(&fd)?.st_ino;
-        if known.insert(id) {
-            let is_of_our_users = owner(fd.as_fd()) == Some(users);
-            all.push(Namespace { fd, id, is_of_our_users });
-        }
+        let is_of_our_users = owner(fd.as_fd()) == Some(self.users);
+        Some(Namespace { fd, id, is_of_our_users })
     }
-    Ok(all)
+}
+
+fn open(path: impl rustix::path::Arg) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 /// A thread's leave to go into other mount namespaces. It can't come back with all it had: **let the thread end
