@@ -68,7 +68,8 @@ impl fmt::Display for State {
 /// The local filesystems of this namespace that are to be guarded when all are.
 pub(crate) fn guarded_at_start() -> io::Result<Vec<Mount>> {
     let tree = Tree::new(sys::mounts::current()?);
-    let is_asked = |mount: &Mount| matches!(overlay::asked(mount, &tree, true), overlay::Asked::Itself);
+    let is_asked =
+        |mount: &Mount| matches!(overlay::asked(mount, &tree, overlay::By::Us), overlay::Asked::Itself);
     let best = local(&tree).into_values().filter_map(|ways| ways.first().copied().cloned());
     Ok(best.filter(is_asked).collect())
 }

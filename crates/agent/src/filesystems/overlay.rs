@@ -22,16 +22,26 @@ pub(super) enum Asked {
     Not(&'static str),
 }
 
-/// How execution on a filesystem is asked about. `tree` is where its layers' paths are looked up; `is_of_our_users`
-/// says that nobody but root can have mounted it.
-pub(super) fn asked(mount: &Mount, tree: &Tree, is_of_our_users: bool) -> Asked {
+/// Who can have mounted it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// Root, and it is seen in the agent's own namespace.
+    Us,
+    /// Root, for a namespace of its own.
+    Root,
+    /// Whoever is a user of this machine.
+    Anybody,
+}
+
+/// How execution on a filesystem is asked about. `tree` is where its layers' paths are looked up.
+pub(super) fn asked(mount: &Mount, tree: &Tree, by: By) -> Asked {
     static LAYERS_ARE: OnceLock<bool> = OnceLock::new();
     let release =
         || rustix::system::uname().release().to_str().is_ok_and(|release| version(release) >= (6, 5));
-    decide(mount, tree, is_of_our_users, *LAYERS_ARE.get_or_init(release))
+    decide(mount, tree, by, *LAYERS_ARE.get_or_init(release))
 }
 
-fn decide(mount: &Mount, tree: &Tree, is_of_our_users: bool, layers_are_asked: bool) -> Asked {
+fn decide(mount: &Mount, tree: &Tree, by: By, layers_are_asked: bool) -> Asked {
     if mount.filesystem != "overlay" {
         return Asked::Itself;
     }
@@ -43,18 +53,17 @@ fn decide(mount: &Mount, tree: &Tree, is_of_our_users: bool, layers_are_asked: b
     if layers.iter().flatten().any(|layer| kind(layer) == Kind::Foreign) {
         return Asked::Not("one of its layers is not local");
     }
-    let is_own_root =
-        || mount.point == Path::new("/") && tree.containing(&mount.point).is_some_and(|root| root == mount);
     match layers {
+        // What all of the agent's world is on: when that does not answer, nothing does. In a container its layers are
+        // out of sight.
+        _ if by == By::Us && mount.point == Path::new("/") => Asked::Itself,
         Some(layers) if layers_are_asked => {
             let mut devices: Vec<u64> = layers.iter().map(|layer| layer.device).collect();
             devices.sort_unstable();
             devices.dedup();
             Asked::ByLayers(devices)
         }
-        // What all of this machine is on: when that does not answer, nothing does.
-        None if is_of_our_users && is_own_root() => Asked::Itself,
-        _ if is_of_our_users && !layers_are_asked => Asked::Itself,
+        _ if by != By::Anybody && !layers_are_asked => Asked::Itself,
         _ => Asked::Not("what it is made of can't be told; that is guarded where it is reached otherwise"),
     }
 }
@@ -85,30 +94,28 @@ mod tests {
             mount(4, "/here", "overlay", "rw,lowerdir=/lib:/usr,upperdir=/upper/a"),
         ]);
         let asked =
-            |options: &str, ours, layers| decide(&mount(9, "/o", "overlay", options), &tree, ours, layers);
+            |options: &str, by, layers| decide(&mount(9, "/o", "overlay", options), &tree, by, layers);
+        let is_not = |asked: Asked| matches!(asked, Asked::Not(_));
         let plain = "rw,lowerdir=/lib:/usr,upperdir=/upper/a,workdir=/upper/b";
-        assert_eq!(asked(plain, true, true), Asked::ByLayers(vec![1, 2]));
-        assert_eq!(asked(plain, false, true), Asked::ByLayers(vec![1, 2]));
-        assert_eq!(asked(plain, true, false), Asked::Itself);
-        assert!(matches!(asked(plain, false, false), Asked::Not(_)));
         let relative = "rw,lowerdir=l/A:l/B";
-        assert!(matches!(asked(relative, true, true), Asked::Not(_)));
-        assert_eq!(asked(relative, true, false), Asked::Itself);
-        assert!(matches!(asked(relative, false, true), Asked::Not(_)));
-        let root = mount(1, "/", "overlay", "rw,lowerdir=/where/it/was/made");
-        let inside = Tree::new(vec![root.clone()]);
-        assert_eq!(decide(&root, &inside, true, true), Asked::Itself, "the agent's own root");
-        assert!(matches!(decide(&root, &inside, false, true), Asked::Not(_)), "somebody's own root");
-        for ours in [true, false] {
+        for by in [By::Us, By::Root, By::Anybody] {
+            assert_eq!(asked(plain, by, true), Asked::ByLayers(vec![1, 2]));
+            assert!(is_not(asked(relative, by, true)));
             for layers in [true, false] {
-                let foreign = "rw,lowerdir=/lib:/remote/layer";
-                assert!(matches!(asked(foreign, ours, layers), Asked::Not(_)));
+                assert!(is_not(asked("rw,lowerdir=/lib:/remote/layer", by, layers)));
             }
         }
+        for options in [plain, relative] {
+            assert_eq!(asked(options, By::Root, false), Asked::Itself);
+            assert!(is_not(asked(options, By::Anybody, false)));
+        }
         let in_itself = mount(4, "/here", "overlay", "rw,lowerdir=/here/lower");
-        assert_eq!(decide(&in_itself, &tree, true, false), Asked::Itself);
-        assert!(matches!(decide(&in_itself, &tree, true, true), Asked::Not(_)));
-        assert_eq!(decide(&mount(2, "/upper", "tmpfs", "rw"), &tree, false, true), Asked::Itself);
+        assert!(is_not(decide(&in_itself, &tree, By::Us, true)));
+        let root = mount(1, "/", "overlay", "rw,lowerdir=/where/it/was/made");
+        let inside = Tree::new(vec![root.clone()]);
+        assert_eq!(decide(&root, &inside, By::Us, true), Asked::Itself);
+        assert!(is_not(decide(&root, &inside, By::Root, true)));
+        assert_eq!(decide(&mount(2, "/upper", "tmpfs", "rw"), &tree, By::Anybody, true), Asked::Itself);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use sys::mounts::{Kind, Mount, MountGroup, Namespace, Tree, Visitor, kind};
 
 use super::local;
-use super::overlay::{Asked, asked};
+use super::overlay::{Asked, By, asked};
 
 /// Whether a filesystem, by one of its mounts, is one that should be guarded.
 pub(super) type Choose = dyn Fn(&Mount) -> bool + Send + Sync;
@@ -138,8 +138,12 @@ fn look_round(
         let is_chosen = kind(best) == Kind::Local && (plan.choose)(best);
         // The paths of an overlay's layers mostly mean what they mean here.
         let is_here = || own.mounts().iter().any(|own| own.device == best.device);
-        let around = if best.filesystem == "overlay" && is_here() { own } else { tree };
-        let asked = asked(best, around, namespace.is_of_our_users);
+        let (around, by) = match namespace.is_of_our_users {
+            true if best.filesystem == "overlay" && is_here() => (own, By::Us),
+            true => (tree, By::Root),
+            false => (tree, By::Anybody),
+        };
+        let asked = asked(best, around, by);
         if !met.contains_key(&best.device) {
             let layers = if let Asked::ByLayers(layers) = &asked { Some(layers.clone()) } else { None };
             let _ = steps.send(Step::Met(Met {

@@ -260,30 +260,70 @@ fn an_overlay_of_which_the_upper_layer_came_later() {
 #[test]
 fn a_filesystem_that_never_answers_is_never_asked() {
     let Some(mut scene) = Scene::open() else { return };
-    let mute = scene.directory("mute");
-    let Ok(mut fuse) = File::options().read(true).write(true).custom_flags(0o4000).open("/dev/fuse") else {
-        eprintln!("not run: no /dev/fuse here");
-        return;
-    };
-    let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", fuse.as_raw_fd());
-    let options = std::ffi::CString::new(options).unwrap();
-    let flags = rustix::mount::MountFlags::empty();
-    rustix::mount::mount(c"mute", &mute, c"fuse", flags, options.as_c_str()).unwrap();
-    scene.mounted.push(mute.clone());
-    wait_until("it is told", || scene.state(&mute) == Some(State::NotLocal));
+    let Some(mut mute) = Mute::mount(scene.directory("mute")) else { return };
+    wait_until("it is told", || scene.state(&mute.point) == Some(State::NotLocal));
     let point = scene.mount_tmpfs("later");
     scene.wait_guarded(&point);
     let bad = scene.bad_copy(&point);
     assert_eq!(run(&bad), Err(EPERM));
 
-    const INIT: u32 = 26;
-    let mut request = vec![0; 1 << 17];
-    let mut asked = Vec::new();
-    while let Ok(length) = fuse.read(&mut request) {
-        assert!(length > 8);
-        asked.push(u32::from_ne_bytes(request[4..8].try_into().unwrap()));
+    mute.assert_never_asked();
+}
+
+/// A FUSE filesystem of which the daemon never replies.
+struct Mute {
+    fuse: File,
+    point: PathBuf,
+}
+
+impl Mute {
+    fn mount(point: PathBuf) -> Option<Self> {
+        const NONBLOCK: i32 = 0o4000;
+        let Ok(fuse) = File::options().read(true).write(true).custom_flags(NONBLOCK).open("/dev/fuse") else {
+            eprintln!("not run: no /dev/fuse here");
+            return None;
+        };
+        let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", fuse.as_raw_fd());
+        let options = std::ffi::CString::new(options).unwrap();
+        let flags = rustix::mount::MountFlags::empty();
+        rustix::mount::mount(c"mute", &point, c"fuse", flags, options.as_c_str()).unwrap();
+        Some(Self { fuse, point })
     }
-    assert_eq!(asked, [INIT], "only the kernel's own greeting");
+
+    fn assert_never_asked(&mut self) {
+        const INIT: u32 = 26;
+        let mut request = vec![0; 1 << 17];
+        let mut asked = Vec::new();
+        while let Ok(length) = self.fuse.read(&mut request) {
+            assert!(length > 8);
+            asked.push(u32::from_ne_bytes(request[4..8].try_into().unwrap()));
+        }
+        assert_eq!(asked, [INIT], "only the kernel's own greeting");
+    }
+}
+
+impl Drop for Mute {
+    fn drop(&mut self) {
+        let _ = sys::mounts::unmount_lazily(&self.point);
+    }
+}
+
+#[test]
+fn a_sweep_passes_by_what_never_answers() {
+    let Some(arena) = Arena::enter(Kind::Tmpfs) else { return };
+    for name in ["a", "mute", "z"] {
+        fs::create_dir(arena.path(name)).unwrap();
+    }
+    let Some(mut mute) = Mute::mount(arena.path("mute")) else { return };
+    arena.program("a/program", "a");
+    arena.program("z/program", "z");
+    let _guard = Child::guard(arena.data_dir(), arena.ground());
+    let _agent = Child::whole_agent(arena.data_dir(), arena.ground());
+    wait_until("both are found, and the sweep has ended", || {
+        let status = agent::local::ask(arena.data_dir(), Request::Status);
+        matches!(status, Ok(Reply::Status(status)) if status.files_known == 2 && status.sweeping.is_none())
+    });
+    mute.assert_never_asked();
 }
 
 #[test]
