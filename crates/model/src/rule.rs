@@ -37,6 +37,11 @@ impl Effect {
         Self::ALL.into_iter().find(|effect| effect.word() == word)
     }
 
+    /// Whether it is reported when such a file is to run.
+    pub const fn is_told(self) -> bool {
+        !matches!(self, Self::Allow)
+    }
+
     /// Whether the file may not run.
     pub const fn denies(self) -> bool {
         matches!(self, Self::Deny | Self::DenyAndStop | Self::Warn)

@@ -98,14 +98,19 @@ impl Control<'_> {
                 let devices = self.marking.devices();
                 self.send(Report::Marks(v1::Marks { devices }));
             }
-            Ok(Some(packet)) => {
-                if let Some(mark) = packet.strip_prefix(protocol::MARK) {
-                    let mark = frame::decode::<v1::Mark>(mark);
-                    if let (Ok(mark), Some(file)) = (mark, file) {
-                        self.mark(mark, file);
-                    }
+            Ok(Some(packet)) if packet.starts_with(protocol::MARK) => {
+                let mark = frame::decode::<v1::Mark>(&packet[protocol::MARK.len()..]);
+                if let (Ok(mark), Some(file)) = (mark, file) {
+                    self.mark(mark, file);
                 }
             }
+            Ok(Some(packet)) if packet.starts_with(protocol::EXPLAIN) => {
+                if let Ok(wanted) = frame::decode(&packet[protocol::EXPLAIN.len()..]) {
+                    let explained = self.shared.recent.about(&wanted);
+                    self.send(Report::Explained(explained));
+                }
+            }
+            Ok(Some(_)) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Ok(None) | Err(_) => self.agent = None,
         }
@@ -163,6 +168,7 @@ impl Control<'_> {
 
     /// Sends what there is to report.
     fn report(&mut self) {
+        self.outbox.settle();
         if self.agent.is_none() {
             return;
         }
@@ -173,6 +179,7 @@ impl Control<'_> {
             }
         }
         self.send(Report::Counters(self.shared.counters.message()));
+        self.send(Report::Costs(self.shared.costs.message()));
     }
 
     /// Sends to the agent; one that does not listen is dropped, and comes again when it lives.

@@ -22,6 +22,8 @@ pub(super) const SNAPSHOT: &[u8] = b"snapshot";
 pub(super) const MARK: &[u8] = b"mark ";
 /// The packet that asks which filesystems are marked.
 pub(super) const MARKS: &[u8] = b"marks";
+/// Begins the packet that asks for the last answers about something; an `Explain` follows.
+pub(super) const EXPLAIN: &[u8] = b"explain";
 /// No packet is longer: the longest is a report with a path, and one with all guarded paths.
 pub(super) const LARGEST: usize = 128 << 10;
 

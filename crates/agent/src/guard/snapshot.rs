@@ -57,7 +57,6 @@ impl Snapshot {
     }
 
     /// Which digests besides SHA-256 a file must be known by to be judged.
-    #[expect(dead_code, reason = "asked for as soon as the question path computes no more than it needs")]
     pub(super) fn kinds(&self) -> Kinds {
         self.kinds
     }

@@ -120,7 +120,7 @@ impl Arena {
         self.guarded_by(Child::guard(self.data_dir(), self.ground()))
     }
 
-    /// An agent that is this process, of a guard that was started.
+    /// The same with another guard.
     pub(crate) fn guarded_by(&self, guard: Child) -> Guarded {
         let (sender, events) = crossbeam_channel::unbounded();
         let client = Guard::attach(Guard::socket(self.data_dir()), sender);

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use agent::filesystems::{Filesystem, Follower, State, Told};
-use agent::guard::client::Event;
+use agent::guard::client::{Event, Meeting};
 use agent::local::{Reply, Request, Status};
 
 use crate::arena::{Arena, EPERM, Guarded, Kind, PATIENCE, deny, digests, run};
@@ -100,7 +100,7 @@ impl Scene {
     }
 
     fn wait_denied(&self) {
-        self.guarded.event(|event| matches!(event, Event::Denied { late: false, .. }).then_some(()));
+        self.guarded.event(|event| matches!(event, Event::Met(Meeting { late: false, .. })).then_some(()));
     }
 }
 
@@ -365,7 +365,7 @@ fn what_is_guarded_and_watched_can_be_unmounted() {
     let _guard = Child::guard(arena.data_dir(), arena.ground());
     let _agent = Child::whole_agent(arena.data_dir(), arena.ground());
     let status = || match agent::local::ask(arena.data_dir(), Request::Status) {
-        Ok(Reply::Status(status)) => Some(status),
+        Ok(Reply::Status(status)) => Some(*status),
         _ => None,
     };
     let has = |is_so: &dyn Fn(Status) -> bool| status().is_some_and(is_so);

@@ -10,5 +10,7 @@ mod processes;
 
 mod denies;
 mod failures;
+mod fairness;
 mod later;
+mod opens;
 mod rewrites;

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use sys::fanotify::permission::PermissionGroup;
+use sys::fanotify::permission::{About, PermissionGroup};
 use sys::mounts::{self, Changes, Mount, MountGroup, Tree, Visitor, Way};
 
 use crate::arena::{Arena, PATIENCE};
@@ -66,7 +66,7 @@ fn a_mount_elsewhere_is_reached_and_marked_and_nothing_is_kept_alive() {
     for namespace in mounts::namespaces().unwrap() {
         told.iter().for_each(|told| told.add(&namespace).unwrap());
     }
-    let group = PermissionGroup::new().unwrap();
+    let group = PermissionGroup::new(About::Execs).unwrap();
     let device = look_elsewhere(&point, |tree, mount| {
         assert_eq!(tree.way(mount), Way::Clear);
         let dir = mounts::open(mount).unwrap();
