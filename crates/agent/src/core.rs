@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use crossbeam_channel::Sender;
 use model::log::Position;
 use model::{Clock, MachineId, Time};
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use crate::filesystems::Filesystem;
 use crate::guard::client::{Guard, NotInForce};
 use crate::inventory::Inventory;
 use crate::ledger::Ledger;
 use crate::looking::{Halt, Looker};
-use crate::places::Place;
+use crate::places::{Place, Places};
 use crate::spared::SparedSet;
 use crate::spool::Spool;
 use crate::sweep::Progress;
@@ -32,7 +34,9 @@ pub(crate) struct Core {
     /// None when nothing is guarded.
     pub(crate) guard: Option<Guard>,
     pub(crate) spared: RwLock<Arc<SparedSet>>,
-    pub(crate) places: Vec<Place>,
+    pub(crate) places: Arc<Places>,
+    /// Every filesystem of the machine, as it was found last.
+    pub(crate) filesystems: ArcSwap<Vec<Filesystem>>,
     pub(crate) pending: Pending,
     pub(crate) looker: Looker,
     pub(crate) progress: Arc<Progress>,
@@ -71,7 +75,7 @@ pub(crate) struct Parts {
     pub(crate) inventory: Arc<Inventory>,
     pub(crate) vault: Arc<Vault>,
     pub(crate) guard: Option<Guard>,
-    pub(crate) places: Vec<Place>,
+    pub(crate) places: Arc<Places>,
     pub(crate) pending: Pending,
     pub(crate) looker: Looker,
     pub(crate) nudges: Sender<Nudge>,
@@ -82,7 +86,7 @@ impl Core {
         let spared = SparedSet::new(parts.ledger.baseline().to_vec());
         let progress = Arc::new(Progress::default());
         let swept = parts.ledger.swept();
-        let was_swept = parts.places.iter().all(|place| swept.contains(&place.mount.point));
+        let was_swept = parts.places.now().iter().all(|place| swept.contains(&place.mount.point));
         progress.first_complete.store(was_swept, Ordering::Relaxed);
         Self {
             machine: parts.machine,
@@ -94,6 +98,7 @@ impl Core {
             guard: parts.guard,
             spared: RwLock::new(Arc::new(spared)),
             places: parts.places,
+            filesystems: ArcSwap::default(),
             pending: parts.pending,
             looker: parts.looker,
             progress,
@@ -162,8 +167,8 @@ impl Core {
     }
 
     /// Where execution is denied and acts are done.
-    pub(crate) fn guarded(&self) -> impl Iterator<Item = &Place> {
-        self.places.iter().filter(|place| place.is_guarded)
+    pub(crate) fn guarded(&self) -> Vec<Place> {
+        self.places.guarded()
     }
 
     /// Tells the link.
@@ -182,11 +187,6 @@ impl Core {
 
     /// The roots of what is watched.
     pub(crate) fn watched_roots(&self) -> Vec<PathBuf> {
-        self.roots(|_| true)
-    }
-
-    /// The roots of some places.
-    pub(crate) fn roots(&self, which: impl Fn(&&Place) -> bool) -> Vec<PathBuf> {
-        self.places.iter().filter(which).map(|place| place.mount.point.clone()).collect()
+        self.places.roots(|_| true)
     }
 }

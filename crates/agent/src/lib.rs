@@ -8,6 +8,8 @@ pub mod run;
 pub mod guard;
 pub mod ruleset;
 
+pub mod filesystems;
+
 pub mod acts;
 pub mod vault;
 
@@ -18,6 +20,7 @@ mod perform;
 
 mod examine;
 mod looking;
+mod mounted;
 mod places;
 mod recorder;
 mod sweep;

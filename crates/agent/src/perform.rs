@@ -161,10 +161,10 @@ fn known_copies(core: &Core, file: &FileId) -> std::io::Result<Vec<PathBuf>> {
 }
 
 fn grounds(core: &Core) -> Grounds {
-    let guarded = core.guarded().map(|place| Guarded {
+    let guarded = core.guarded().into_iter().map(|place| Guarded {
         device: place.mount.device,
-        mount: place.mount.point.clone(),
         volatile: sys::mounts::is_volatile(&place.mount),
+        mount: place.mount.point,
     });
     let spared = core.spared();
     Grounds {

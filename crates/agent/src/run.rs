@@ -18,13 +18,13 @@ use crate::hearing::Hearing;
 use crate::inventory::{Inventory, Known, Note};
 use crate::ledger::Ledger;
 use crate::looking::{Looker, Ours};
-use crate::places::{self, Watched};
+use crate::places::{Places, Watched};
 use crate::recorder::{Recorder, wait_recorded};
 use crate::spool::Spool;
 use crate::sweep::{Errands, Milestone, Sweep};
 use crate::vault::Vault;
 use crate::watch::{Pending, Watch};
-use crate::{attach, local, looking, perform, spared};
+use crate::{attach, local, looking, mounted, perform, spared};
 
 /// What an agent needs to know.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     if ledger.baseline().is_empty() {
         ledger.set_baseline(spared::survey(None))?;
     }
-    let places = places::resolve(&config.watched, &config.guarded)?;
+    let places = Arc::new(Places::resolve(&config.watched, &config.guarded)?);
     let (guard, guard_events) = attach_guard(&config, &data_dir, &ledger);
     let (noticed, notices) = bounded(4096);
     let (nudges, nudged) = unbounded();
@@ -103,7 +103,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     enforce_from_ledger(&core)?;
     let hearing = Hearing::new(core.clone(), noticed.clone());
     spawn("guard events", move || hearing.run(&guard_events))?;
-    look_around(&core, &data_dir, errands)?;
+    look_around(&core, &config.guarded, &data_dir, errands)?;
     keep_spared(&core)?;
 
     let (taken, takes) = bounded(1);
@@ -189,21 +189,26 @@ fn enforce_from_ledger(core: &Arc<Core>) -> anyhow::Result<()> {
 }
 
 /// Watches, looks at what changed, and sweeps.
-fn look_around(core: &Arc<Core>, data_dir: &Path, errands: Errands) -> anyhow::Result<()> {
+fn look_around(
+    core: &Arc<Core>,
+    guarded: &[PathBuf],
+    data_dir: &Path,
+    errands: Errands,
+) -> anyhow::Result<()> {
     let ours = Ours::new(data_dir.to_owned(), &core.watched_roots());
     let (looks, looked) = bounded(4096);
-    let watch = Watch::new(&core.places, ours.clone(), core.pending.clone(), looks)?;
+    let (watch, marker) = Watch::new(core.places.clone(), ours.clone(), core.pending.clone(), looks)?;
     spawn("watch", move || {
         if let Err(error) = watch.run() {
             tracing::error!(%error, "changes are no longer noticed; restart the agent");
         }
     })?;
+    mounted::follow(core, guarded, marker, errands.clone())?;
     let (looker, pending, asked) = (core.looker.clone(), core.pending.clone(), errands.clone());
     spawn("look", move || looker.run(&looked, &pending, &asked))?;
     let sweep = Sweep {
         looker: core.looker.clone(),
-        guarded: core.roots(|place| place.is_guarded),
-        watched: core.roots(|place| !place.is_guarded),
+        places: core.places.clone(),
         ours,
         progress: core.progress.clone(),
         halt: core.halt.clone(),

@@ -42,6 +42,12 @@ pub fn prefer_speed() {
     let _ = rustix::process::setpriority_process(None, -10);
 }
 
+/// How long the calling thread has used a processor.
+pub fn thread_time() -> std::time::Duration {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    std::time::Duration::try_from(spent).unwrap_or_default()
+}
+
 /// Keeps every page that this process touches from now on in memory, so that it never waits for a disk to
 /// get its own code back. Pages not yet touched are locked when they are.
 ///

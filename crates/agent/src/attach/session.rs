@@ -261,15 +261,18 @@ impl Session<'_> {
         self.last_beat = Some(Instant::now());
         let core = self.core;
         let rules_digest = core.ledger.lock().rules().fingerprint().to_vec();
+        let (filesystems, filesystems_left_out) = crate::filesystems::shape(&core.filesystems.load());
         let heartbeat = v1::Heartbeat {
             guard_level: core.guard_level().to_owned(),
-            guarded: core.guarded().map(|place| things::bytes_of(&place.mount.point)).collect(),
+            guarded: core.guarded().iter().map(|place| things::bytes_of(&place.mount.point)).collect(),
             watched: core.watched_roots().iter().map(|root| things::bytes_of(root)).collect(),
             first_sweep_complete: core.progress.first_complete.load(Ordering::Relaxed),
             files_known: core.inventory.len(),
             sweep_seen: core.progress.seen.load(Ordering::Relaxed),
             counters: core.guard.as_ref().map(|guard| guard.status().counters),
             rules_digest,
+            filesystems,
+            filesystems_left_out,
         };
         self.say(up::Message::Heartbeat(heartbeat))
     }

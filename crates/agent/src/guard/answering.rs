@@ -142,6 +142,7 @@ impl<'g> Answering<'g> {
                     self.desk.agent = Some(sys::socket::peer_pid(socket.as_fd()).unwrap_or(0));
                     self.agent = Some(socket);
                 }
+                Word::Forget(device, _heeded) => self.desk.known.forget_device(device),
                 Word::Fail(error) => return Err(error),
             }
         }

@@ -6,14 +6,13 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use crossbeam_channel::Sender;
+use crossbeam_channel::{RecvTimeoutError, Sender};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use sys::fanotify::permission::PermissionGroup;
 use sys::mapping::Mapping;
 use wire::link::v1::guard_report::Report;
 use wire::link::{frame, things, v1};
 
-use super::ground::Ground;
+use super::marking::Marking;
 use super::outbox::Outbox;
 use super::protocol;
 use super::shared::{Shared, Word, drain, ring};
@@ -28,8 +27,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 pub(super) struct Control<'g> {
     pub(super) listener: OwnedFd,
-    pub(super) group: &'g PermissionGroup,
-    pub(super) grounds: &'g [Ground],
+    pub(super) marking: Marking<'g>,
     pub(super) shared: &'g Shared,
     pub(super) outbox: &'g Outbox<'g>,
     pub(super) words: Sender<Word>,
@@ -97,6 +95,16 @@ impl Control<'_> {
                     self.adopt(&file, base);
                 }
             }
+            Ok(Some(protocol::MARKS)) => {
+                let devices = self.marking.devices();
+                self.send(Report::Marks(v1::Marks { devices }));
+            }
+            Ok(Some(packet)) if packet.starts_with(protocol::MARK) => {
+                let mark = frame::decode::<v1::Mark>(&packet[protocol::MARK.len()..]);
+                if let (Ok(mark), [Some(file), _]) = (mark, files) {
+                    self.mark(mark, file);
+                }
+            }
             Ok(Some(packet)) if packet.starts_with(protocol::EXPLAIN) => {
                 if let Ok(wanted) = frame::decode(&packet[protocol::EXPLAIN.len()..]) {
                     let explained = self.shared.recent.about(&wanted);
@@ -123,7 +131,7 @@ impl Control<'_> {
         let version = snapshot.version;
         self.shared.publish(snapshot);
         if !self.asks {
-            if let Err(error) = self.grounds.iter().try_for_each(|ground| ground.mark(self.group)) {
+            if let Err(error) = self.marking.begin() {
                 self.tell_loop(Word::Fail(error));
                 return;
             }
@@ -133,11 +141,31 @@ impl Control<'_> {
         self.send(Report::AdoptedVersion(version));
     }
 
+    /// Asks about one filesystem more, and says whether that is so.
+    fn mark(&mut self, mark: v1::Mark, file: OwnedFd) {
+        let (words, shared) = (&self.words, self.shared);
+        let forget = |device| {
+            let (heeded, wait) = crossbeam_channel::bounded(0);
+            // The loop is gone only when all ends.
+            let _ = words.send(Word::Forget(device, heeded));
+            ring(&shared.wake);
+            while wait.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout)
+                && !shared.ended.load(Ordering::SeqCst)
+            {
+                ring(&shared.wake);
+            }
+        };
+        let error = self.marking.add(&file, mark.device, forget).err();
+        // What is held open can't be unmounted.
+        drop(file);
+        self.send(Report::Marked(v1::Marked { device: mark.device, path: mark.path, error }));
+    }
+
     fn ready(&self) -> v1::GuardReady {
         v1::GuardReady {
             level: if self.asks { "deny" } else { "observe" }.to_owned(),
-            guarded: self.grounds.iter().map(|ground| things::bytes_of(&ground.path)).collect(),
-            refuses_busy: self.group.can_refuse_busy(),
+            guarded: self.marking.paths().map(things::bytes_of).collect(),
+            refuses_busy: self.marking.group.can_refuse_busy(),
         }
     }
 

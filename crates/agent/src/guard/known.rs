@@ -1,6 +1,7 @@
 //! Digests that may be used again: the cache, and the conditions under which that is safe.
 
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 use model::{Kinds, Names, Time};
 use sys::fanotify::EventBuffer;
@@ -23,12 +24,12 @@ const OVERLAY: u64 = 0x794c_7630;
 
 pub(super) struct Known {
     cache: Cache,
-    writers: Option<WriterGroup>,
+    writers: Option<Arc<WriterGroup>>,
     buffer: EventBuffer,
 }
 
 impl Known {
-    pub(super) fn new(writers: Option<WriterGroup>) -> Self {
+    pub(super) fn new(writers: Option<Arc<WriterGroup>>) -> Self {
         Self { cache: Cache::new(), writers, buffer: EventBuffer::new(0) }
     }
 
@@ -56,6 +57,11 @@ impl Known {
             self.hear();
         }
         self.cache.insert(identity, names, trust);
+    }
+
+    /// Forgets what is known of a device, or of all: another filesystem may have its number from now on.
+    pub(super) fn forget_device(&mut self, device: Option<u64>) {
+        self.cache.forget_device(device);
     }
 
     fn trust(&self, file: BorrowedFd<'_>) -> Option<Trust> {

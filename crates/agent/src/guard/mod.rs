@@ -33,6 +33,7 @@ mod counters;
 mod desk;
 mod ground;
 mod known;
+mod marking;
 mod opens;
 mod outbox;
 mod protocol;
@@ -56,18 +57,22 @@ use crate::clock::SystemClock;
 use answering::Answering;
 use control::Control;
 use desk::Desk;
-use ground::Ground;
+use marking::Marking;
 use outbox::Outbox;
 use questions::Questions;
-use shared::{Shared, ring};
+use shared::Shared;
+
+pub(crate) use shared::{bell, drain, ring};
 
 /// What a guard is started with.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where the agent finds it.
     pub data_dir: PathBuf,
-    /// Paths whose filesystems are guarded.
+    /// Paths whose filesystems are guarded; the root stands for every local one.
     pub guarded: Vec<PathBuf>,
+    /// Whether filesystems that the agent finds later are guarded, too.
+    pub guards_later: bool,
     /// The process with which it ends.
     pub parent: i32,
     /// How long an exec waits at the most; no more than [`LONGEST_TIMER`].
@@ -110,15 +115,14 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     sys::process::may_guard().map_err(anyhow::Error::msg)?;
     die_of_panics();
     sys::lease::ignore_break_signals()?;
-    let grounds =
-        config.guarded.iter().map(|path| Ground::survey(path)).collect::<anyhow::Result<Vec<_>>>()?;
+    let grounds = ground::survey(&config.guarded)?;
 
     let descriptors = sys::process::raise_descriptor_limit()?.unwrap_or(u64::MAX);
     sys::process::prefer_speed();
     sys::process::exempt_from_oom_killer();
     let about = if config.opens { About::Opens } else { About::Execs };
     let group = PermissionGroup::new(about).context("the kernel gives no permission group")?;
-    let writers = ground::told_of_writers(&grounds)?;
+    let writers = ground::told_of_writers(&grounds, config.guards_later)?;
     let shared = Shared::new()?;
     let outbox = Outbox::new(&shared.counters)?;
     let (tell_loop, words) = crossbeam_channel::bounded(8);
@@ -133,7 +137,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         group: &group,
         counters: &shared.counters,
         after,
-        known: known::Known::new(writers),
+        known: known::Known::new(writers.clone()),
         // Each takes up to two descriptors, and as many again may be on their way or about to be closed.
         questions: Questions::new(
             usize::try_from(MOST_WAITING.min(descriptors / 4))?,
@@ -146,8 +150,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let answering = Answering::new(desk, &shared, &SystemClock, words, end.as_fd())?;
     let control = Control {
         listener,
-        group: &group,
-        grounds: &grounds,
+        marking: Marking::new(&group, writers, grounds, config.guards_later),
         shared: &shared,
         outbox: &outbox,
         words: tell_loop,

@@ -2,8 +2,8 @@
 //!
 //! The agent connects twice and says first which of the two a connection is. On *questions* the guard sends a
 //! `Question` with the file's descriptor, and the agent a `Hashed`. On *control* the agent sends a `Snapshot`
-//! as a sealed file, and with it the sealed file of the rules' base, if there is one; the guard sends
-//! `GuardReport`s. Each message is one packet.
+//! as a sealed file, and with it the sealed file of the rules' base, if there is one, or a `Mark` with a descriptor;
+//! the guard sends `GuardReport`s. Each message is one packet.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -19,6 +19,10 @@ pub(super) const QUESTIONS: &[u8] = b"questions";
 pub(super) const CONTROL: &[u8] = b"control";
 /// The packet that carries a snapshot.
 pub(super) const SNAPSHOT: &[u8] = b"snapshot";
+/// The packet that brings a filesystem begins so; a `Mark` follows, and with it comes something on the filesystem.
+pub(super) const MARK: &[u8] = b"mark ";
+/// The packet that asks which filesystems are marked.
+pub(super) const MARKS: &[u8] = b"marks";
 /// Begins the packet that asks for the last answers about something; an `Explain` follows.
 pub(super) const EXPLAIN: &[u8] = b"explain";
 /// No packet is longer: the longest is a report with a path, and one with all guarded paths.

@@ -30,6 +30,8 @@ pub(super) struct Shared {
 pub(super) enum Word {
     /// From now on files are hashed at the other end of this socket.
     Agent(OwnedFd),
+    /// Another filesystem may have this device number from now on, or any. The sender goes when that is heeded.
+    Forget(Option<u64>, crossbeam_channel::Sender<()>),
     /// The guard can't do its work.
     Fail(anyhow::Error),
 }
@@ -68,17 +70,17 @@ impl Shared {
 ///
 /// # Errors
 /// EMFILE.
-pub(super) fn bell() -> std::io::Result<OwnedFd> {
+pub(crate) fn bell() -> std::io::Result<OwnedFd> {
     Ok(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)
 }
 
 /// Wakes who waits for the bell.
-pub(super) fn ring(bell: &OwnedFd) {
+pub(crate) fn ring(bell: &OwnedFd) {
     // It fails only when it was rung 2^64 times and nobody heard.
     let _ = rustix::io::write(bell, &1_u64.to_ne_bytes());
 }
 
 /// Lets the bell be rung anew.
-pub(super) fn drain(bell: BorrowedFd<'_>) {
+pub(crate) fn drain(bell: BorrowedFd<'_>) {
     let _ = rustix::io::read(bell, &mut [0; 8]);
 }

@@ -38,7 +38,7 @@ pub(super) fn explain(core: &Core, about: &About) -> Reply {
             (wanted.device, wanted.inode) = (stat.device, stat.inode);
             explanation.path = things::bytes_of(&path);
             explanation.size = stat.size;
-            explanation.guarded = core.guarded().any(|place| place.mount.device == stat.device);
+            explanation.guarded = core.guarded().iter().any(|place| place.mount.device == stat.device);
             match digests {
                 Some(digests) => judged(core, &mut explanation, &stat, &digests),
                 None => explanation.unreadable = "it is larger than 1 GiB".to_owned(),

@@ -14,6 +14,7 @@ use model::{FileId, Time, VaultId};
 use wire::link::v1::{self, local_reply, local_request};
 use wire::link::{acts, frame, things};
 
+use crate::filesystems::Filesystem;
 use crate::vault::Resting;
 
 pub use users::ask_as_user;
@@ -95,6 +96,10 @@ pub struct Status {
     pub guarded: Vec<PathBuf>,
     /// What is watched.
     pub watched: Vec<PathBuf>,
+    /// Every filesystem of the machine and what is done there; not all where there are many.
+    pub filesystems: Vec<Filesystem>,
+    /// How many are left out of that.
+    pub filesystems_left_out: u32,
     /// What the guard has counted since its start.
     pub counters: v1::GuardCounters,
     /// Which processes wait for the guard most, by a sample.
@@ -206,6 +211,7 @@ fn shape(reply: Reply) -> v1::LocalReply {
 }
 
 fn shape_status(status: Status) -> v1::LocalStatus {
+    let (filesystems, left_out) = crate::filesystems::shape(&status.filesystems);
     v1::LocalStatus {
         files_known: status.files_known,
         sweep_seen: status.sweep_seen,
@@ -224,6 +230,8 @@ fn shape_status(status: Status) -> v1::LocalStatus {
         rules: status.rules,
         spared: status.spared,
         in_force: status.in_force,
+        filesystems,
+        filesystems_left_out: status.filesystems_left_out.saturating_add(left_out),
     }
 }
 
@@ -251,6 +259,8 @@ fn decode(reply: v1::LocalReply) -> anyhow::Result<Reply> {
             in_force: status.in_force,
             guarded: status.guarded.into_iter().map(things::path_of).collect(),
             watched: status.watched.into_iter().map(things::path_of).collect(),
+            filesystems: status.filesystems.into_iter().map(Into::into).collect(),
+            filesystems_left_out: status.filesystems_left_out,
             counters: status.counters.unwrap_or_default(),
             costs: status.costs.unwrap_or_default(),
             rules: status.rules,

@@ -14,4 +14,5 @@ mod effects;
 mod failures;
 mod fairness;
 mod hostile;
+mod later;
 mod opens;

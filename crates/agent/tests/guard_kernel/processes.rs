@@ -19,6 +19,8 @@ const GUARD: &str = "QUELL_TEST_GUARD";
 const AGENT: &str = "QUELL_TEST_AGENT";
 /// Paths, as in PATH.
 const GROUNDS: &str = "QUELL_TEST_GROUNDS";
+const WHOLE_AGENT: &str = "QUELL_TEST_WHOLE_AGENT";
+const LATER: &str = "QUELL_TEST_LATER";
 /// Set to have guards ask about opens, too; the whole suite may run so.
 const OPENS: &str = "QUELL_GUARD_OPENS";
 const DENIED: &str = "QUELL_TEST_DENIED";
@@ -43,6 +45,12 @@ impl Child {
         Self(command.env(GUARD, data_dir).env(GROUNDS, grounds).spawn().unwrap())
     }
 
+    /// A guard of one filesystem, and of those that its agent finds later.
+    pub(crate) fn guard_of_more(data_dir: &Path, ground: &Path) -> Self {
+        let mut command = again("processes::guard_child");
+        Self(command.env(GUARD, data_dir).env(GROUNDS, ground).env(LATER, "1").spawn().unwrap())
+    }
+
     /// A guard of one filesystem that is asked about every open there.
     pub(crate) fn guard_of_opens(data_dir: &Path, ground: &Path) -> Self {
         let mut command = again("processes::guard_child");
@@ -57,6 +65,12 @@ impl Child {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         assert!(lines.any(|line| line.unwrap().contains(ADOPTED)), "the agent has ended");
         Self(child)
+    }
+
+    /// All of an agent that watches and guards one filesystem.
+    pub(crate) fn whole_agent(data_dir: &Path, ground: &Path) -> Self {
+        let mut command = again("processes::whole_agent_child");
+        Self(command.env(WHOLE_AGENT, data_dir).env(GROUNDS, ground).spawn().unwrap())
     }
 
     /// Sends a signal. A stop has reached every thread when this returns: on a busy machine some go on for a while.
@@ -119,6 +133,7 @@ fn guard_child() {
     let config = Config {
         data_dir: data_dir.into(),
         guarded,
+        guards_later: std::env::var_os(LATER).is_some(),
         parent: parent(),
         timer: TIMER,
         permit_on_timeout: true,
@@ -141,6 +156,23 @@ fn agent_child() {
     loop {
         std::thread::park();
     }
+}
+
+/// No test of its own: a whole agent of others, that looks after the ground.
+#[test]
+fn whole_agent_child() {
+    let Some(data_dir) = std::env::var_os(WHOLE_AGENT) else { return };
+    let ground = PathBuf::from(std::env::var_os(GROUND).unwrap());
+    assert_own(&ground);
+    agent::run::run(agent::run::Config {
+        data_dir: data_dir.into(),
+        machine: model::MachineId([1; 20]),
+        organization: model::OrganizationId::random(),
+        watched: agent::Watched::Paths(vec![ground.clone()]),
+        guarded: vec![ground],
+        parent: parent(),
+    })
+    .unwrap();
 }
 
 /// Whether a process was ended by SIGKILL.

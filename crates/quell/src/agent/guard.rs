@@ -33,9 +33,11 @@ pub(super) struct Args {
 
 /// Returns after a SIGTERM.
 pub(super) fn run(args: Args) -> Result<(), Failure> {
+    let guarded = places::guarded(&args.guard)?;
     Ok(agent::guard::run(Config {
         data_dir: args.data_dir.path(),
-        guarded: places::guarded(&args.guard)?,
+        guards_later: places::is_all(&guarded),
+        guarded,
         parent: args.parent.unwrap_or_else(parent),
         timer: TIMER,
         permit_on_timeout: true,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use agent::filesystems::Filesystem;
 use agent::local::{self, Reply, Request, Status, counters};
 use serde_json::{Value, json};
 
@@ -60,12 +61,40 @@ fn describe(status: &Status) -> String {
         ("watched", names(&status.watched).join(", ")),
     ]);
     let counters = counters(&status.counters).map(|(name, count)| (name, count.to_string()));
-    format!("{facts}\n\n{}", table::facts(counters))
+    let mut parts = vec![facts, table::facts(counters)];
+    if !status.filesystems.is_empty() {
+        parts.insert(1, filesystems(status));
+    }
+    parts.join("\n\n")
+}
+
+/// Each filesystem and what is done there, in a line.
+fn filesystems(status: &Status) -> String {
+    let line = |filesystem: &Filesystem| {
+        [
+            filesystem.path.to_string_lossy().into_owned(),
+            filesystem.kind.clone(),
+            filesystem.state.to_string(),
+        ]
+    };
+    let lines = table::rows(["filesystem", "type", "state"], status.filesystems.iter().map(line));
+    match status.filesystems_left_out {
+        0 => lines,
+        more => format!("{lines}\nand {more} more"),
+    }
 }
 
 fn shape(status: &Status) -> Value {
     let counters: serde_json::Map<String, Value> =
         counters(&status.counters).into_iter().map(|(name, count)| (name.to_owned(), json!(count))).collect();
+    let filesystem = |filesystem: &Filesystem| {
+        json!({
+            "path": filesystem.path.to_string_lossy(),
+            "type": filesystem.kind,
+            "state": filesystem.state.to_string(),
+        })
+    };
+    let filesystems: Vec<Value> = status.filesystems.iter().map(filesystem).collect();
     json!({
         "filesKnown": status.files_known,
         "sweepSeen": status.sweep_seen,
@@ -79,6 +108,8 @@ fn shape(status: &Status) -> Value {
         "inForce": status.in_force,
         "guarded": names(&status.guarded),
         "watched": names(&status.watched),
+        "filesystems": filesystems,
+        "filesystemsLeftOut": status.filesystems_left_out,
         "counters": counters,
         "rules": status.rules,
         "spared": status.spared,
@@ -91,6 +122,8 @@ fn names(paths: &[PathBuf]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use agent::filesystems::State;
+
     use super::*;
 
     #[test]
@@ -98,5 +131,20 @@ mod tests {
         let status = Status { sweeping: Some("/usr\n".into()), sweep_seen: 7, ..Status::default() };
         assert!(describe(&status).contains("in /usr\\n, 7 files seen"));
         assert_eq!(shape(&status)["sweepSeen"], 7);
+    }
+
+    #[test]
+    fn each_filesystem_has_a_line_and_a_reason() {
+        let filesystem =
+            |path: &str, state| Filesystem { device: 1, path: path.into(), kind: "tmpfs".into(), state };
+        let filesystems = vec![
+            filesystem("/run", State::Guarded),
+            filesystem("/box", State::Failed("no space".to_owned())),
+        ];
+        let status = Status { filesystems, filesystems_left_out: 3, ..Status::default() };
+        let described = describe(&status);
+        assert!(described.lines().any(|line| line.contains("/box") && line.ends_with("failed: no space")));
+        assert!(described.contains("and 3 more"));
+        assert_eq!(shape(&status)["filesystems"][0]["state"], "guarded");
     }
 }

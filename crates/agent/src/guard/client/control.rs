@@ -1,9 +1,10 @@
 //! Rules in, reports out, as the agent sees it.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::collections::BTreeSet;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use model::rule::Effect;
@@ -16,7 +17,7 @@ use wire::link::{frame, things, v1};
 
 use super::socket::{Pause, connect};
 use super::{Event, GuardStatus, Level, Meeting, NotInForce};
-use crate::guard::protocol;
+use crate::guard::{protocol, ring};
 use crate::ruleset::Packed;
 
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(super) struct Control {
     events: Sender<Event>,
     state: Mutex<State>,
     changed: Condvar,
+    /// Rung when a guard has rules.
+    bell: OnceLock<Arc<OwnedFd>>,
     explaining: Mutex<()>,
 }
 
@@ -43,6 +46,10 @@ struct State {
     given: u64,
     /// What this guard has confirmed.
     adopted: u64,
+    /// The last that it said of its marks.
+    marks: Option<BTreeSet<u64>>,
+    /// The last that it said of one filesystem.
+    marked: Option<(u64, Result<(), String>)>,
 }
 
 pub(super) fn start(control: &Arc<Control>) {
@@ -52,7 +59,14 @@ pub(super) fn start(control: &Arc<Control>) {
 
 impl Control {
     pub(super) fn new(path: PathBuf, events: Sender<Event>) -> Self {
-        Self { path, events, state: Mutex::default(), changed: Condvar::new(), explaining: Mutex::new(()) }
+        Self {
+            path,
+            events,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            bell: OnceLock::new(),
+            explaining: Mutex::new(()),
+        }
     }
 
     pub(super) fn socket(&self) -> &Path {
@@ -82,8 +96,17 @@ impl Control {
         }
     }
 
+    /// Rings the bell whenever a guard has rules, from now on.
+    pub(super) fn ring_when_ready(&self, bell: Arc<OwnedFd>) {
+        // A second one would ring no bell; there is one follower.
+        let _ = self.bell.set(bell);
+    }
+
     /// Tells the agent, if it listens.
     pub(super) fn tell(&self, event: Event) {
+        if let (Event::Ready, Some(bell)) = (&event, self.bell.get()) {
+            ring(bell);
+        }
         let _ = self.events.try_send(event);
     }
 
@@ -100,6 +123,30 @@ impl Control {
             Err(error) => tracing::error!(%error, "no memory for the guard's rules"),
         }
         version
+    }
+
+    /// Asks the guard, and waits for its reply: `take` takes it out of what is known. `None` when there is none.
+    pub(super) fn ask<T>(
+        &self,
+        packet: &[u8],
+        files: &[BorrowedFd<'_>],
+        patience: Duration,
+        take: impl Fn(&mut Heard<'_>) -> Option<T>,
+    ) -> Option<T> {
+        let deadline = Instant::now() + patience;
+        let mut state = self.state.lock();
+        let _ = take(&mut state.heard());
+        let socket = Arc::clone(state.control.as_ref()?);
+        sys::socket::send(socket.as_fd(), packet, files, false).ok()?;
+        loop {
+            let reply = take(&mut state.heard());
+            if reply.is_some() || !state.control.as_ref().is_some_and(|now| Arc::ptr_eq(now, &socket)) {
+                return reply;
+            }
+            if self.changed.wait_until(&mut state, deadline).timed_out() {
+                return take(&mut state.heard());
+            }
+        }
     }
 
     /// Waits until rules are in force.
@@ -176,6 +223,7 @@ impl Control {
         state.adopted = 0;
         let was_ready = state.ready.take().is_some();
         drop(state);
+        self.changed.notify_all();
         if was_ready {
             self.tell(Event::Lost);
         }
@@ -202,6 +250,15 @@ impl Control {
                     self.tell(Event::Ready);
                 }
             }
+            Report::Marks(marks) => {
+                self.state.lock().marks = Some(marks.devices.into_iter().collect());
+                self.changed.notify_all();
+            }
+            Report::Marked(marked) => {
+                let outcome = marked.error.map_or(Ok(()), Err);
+                self.state.lock().marked = Some((marked.device, outcome));
+                self.changed.notify_all();
+            }
             Report::Counters(counters) => self.state.lock().counters = counters,
             Report::Costs(costs) => self.state.lock().costs = costs,
             Report::Explained(explained) => {
@@ -217,7 +274,17 @@ impl Control {
     }
 }
 
+/// What the guard has said in reply.
+pub(super) struct Heard<'s> {
+    pub(super) marks: &'s mut Option<BTreeSet<u64>>,
+    pub(super) marked: &'s mut Option<(u64, Result<(), String>)>,
+}
+
 impl State {
+    fn heard(&mut self) -> Heard<'_> {
+        Heard { marks: &mut self.marks, marked: &mut self.marked }
+    }
+
     fn send_rules(&self) {
         if let (Some(socket), Some((file, base))) = (&self.control, &self.rules) {
             let files = [Some(file.as_fd()), base.file()].into_iter().flatten().collect::<Vec<_>>();

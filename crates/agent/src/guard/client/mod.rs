@@ -4,6 +4,7 @@
 
 mod control;
 mod hashing;
+mod marks;
 mod queue;
 mod rest;
 mod socket;
@@ -24,6 +25,8 @@ use super::{SparedInode, protocol};
 use crate::digest::Hashed;
 use crate::ruleset::RuleSet;
 use control::Control;
+
+pub use marks::Marks;
 
 /// What the guard has to tell. Whoever receives must not lag: what finds no room is lost, so that neither an
 /// exec nor [`Guard::adopt`] ever waits for the receiver.
@@ -148,6 +151,11 @@ impl Guard {
         let encode = |version| Snapshot::encode(version, &rules, &spared, &bypasses);
         let version = self.control.give(rules.base(), encode);
         self.control.wait_for(version, deadline)
+    }
+
+    /// What it guards, and how more is added to it.
+    pub fn marks(&self) -> Marks {
+        Marks::new(Arc::clone(&self.control))
     }
 
     /// What was answered lately about a process or an inode; none when the guard does not say so in time.
