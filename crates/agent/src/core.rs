@@ -16,6 +16,7 @@ use crate::ledger::Ledger;
 use crate::looking::{Halt, Looker};
 use crate::places::Place;
 use crate::ruleset::RuleSet;
+use crate::running::Asked;
 use crate::spared::SparedSet;
 use crate::spool::Spool;
 use crate::sweep::Progress;
@@ -34,6 +35,9 @@ pub(crate) struct Core {
     pub(crate) guard: Option<Guard>,
     pub(crate) spared: RwLock<Arc<SparedSet>>,
     pub(crate) places: Vec<Place>,
+    /// Every local filesystem is guarded.
+    pub(crate) guards_everywhere: bool,
+    pub(crate) running: Asked,
     pub(crate) pending: Pending,
     pub(crate) looker: Looker,
     pub(crate) progress: Arc<Progress>,
@@ -73,6 +77,7 @@ pub(crate) struct Parts {
     pub(crate) vault: Arc<Vault>,
     pub(crate) guard: Option<Guard>,
     pub(crate) places: Vec<Place>,
+    pub(crate) guards_everywhere: bool,
     pub(crate) pending: Pending,
     pub(crate) looker: Looker,
     pub(crate) nudges: Sender<Nudge>,
@@ -95,6 +100,8 @@ impl Core {
             guard: parts.guard,
             spared: RwLock::new(Arc::new(spared)),
             places: parts.places,
+            guards_everywhere: parts.guards_everywhere,
+            running: Asked::default(),
             pending: parts.pending,
             looker: parts.looker,
             progress,
@@ -124,6 +131,7 @@ impl Core {
         }
         *in_force = Some(position);
         self.in_force_changed.notify_all();
+        self.running.now();
         Ok(position)
     }
 

@@ -9,6 +9,7 @@ pub mod guard;
 pub mod ruleset;
 
 pub mod acts;
+pub mod running;
 pub mod vault;
 
 mod attach;

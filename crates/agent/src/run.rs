@@ -28,7 +28,7 @@ use crate::spool::Spool;
 use crate::sweep::{Errands, Milestone, Sweep};
 use crate::vault::Vault;
 use crate::watch::{Pending, Watch};
-use crate::{attach, local, looking, perform, spared};
+use crate::{attach, local, looking, perform, running, spared};
 
 /// What an agent needs to know.
 #[derive(Clone, Debug)]
@@ -91,6 +91,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         vault,
         guard,
         places,
+        guards_everywhere: config.guarded.iter().any(|path| path == Path::new("/")),
         pending: Pending::default(),
         looker: Looker { inventory: inventory.clone(), noticed: noticed.clone(), large: Some(large) },
         nudges: nudges.clone(),
@@ -103,6 +104,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         sys::process::run_when_idle();
         let _ = large_looks.iter().try_for_each(|path| patient.look(path));
     })?;
+    let looking_at_processes = core.clone();
+    spawn("running", move || running::run(&looking_at_processes))?;
     enforce_from_ledger(&core)?;
     hear_guard(&core, guard_events, noticed.clone())?;
     look_around(&core, &data_dir, errands)?;
@@ -201,6 +204,7 @@ fn hear_guard(core: &Arc<Core>, events: Receiver<Event>, noticed: Sender<Noticed
                     Some(Noticed::Run(path, digests, facts, seen))
                 }
                 Event::Hashed { path, hashed } => {
+                    core.running.soon();
                     let known = Known::new(hashed.digests, hashed.facts, &hashed.stat);
                     let is_news = hashed.stat.links > 0
                         && lies_at(&core.places, &path, &hashed.stat)

@@ -28,7 +28,19 @@ impl State {
     /// # Errors
     /// Those of looking up the path.
     pub fn at(dir: impl AsFd, path: impl rustix::path::Arg) -> io::Result<Option<Self>> {
-        let stat = rustix::fs::statx(dir, path, AtFlags::STATX_DONT_SYNC, StatxFlags::BASIC_STATS)?;
+        Self::look(dir, path, AtFlags::STATX_DONT_SYNC)
+    }
+
+    /// Of an open file, which may be open as a path only.
+    ///
+    /// # Errors
+    /// None are known.
+    pub fn of(file: impl AsFd) -> io::Result<Option<Self>> {
+        Self::look(file, c"", AtFlags::STATX_DONT_SYNC | AtFlags::EMPTY_PATH)
+    }
+
+    fn look(dir: impl AsFd, path: impl rustix::path::Arg, flags: AtFlags) -> io::Result<Option<Self>> {
+        let stat = rustix::fs::statx(dir, path, flags, StatxFlags::BASIC_STATS)?;
         let is_file = rustix::fs::FileType::from_raw_mode(stat.stx_mode.into()).is_file();
         Ok(is_file.then(|| Self {
             device: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor),
@@ -53,6 +65,7 @@ mod tests {
         let of_identity =
             State { device: stat.device, inode: stat.inode, ctime_ns: stat.ctime_ns, size: stat.size };
         assert_eq!(before, of_identity);
+        assert_eq!(State::of(file.as_file()).unwrap(), Some(before));
         std::fs::write(file.path(), "three").unwrap();
         assert_ne!(State::at(CWD, file.path()).unwrap(), Some(before));
         assert_eq!(State::at(CWD, "/proc/self").unwrap(), None, "a directory is no file");

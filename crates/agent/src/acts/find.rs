@@ -12,9 +12,9 @@ use model::facts::FileType;
 use model::{Digests, FileId};
 use sys::identity::{Identity, Stat};
 
-use super::interpreter::Interpreter;
 use super::{Grounds, failed, names};
 use crate::digest::hash_plainly;
+use crate::running::Interpreter;
 use crate::vault::{Found, directory, is_holding, mount_of, open_regular};
 
 /// A copy as it was looked at.

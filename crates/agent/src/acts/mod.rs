@@ -7,10 +7,8 @@ mod quarantine;
 mod restore;
 
 mod find;
-mod interpreter;
 mod names;
 mod recognize;
-mod scripts;
 mod stop;
 
 use std::fmt;
@@ -37,8 +35,12 @@ pub struct Grounds {
     pub vault: Arc<Vault>,
     /// What may never be taken or stopped, and by whose word.
     pub spared: Arc<Spares>,
-    /// Guard, agent, and who started them: never stopped.
+    /// Every local filesystem is guarded, and so is what lies on none: memory, and what was removed with its mount.
+    pub everywhere: bool,
+    /// This agent's parents, as far as they are ours: never stopped.
     pub own_pids: Vec<i32>,
+    /// Where this program is: nor is who runs it. Nobody is taken for one of ours, if none.
+    pub own_program: Option<PathBuf>,
 }
 
 /// A guarded filesystem.
@@ -53,7 +55,7 @@ pub struct Guarded {
 }
 
 impl Grounds {
-    fn guards(&self, device: u64) -> bool {
+    pub(crate) fn guards(&self, device: u64) -> bool {
         self.guarded.iter().any(|guarded| guarded.device == device)
     }
 }

@@ -54,6 +54,7 @@ use answering::Answering;
 use control::Control;
 use desk::Desk;
 use ground::Ground;
+pub(crate) use known::is_young;
 use outbox::Outbox;
 use questions::Questions;
 use shared::{Shared, ring};

@@ -56,19 +56,19 @@ impl Processes {
         })
     }
 
-    /// The state of the file behind a part of a process. `None` when there is none any more, or when it is no plain
-    /// file.
-    pub fn state(&self, task: &str, part: Part) -> Option<State> {
-        State::at(&self.proc, Self::link(task, part)).ok().flatten()
+    /// The state of the file that a link of /proc leads to. `None` when there is none any more, or when it is no
+    /// plain file.
+    pub fn state(&self, link: &str) -> Option<State> {
+        State::at(&self.proc, link).ok().flatten()
     }
 
-    /// Takes hold of that file without opening it: nobody is asked or waited for.
+    /// Takes hold of what a link of /proc leads to without opening it: nobody is asked or waited for.
     ///
     /// # Errors
     /// ENOENT when the process is gone; EPERM for mapped files without CAP_SYS_ADMIN.
-    pub fn hold(&self, task: &str, part: Part) -> io::Result<OwnedFd> {
+    pub fn hold(&self, link: &str) -> io::Result<OwnedFd> {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
-        Ok(rustix::fs::openat(&self.proc, Self::link(task, part), flags, Mode::empty())?)
+        Ok(rustix::fs::openat(&self.proc, link, flags, Mode::empty())?)
     }
 
     /// The files that a process has mapped executable, its program among them; a file may be told more than once.
@@ -202,10 +202,11 @@ mod tests {
     fn the_parts_of_this_process_lead_to_its_files() {
         let processes = Processes::open().unwrap();
         let own = processes.task(std::process::id().cast_signed()).unwrap();
-        let program = processes.state(&own, Part::Program).unwrap();
+        let program = processes.state(&Processes::link(&own, Part::Program)).unwrap();
         let meant = std::fs::metadata("/proc/self/exe").unwrap();
         assert_eq!((program.device, program.inode), (meant.dev(), meant.ino()));
-        let held = std::fs::File::from(processes.hold(&own, Part::Program).unwrap());
+        let held = processes.hold(&Processes::link(&own, Part::Program)).unwrap();
+        let held = std::fs::File::from(held);
         assert_eq!(held.metadata().unwrap().ino(), meant.ino());
         assert!(processes.task(i32::MAX).is_none());
     }
@@ -234,7 +235,10 @@ mod tests {
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
         };
-        let seen = (processes.state(&task, Part::Program), processes.mapped(&task).map(|all| all.is_empty()));
+        let seen = (
+            processes.state(&Processes::link(&task, Part::Program)),
+            processes.mapped(&task).map(|all| all.is_empty()),
+        );
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(task.contains("/task/"), "{task}");

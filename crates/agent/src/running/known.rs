@@ -1,0 +1,174 @@
+//! Which file it is that a process runs: remembered, known from the inventory, or read.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
+
+use model::facts::Facts;
+use model::{Digests, Time};
+use rustix::fs::{Mode, OFlags};
+use sys::identity::{Identity, Stat};
+use sys::state::State;
+
+use crate::digest::{Unsteady, hash_plainly, hash_steadily};
+use crate::guard::is_young;
+use crate::inventory::Inventory;
+
+/// How long a writer may take to go before a file is read all the same.
+const PATIENCE: std::time::Duration = std::time::Duration::from_millis(20);
+/// Files that are remembered: more than a machine runs at one time, and less than 3 MB.
+const MOST: usize = 10_000;
+
+/// A file and what its bytes say.
+pub(super) type Described = (Digests, Facts);
+
+/// Files that were read, by identity.
+pub(crate) struct Known {
+    inventory: Option<Arc<Inventory>>,
+    read: HashMap<Identity, Remembered>,
+    most: usize,
+    sweep: u64,
+}
+
+struct Remembered {
+    file: Described,
+    /// The last sweep that met it.
+    met: u64,
+}
+
+impl Known {
+    /// With what the inventory knows, if there is one.
+    pub(crate) fn new(inventory: Option<Arc<Inventory>>) -> Self {
+        Self { inventory, read: HashMap::new(), most: MOST, sweep: 0 }
+    }
+
+    /// Another sweep begins.
+    pub(super) fn begin(&mut self) {
+        self.sweep += 1;
+    }
+
+    /// The file that is held, if that is known without reading it.
+    pub(super) fn recall(&mut self, held: &OwnedFd) -> Option<Described> {
+        let stat = Identity::of(held.as_fd()).ok()?;
+        if let Some(remembered) = self.read.get_mut(&stat.identity?) {
+            remembered.met = self.sweep;
+            return Some(remembered.file.clone());
+        }
+        let path = sys::place::path_of(held.as_fd()).ok()?;
+        let known = self.inventory.as_ref()?.at(&path).filter(|known| known.is_unchanged(&stat))?;
+        Some((known.digests, known.facts))
+    }
+
+    /// Reads the file that is held. Its filesystem must be one that answers.
+    ///
+    /// # Errors
+    /// When it can't be read, or is none that was looked at any more.
+    pub(super) fn read(
+        &mut self,
+        held: &OwnedFd,
+        state: State,
+        hides_writes: bool,
+        now: Time,
+    ) -> io::Result<Described> {
+        let file = reopen(held)?;
+        // Nobody can write to a program that runs: the lease delays nobody there, and proves that what was read is
+        // the content of this identity.
+        let (file, stat) = match hash_steadily(file.as_fd(), PATIENCE) {
+            Ok(hashed) => ((hashed.digests, hashed.facts), Some(hashed.stat)),
+            // A writer, or a filesystem without leases.
+            Err(Unsteady::Busy | Unsteady::Changed | Unsteady::Unreadable(_)) => {
+                let read = hash_plainly(file.as_fd())?;
+                if State::of(&file)? != Some(state) {
+                    return Err(rustix::io::Errno::STALE.into());
+                }
+                (read, None)
+            }
+        };
+        if let Some(stat) = stat.filter(|stat| !hides_writes && !is_young(stat.ctime_ns, now)) {
+            self.remember(&stat, &file);
+        }
+        Ok(file)
+    }
+
+    fn remember(&mut self, stat: &Stat, file: &Described) {
+        let Some(identity) = stat.identity else { return };
+        if self.read.len() >= self.most {
+            let sweep = self.sweep;
+            self.read.retain(|_, remembered| remembered.met == sweep);
+        }
+        if self.read.len() < self.most {
+            self.read.insert(identity, Remembered { file: file.clone(), met: self.sweep });
+        }
+    }
+}
+
+/// Opens for reading what is held: a plain file, so that nobody is waited for.
+pub(crate) fn reopen(held: &OwnedFd) -> io::Result<File> {
+    let path = format!("/proc/self/fd/{}", held.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    Ok(match rustix::fs::open(&path, flags | OFlags::NOATIME, Mode::empty()) {
+        Err(rustix::io::Errno::PERM) => rustix::fs::open(&path, flags, Mode::empty())?,
+        outcome => outcome?,
+    }
+    .into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(path: &std::path::Path) -> (OwnedFd, State) {
+        let file = rustix::fs::open(path, OFlags::PATH, Mode::empty()).unwrap();
+        let state = State::of(&file).unwrap().unwrap();
+        (file, state)
+    }
+
+    #[test]
+    fn what_was_read_is_known_again_until_it_changes() {
+        sys::lease::ignore_break_signals().unwrap();
+        // On the disk: on a tmpfs nothing tells every change.
+        let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, "one").unwrap();
+        let (file, state) = held(&path);
+        let later = Time::from_nanoseconds(i128::from(state.ctime_ns) + 3_000_000_000);
+        let mut known = Known::new(None);
+        assert_eq!(known.recall(&file), None);
+        let young = Time::from_nanoseconds(state.ctime_ns.into());
+        let read = known.read(&file, state, false, young).unwrap();
+        assert_eq!(known.recall(&file), None, "a young file may change without a trace");
+        known.read(&file, state, true, later).unwrap();
+        assert_eq!(known.recall(&file), None, "and so may one whose filesystem hides writes");
+        assert_eq!(known.read(&file, state, false, later).unwrap(), read);
+        assert_eq!(known.recall(&file), Some(read));
+        std::fs::write(&path, "two").unwrap();
+        assert_eq!(known.recall(&file), None);
+    }
+
+    #[test]
+    fn who_was_met_last_is_kept_when_there_is_no_room() {
+        let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let files: Vec<_> = (0..4)
+            .map(|name| {
+                let path = dir.path().join(name.to_string());
+                std::fs::write(&path, name.to_string()).unwrap();
+                held(&path)
+            })
+            .collect();
+        let later = Time::from_nanoseconds(i128::from(files[3].1.ctime_ns) + 3_000_000_000);
+        let mut known = Known { most: 3, ..Known::new(None) };
+        let mut read = |known: &mut Known, which: usize| {
+            known.read(&files[which].0, files[which].1, false, later).unwrap();
+        };
+        for which in 0..3 {
+            read(&mut known, which);
+        }
+        known.begin();
+        assert!(known.recall(&files[1].0).is_some());
+        read(&mut known, 3);
+        let kept: Vec<_> = files.iter().map(|(file, _)| known.recall(file).is_some()).collect();
+        assert_eq!(kept, [false, true, false, true]);
+    }
+}
