@@ -14,6 +14,7 @@ pub mod vault;
 
 mod attach;
 mod core;
+mod hearing;
 mod perform;
 
 mod examine;

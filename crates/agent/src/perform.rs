@@ -173,7 +173,7 @@ pub(crate) fn grounds(core: &Core) -> Grounds {
     Grounds {
         guarded: guarded.collect(),
         vault: core.vault.clone(),
-        spared: Arc::new(move |path, digests| spared.record(path, digests)),
+        spared: Arc::new(move |path, sha256| spared.record(path, sha256)),
         everywhere: core.guards_everywhere,
         own_pids: own_program.as_deref().map(running::own_parents).unwrap_or_default(),
         own_program,
@@ -186,7 +186,7 @@ pub(crate) fn own_denies(core: &Core, digests: &Digests) -> Vec<RuleId> {
     let ledger = core.ledger.lock();
     let denies = ledger
         .rules()
-        .filter(|rule| rule.scope == own && rule.effect.denies() && rule.identifier.matches(digests));
+        .filter(|rule| rule.scope == own && rule.effect.denies() && rule.identifier.matches(&digests.into()));
     denies.map(|rule| rule.id).collect()
 }
 

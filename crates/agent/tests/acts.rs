@@ -33,7 +33,9 @@ impl Scene {
         let guarded = Guarded { device: arena.device(), mount: arena.root(), volatile: kind == Kind::Tmpfs };
         let spared: Arc<Spares> = Arc::new(|_, _| None);
         let vault = Arc::new(arena.vault());
-        let grounds = Grounds { guarded: vec![guarded], vault, spared, own_pids: Vec::new() };
+        let guarded = vec![guarded];
+        let (own_pids, own_program) = (Vec::new(), None);
+        let grounds = Grounds { guarded, vault, spared, everywhere: false, own_pids, own_program };
         Some(Self { arena, grounds, running: Vec::new() })
     }
 

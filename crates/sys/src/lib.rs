@@ -17,6 +17,7 @@ pub mod identity;
 pub mod lease;
 pub mod state;
 
+pub mod owner;
 pub mod pidfd;
 pub mod process;
 pub mod processes;

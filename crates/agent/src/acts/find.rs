@@ -67,7 +67,7 @@ impl Copies {
             Ok(Some(copy)) if !copy.is_guarded => {
                 self.failed.push(failed(path.to_owned(), "not guarded", None));
             }
-            Ok(Some(copy)) => match (grounds.spared)(path, &copy.digests) {
+            Ok(Some(copy)) => match (grounds.spared)(path, &copy.digests.sha256) {
                 Some(record) => {
                     let reason = format!("spared: {} is what {record} recorded", path.display());
                     self.failed.push(failed(path.to_owned(), reason, None));

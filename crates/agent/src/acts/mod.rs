@@ -15,7 +15,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use model::Digests;
+use model::Sha256;
 use model::VaultId;
 use model::act::{CopyResult, CopyState};
 
@@ -25,7 +25,7 @@ pub use quarantine::quarantine;
 pub use restore::restore;
 
 /// Says which record spares a file at a path, if one does.
-pub type Spares = dyn Fn(&Path, &Digests) -> Option<String> + Send + Sync;
+pub type Spares = dyn Fn(&Path, &Sha256) -> Option<String> + Send + Sync;
 
 /// Where acts may act.
 pub struct Grounds {

@@ -7,22 +7,21 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 use model::facts::Facts;
-use model::{Digests, Time};
+use model::{Kinds, Names, Time};
 use rustix::fs::{Mode, OFlags};
 use sys::identity::{Identity, Stat};
+use sys::lease::Lease;
 use sys::state::State;
 
-use crate::digest::{Unsteady, hash_plainly, hash_steadily};
+use crate::digest::Hasher;
 use crate::guard::is_young;
 use crate::inventory::Inventory;
 
-/// How long a writer may take to go before a file is read all the same.
-const PATIENCE: std::time::Duration = std::time::Duration::from_millis(20);
 /// Files that are remembered: more than a machine runs at one time, and less than 3 MB.
 const MOST: usize = 10_000;
 
 /// A file and what its bytes say.
-pub(super) type Described = (Digests, Facts);
+pub(super) type Described = (Names, Facts);
 
 /// Files that were read, by identity.
 pub(crate) struct Known {
@@ -49,16 +48,18 @@ impl Known {
         self.sweep += 1;
     }
 
-    /// The file that is held, if that is known without reading it.
-    pub(super) fn recall(&mut self, held: &OwnedFd) -> Option<Described> {
+    /// The file that is held, if as many of its names are known without reading it.
+    pub(super) fn recall(&mut self, held: &OwnedFd, kinds: Kinds) -> Option<Described> {
         let stat = Identity::of(held.as_fd()).ok()?;
-        if let Some(remembered) = self.read.get_mut(&stat.identity?) {
+        if let Some(remembered) = stat.identity.and_then(|identity| self.read.get_mut(&identity)) {
             remembered.met = self.sweep;
-            return Some(remembered.file.clone());
+            if remembered.file.0.has(kinds) {
+                return Some(remembered.file.clone());
+            }
         }
         let path = sys::place::path_of(held.as_fd()).ok()?;
         let known = self.inventory.as_ref()?.at(&path).filter(|known| known.is_unchanged(&stat))?;
-        Some((known.digests, known.facts))
+        Some((known.digests.into(), known.facts))
     }
 
     /// Reads the file that is held. Its filesystem must be one that answers.
@@ -69,27 +70,23 @@ impl Known {
         &mut self,
         held: &OwnedFd,
         state: State,
+        kinds: Kinds,
         hides_writes: bool,
         now: Time,
     ) -> io::Result<Described> {
         let file = reopen(held)?;
-        // Nobody can write to a program that runs: the lease delays nobody there, and proves that what was read is
-        // the content of this identity.
-        let (file, stat) = match hash_steadily(file.as_fd(), PATIENCE) {
-            Ok(hashed) => ((hashed.digests, hashed.facts), Some(hashed.stat)),
-            // A writer, or a filesystem without leases.
-            Err(Unsteady::Busy | Unsteady::Changed | Unsteady::Unreadable(_)) => {
-                let read = hash_plainly(file.as_fd())?;
-                if State::of(&file)? != Some(state) {
-                    return Err(rustix::io::Errno::STALE.into());
-                }
-                (read, None)
-            }
-        };
-        if let Some(stat) = stat.filter(|stat| !hides_writes && !is_young(stat.ctime_ns, now)) {
-            self.remember(&stat, &file);
+        // Nobody can write to a program that runs, so that the lease delays nobody there. It proves that what is read
+        // is the content of this identity, now and later; filesystems without leases prove nothing.
+        let is_steady = matches!(sys::lease::take_read(file.as_fd()), Ok(Lease::Held));
+        let read = names(&file, kinds)?;
+        if State::of(&file)? != Some(state) {
+            return Err(rustix::io::Errno::STALE.into());
         }
-        Ok(file)
+        let stat = Identity::of(file.as_fd())?;
+        if is_steady && !hides_writes && !is_young(stat.ctime_ns, now) {
+            self.remember(&stat, &read);
+        }
+        Ok(read)
     }
 
     fn remember(&mut self, stat: &Stat, file: &Described) {
@@ -102,6 +99,16 @@ impl Known {
             self.read.insert(identity, Remembered { file: file.clone(), met: self.sweep });
         }
     }
+}
+
+/// Reads a file for its names.
+///
+/// # Errors
+/// Those of reading.
+pub(super) fn names(file: &File, kinds: Kinds) -> io::Result<Described> {
+    let mut hasher = Hasher::new(kinds);
+    while !hasher.read_on(file.as_fd(), u64::MAX)? {}
+    Ok(hasher.finish())
 }
 
 /// Opens for reading what is held: a plain file, so that nobody is waited for.
@@ -135,16 +142,36 @@ mod tests {
         let (file, state) = held(&path);
         let later = Time::from_nanoseconds(i128::from(state.ctime_ns) + 3_000_000_000);
         let mut known = Known::new(None);
-        assert_eq!(known.recall(&file), None);
+        let few = Kinds::NONE;
+        assert_eq!(known.recall(&file, few), None);
         let young = Time::from_nanoseconds(state.ctime_ns.into());
-        let read = known.read(&file, state, false, young).unwrap();
-        assert_eq!(known.recall(&file), None, "a young file may change without a trace");
-        known.read(&file, state, true, later).unwrap();
-        assert_eq!(known.recall(&file), None, "and so may one whose filesystem hides writes");
-        assert_eq!(known.read(&file, state, false, later).unwrap(), read);
-        assert_eq!(known.recall(&file), Some(read));
+        let read = known.read(&file, state, few, false, young).unwrap();
+        assert_eq!(known.recall(&file, few), None, "a young file may change without a trace");
+        known.read(&file, state, few, true, later).unwrap();
+        assert_eq!(known.recall(&file, few), None, "and so may one whose filesystem hides writes");
+        assert_eq!(known.read(&file, state, few, false, later).unwrap(), read);
+        assert_eq!(known.recall(&file, few), Some(read));
+        assert_eq!(known.recall(&file, Kinds::ALL), None, "not all names were asked for");
+        let whole = known.read(&file, state, Kinds::ALL, false, later).unwrap();
+        assert_eq!(known.recall(&file, Kinds::ALL), Some(whole));
         std::fs::write(&path, "two").unwrap();
-        assert_eq!(known.recall(&file), None);
+        assert_eq!(known.recall(&file, few), None);
+    }
+
+    #[test]
+    fn who_writes_proves_that_nothing_is_proven() {
+        sys::lease::ignore_break_signals().unwrap();
+        let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let path = dir.path().join("file");
+        let writer = File::create(&path).unwrap();
+        let (file, state) = held(&path);
+        let later = Time::from_nanoseconds(i128::from(state.ctime_ns) + 3_000_000_000);
+        let mut known = Known::new(None);
+        known.read(&file, state, Kinds::NONE, false, later).unwrap();
+        assert_eq!(known.recall(&file, Kinds::NONE), None);
+        drop(writer);
+        known.read(&file, state, Kinds::NONE, false, later).unwrap();
+        assert!(known.recall(&file, Kinds::NONE).is_some());
     }
 
     #[test]
@@ -159,16 +186,16 @@ mod tests {
             .collect();
         let later = Time::from_nanoseconds(i128::from(files[3].1.ctime_ns) + 3_000_000_000);
         let mut known = Known { most: 3, ..Known::new(None) };
-        let mut read = |known: &mut Known, which: usize| {
-            known.read(&files[which].0, files[which].1, false, later).unwrap();
+        let read = |known: &mut Known, which: usize| {
+            known.read(&files[which].0, files[which].1, Kinds::NONE, false, later).unwrap();
         };
         for which in 0..3 {
             read(&mut known, which);
         }
         known.begin();
-        assert!(known.recall(&files[1].0).is_some());
+        assert!(known.recall(&files[1].0, Kinds::NONE).is_some());
         read(&mut known, 3);
-        let kept: Vec<_> = files.iter().map(|(file, _)| known.recall(file).is_some()).collect();
+        let kept: Vec<_> = files.iter().map(|(file, _)| known.recall(file, Kinds::NONE).is_some()).collect();
         assert_eq!(kept, [false, true, false, true]);
     }
 }

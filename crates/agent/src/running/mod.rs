@@ -8,6 +8,7 @@ mod asked;
 mod filesystems;
 mod hunt;
 mod interpreter;
+mod judging;
 mod known;
 mod look;
 mod own;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use model::Digests;
+use model::Sha256;
 use rustix::fs::CWD;
 use sys::state::State;
 
@@ -35,8 +35,8 @@ impl Reach<'_> {
 
     /// Whose record spares the file at `path`, as [`Piece::path`] tells it: a path of another mount namespace, or
     /// one that was given to another file since, spares nobody.
-    pub(crate) fn spared_by(&self, piece: &Piece, path: &Path, digests: &Digests) -> Option<String> {
-        let by = (self.grounds.spared)(path, digests)?;
+    pub(crate) fn spared_by(&self, piece: &Piece, path: &Path, sha256: &Sha256) -> Option<String> {
+        let by = (self.grounds.spared)(path, sha256)?;
         (State::at(CWD, path).ok()? == Some(piece.state)).then_some(by)
     }
 

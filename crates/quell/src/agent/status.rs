@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use agent::local::{self, Reply, Request, Status};
+use agent::local::{self, Reply, Request, Status, counters};
 use serde_json::{Value, json};
 
 use crate::data_dir::DataDir;
@@ -54,19 +54,17 @@ fn describe(status: &Status) -> String {
         ("rules", status.rules.to_string()),
         ("generation", status.position.generation.to_string()),
         ("spared copies", status.spared.to_string()),
+        ("denied and running", status.running_denied.to_string()),
         ("guarded", names(&status.guarded).join(", ")),
         ("watched", names(&status.watched).join(", ")),
     ]);
-    let counters = status.counters.iter().map(|(name, count)| (name.as_str(), count.to_string()));
-    match status.counters.is_empty() {
-        true => facts,
-        false => format!("{facts}\n\n{}", table::facts(counters)),
-    }
+    let counters = counters(&status.counters).map(|(name, count)| (name, count.to_string()));
+    format!("{facts}\n\n{}", table::facts(counters))
 }
 
 fn shape(status: &Status) -> Value {
     let counters: serde_json::Map<String, Value> =
-        status.counters.iter().map(|(name, count)| (name.clone(), json!(count))).collect();
+        counters(&status.counters).into_iter().map(|(name, count)| (name.to_owned(), json!(count))).collect();
     json!({
         "filesKnown": status.files_known,
         "sweepSeen": status.sweep_seen,
@@ -83,6 +81,7 @@ fn shape(status: &Status) -> Value {
         "counters": counters,
         "rules": status.rules,
         "spared": status.spared,
+        "runningDenied": status.running_denied,
     })
 }
 
