@@ -51,11 +51,11 @@ pub(crate) fn hunt<T: Send>(
     let mut depth = Depth::Programs;
     // Waited for at the end.
     let mut slow: Vec<Told<T>> = Vec::new();
-    while quiet < if busy > 2 { 2 } else { 1 } && Instant::now() < deadline {
+    while quiet < if busy > 1 { 2 } else { 1 } && Instant::now() < deadline {
         begins();
         look.look_again();
         let round = round(look, depth, meant, &hunted, &slow)?;
-        if round.told.is_empty() && round.failed.is_empty() {
+        if round.told.is_empty() && round.failed.is_empty() && !round.slipped {
             quiet += usize::from(depth == Depth::Everything);
         } else {
             (busy, quiet) = (busy + 1, 0);
@@ -86,6 +86,8 @@ pub(crate) fn hunt<T: Send>(
 struct Round<T> {
     told: Vec<Told<T>>,
     failed: Vec<(i32, T, String)>,
+    /// One was found, but not any more when it was to be ended: it may have left another in its place.
+    slipped: bool,
 }
 
 fn round<T: Send>(
@@ -98,7 +100,7 @@ fn round<T: Send>(
     // Those that were told to end and have not yet. An id in it is not anybody else's before it has ended.
     let dying: HashMap<i32, &PidFd> = slow.iter().map(|told| (told.pid, &told.process)).collect();
     let given_up: Vec<i32> = hunted.left.iter().map(|(pid, ..)| *pid).collect();
-    let found = Mutex::new(Round { told: Vec::new(), failed: Vec::new() });
+    let found = Mutex::new(Round { told: Vec::new(), failed: Vec::new(), slipped: false });
     look.processes.each(&|pid| {
         let is_dying = || dying.get(&pid).is_some_and(|process| !process.has_ended());
         if given_up.contains(&pid) {
@@ -107,7 +109,7 @@ fn round<T: Send>(
         let Some(what) = meant(pid, depth).filter(|_| !is_dying()) else { return };
         match end(pid, || meant(pid, depth).is_some()) {
             Ok(Some(process)) => found.lock().told.push(Told { pid, process, what }),
-            Ok(None) => {}
+            Ok(None) => found.lock().slipped = true,
             Err(error) => found.lock().failed.push((pid, what, format!("it can't be stopped: {error}"))),
         }
     })?;

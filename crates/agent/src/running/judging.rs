@@ -16,6 +16,9 @@ use super::look::Piece;
 use super::reach::Reach;
 use crate::ruleset::RuleSet;
 
+/// Unread files that are held, and so can be read when the process has ended; others are looked for again.
+const MOST_HELD: usize = 256;
+
 /// A file that a rule denies, wherever it lies.
 #[derive(Debug)]
 pub(super) struct Denied {
@@ -67,11 +70,14 @@ struct Files<'a> {
     judged: HashMap<State, Judged>,
     /// One of those who run each file that is still to be read.
     unread: HashMap<State, Piece>,
+    /// A file was met of which nobody could take hold before its process had ended.
+    is_elusive: bool,
 }
 
 impl<'a> Judging<'a> {
     pub(super) fn new(reach: &'a Reach<'a>, rules: &'a RuleSet, now: Time, known: &'a mut Known) -> Self {
-        let files = Mutex::new(Files { known, judged: HashMap::new(), unread: HashMap::new() });
+        let files =
+            Mutex::new(Files { known, judged: HashMap::new(), unread: HashMap::new(), is_elusive: false });
         Self { reach, rules, kinds: rules.kinds(), now, files }
     }
 
@@ -85,32 +91,42 @@ impl<'a> Judging<'a> {
             self.files.lock().judged.insert(piece.state, Judged::Clear);
             return Judged::Clear;
         }
-        // Gone in this moment, or something else by now: whoever else runs it is asked.
-        let Ok(held) = piece.hold(self.reach.look) else { return Judged::Unread };
+        let Ok(held) = piece.hold(self.reach.look) else {
+            // Gone in this moment, or something else by now. Somebody else may run it.
+            self.files.lock().is_elusive = true;
+            return Judged::Unread;
+        };
         let hides_writes = self.hides_writes(device, piece.pid);
         let mut files = self.files.lock();
         let known = if hides_writes { None } else { files.known.recall(&held, self.kinds) };
-        let judged = known.map_or(Judged::Unread, |file| self.judge(file, held));
-        if let Judged::Unread = judged {
-            let Ok(again) = piece.try_clone() else { return Judged::Unread };
-            files.unread.insert(piece.state, again);
-        }
+        let judged = match known {
+            Some(file) => self.judge(file, held),
+            None => {
+                let place = if files.unread.len() < MOST_HELD { piece.holding(held) } else { piece.again() };
+                files.unread.insert(piece.state, place);
+                Judged::Unread
+            }
+        };
         files.judged.insert(piece.state, judged.clone());
         judged
     }
 
-    /// The files that were met and are not known, small ones first.
-    pub(super) fn unread(&self) -> Vec<Piece> {
-        let mut unread: Vec<Piece> = self.files.lock().unread.drain().map(|(_, piece)| piece).collect();
+    /// The files that were met since the last call and are not known, small ones first; and whether there were others
+    /// that nobody could take hold of.
+    pub(super) fn unread(&self) -> (Vec<Piece>, bool) {
+        let mut files = self.files.lock();
+        let mut unread: Vec<Piece> = files.unread.drain().map(|(_, piece)| piece).collect();
         unread.sort_by_key(|piece| piece.state.size);
-        unread
+        (unread, std::mem::take(&mut files.is_elusive))
     }
 
     /// Reads a file, and says what is to happen to those who run it.
     pub(super) fn read(&self, piece: &Piece) -> Option<Effect> {
         let Ok(held) = piece.hold(self.reach.look) else {
             // Somebody else may run it.
-            self.files.lock().judged.remove(&piece.state);
+            let mut files = self.files.lock();
+            files.judged.remove(&piece.state);
+            files.is_elusive = true;
             return None;
         };
         let hides_writes = self.hides_writes(self.reach.look.device(piece), piece.pid);

@@ -28,6 +28,8 @@ pub(crate) struct Piece {
     pub(crate) pid: i32,
     /// The file as it was looked at.
     pub(crate) state: State,
+    /// The filesystem's own device, where that is known.
+    device: Option<u64>,
     at: At,
 }
 
@@ -35,8 +37,6 @@ pub(crate) struct Piece {
 enum At {
     /// Behind a link in /proc.
     Link(String),
-    /// The same, and the filesystem's own device is known.
-    Mapped(String, u64),
     /// Held already.
     Held(OwnedFd),
 }
@@ -80,7 +80,7 @@ impl Look {
             program = self.processes.state(&link(&task));
         }
         if let Some(state) = program
-            && !each(Piece { pid, state, at: At::Link(link(&task)) })
+            && !each(Piece { pid, state, device: None, at: At::Link(link(&task)) })
         {
             return;
         }
@@ -89,9 +89,9 @@ impl Look {
         }
         for mapping in self.processes.mapped(&task).unwrap_or_default() {
             let Some(state) = self.state_of(&task, mapping) else { continue };
-            let link = Processes::link(&task, Part::Mapped(mapping));
+            let at = At::Link(Processes::link(&task, Part::Mapped(mapping)));
             // The program was told above.
-            if Some(state) != program && !each(Piece { pid, state, at: At::Mapped(link, mapping.device) }) {
+            if Some(state) != program && !each(Piece { pid, state, device: Some(mapping.device), at }) {
                 return;
             }
         }
@@ -101,7 +101,7 @@ impl Look {
                     scripts::Found::Held(file) => At::Held(file),
                     scripts::Found::Open(link) => At::Link(link),
                 };
-                if !each(Piece { pid, state, at }) {
+                if !each(Piece { pid, state, device: None, at }) {
                     return;
                 }
             }
@@ -123,8 +123,8 @@ impl Look {
 
     /// The device of the filesystem that a piece lies on. That of its state is another on btrfs.
     pub(crate) fn device(&self, piece: &Piece) -> u64 {
-        if let At::Mapped(_, device) = &piece.at {
-            return *device;
+        if let Some(device) = piece.device {
+            return device;
         }
         if self.filesystems.lock().of(piece.state.device, piece.pid).is_some() {
             return piece.state.device;
@@ -141,17 +141,15 @@ impl Look {
 }
 
 impl Piece {
-    /// The same piece once more.
-    ///
-    /// # Errors
-    /// EMFILE.
-    pub(super) fn try_clone(&self) -> io::Result<Self> {
-        let at = match &self.at {
-            At::Link(link) => At::Link(link.clone()),
-            At::Mapped(link, device) => At::Mapped(link.clone(), *device),
-            At::Held(file) => At::Held(file.try_clone()?),
-        };
-        Ok(Self { pid: self.pid, state: self.state, at })
+    /// The same piece, which outlasts the process.
+    pub(super) fn holding(&self, file: OwnedFd) -> Self {
+        Self { pid: self.pid, state: self.state, device: self.device, at: At::Held(file) }
+    }
+
+    /// The same piece, to be looked for once more in /proc.
+    pub(super) fn again(&self) -> Self {
+        let link = self.link().unwrap_or_default().to_owned();
+        Self { pid: self.pid, state: self.state, device: self.device, at: At::Link(link) }
     }
 
     /// Takes hold of the file, if it still is what was looked at. It is not opened, and nobody is waited for.
@@ -160,7 +158,7 @@ impl Piece {
     /// ENOENT and ESRCH when the process has ended; ESTALE when it runs something else by now.
     pub(crate) fn hold(&self, look: &Look) -> io::Result<OwnedFd> {
         let file = match &self.at {
-            At::Link(link) | At::Mapped(link, _) => look.processes.hold(link)?,
+            At::Link(link) => look.processes.hold(link)?,
             At::Held(file) => file.try_clone()?,
         };
         if State::of(&file)? == Some(self.state) { Ok(file) } else { Err(rustix::io::Errno::STALE.into()) }
@@ -176,7 +174,7 @@ impl Piece {
     /// Where in /proc it can be looked at again.
     pub(crate) fn link(&self) -> Option<&str> {
         match &self.at {
-            At::Link(link) | At::Mapped(link, _) => Some(link),
+            At::Link(link) => Some(link),
             At::Held(_) => None,
         }
     }

@@ -20,8 +20,9 @@ use crate::acts::Grounds;
 use crate::inventory::Inventory;
 use crate::ruleset::RuleSet;
 
-/// How often files are read that nobody knew at the last look.
-const TURNS: u32 = 4;
+/// How often files are looked for that nobody knew at the last look. Who ends before one can take hold of its program
+/// is not always as fast.
+const TURNS: u32 = 20;
 
 /// A process that runs what a rule denies.
 #[derive(Clone, Debug)]
@@ -95,8 +96,8 @@ impl Sweeper {
         // Again for what was started meanwhile, and for files whose process had ended before they were read.
         for _ in 0..TURNS {
             sweep.hunt()?;
-            let unread = sweep.judging.unread();
-            if unread.is_empty() || is_halted() {
+            let (unread, is_elusive) = sweep.judging.unread();
+            if (unread.is_empty() && !is_elusive) || is_halted() {
                 break;
             }
             for piece in unread.into_iter().take_while(|_| !is_halted()) {

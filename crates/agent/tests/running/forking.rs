@@ -64,7 +64,7 @@ fn running(program: &Path) -> usize {
 
 #[test]
 fn none_of_a_growing_tree_survives() {
-    pids::inside("forking::none_of_a_growing_tree_survives", || {
+    pids::inside(|| {
         let Some(mut scene) = Scene::open(Kind::Ext4) else { panic!("it is private") };
         let Some(evil) = compile(&scene, "orphan", TREE, &[]) else { return };
         for _ in 0..5 {
@@ -81,7 +81,7 @@ fn none_of_a_growing_tree_survives() {
 #[test]
 #[cfg(target_arch = "x86_64")]
 fn who_forks_and_ends_all_the_time_is_caught() {
-    pids::inside("forking::who_forks_and_ends_all_the_time_is_caught", || {
+    pids::inside(|| {
         let Some(mut scene) = Scene::open(Kind::Ext4) else { panic!("it is private") };
         let Some(evil) = compile(&scene, "orphan", HOPS, &["-static", "-nostdlib"]) else { return };
         for round in 0..20 {

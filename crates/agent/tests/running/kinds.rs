@@ -32,23 +32,25 @@ fn library(name: &str) -> PathBuf {
 
 #[test]
 fn a_denied_file_that_runs_is_told_and_runs_on() {
-    for kind in KINDS {
-        let Some(mut scene) = Scene::open(kind) else { return };
-        let evil = scene.program("evil", "/bin/sleep");
-        let runs = scene.start(&evil, &["300"]);
-        for effect in [Effect::Deny, Effect::Warn] {
-            let found = sweep(&scene.grounds, &[rule(effect, &evil)]);
-            assert_eq!(found.len(), 1, "{found:?}");
-            assert_eq!((found[0].pid, &found[0].path, &found[0].fate), (runs, &evil, &Fate::Runs));
-            assert_eq!((found[0].rule, found[0].effect), (model::RuleId(7), effect));
-            let size = fs::metadata(&evil).unwrap().len();
-            assert_eq!((found[0].facts.size, found[0].digests), (size, digests(&evil)));
+    pids::inside(|| {
+        for kind in KINDS {
+            let Some(mut scene) = Scene::open(kind) else { panic!("it is private") };
+            let evil = scene.program("evil", "/bin/sleep");
+            let runs = scene.start(&evil, &["300"]);
+            for effect in [Effect::Deny, Effect::Warn] {
+                let found = sweep(&scene.grounds, &[rule(effect, &evil)]);
+                assert_eq!(found.len(), 1, "{found:?}");
+                assert_eq!((found[0].pid, &found[0].path, &found[0].fate), (runs, &evil, &Fate::Runs));
+                assert_eq!((found[0].rule, found[0].effect), (model::RuleId(7), effect));
+                let size = fs::metadata(&evil).unwrap().len();
+                assert_eq!((found[0].facts.size, found[0].digests), (size, digests(&evil)));
+            }
+            for effect in [Effect::Watch, Effect::Allow] {
+                assert!(sweep(&scene.grounds, &[rule(effect, &evil)]).is_empty());
+            }
+            assert!(scene.is_running(runs));
         }
-        for effect in [Effect::Watch, Effect::Allow] {
-            assert!(sweep(&scene.grounds, &[rule(effect, &evil)]).is_empty());
-        }
-        assert!(scene.is_running(runs));
-    }
+    });
 }
 
 fn digests(path: &Path) -> model::Digests {
@@ -57,67 +59,75 @@ fn digests(path: &Path) -> model::Digests {
 
 #[test]
 fn what_is_to_be_stopped_ends_under_all_its_names_and_neighbours_live() {
-    for kind in KINDS {
-        let Some(mut scene) = Scene::open(kind) else { return };
-        let (evil, gone) = (scene.program("evil", "/bin/sleep"), scene.program("evil-2", "/bin/sleep"));
-        let (link, copy) = (scene.arena.path("link"), scene.arena.path("copy"));
-        fs::hard_link(&evil, &link).unwrap();
-        fs::copy(&evil, &copy).unwrap();
-        let innocent = scene.program("innocent", "/bin/sleep");
-        let all = [&evil, &link, &copy, &gone].map(|path| scene.start(path, &["300"]));
-        let rule = rule(Effect::DenyAndStop, &evil);
-        fs::remove_file(&gone).unwrap();
-        let neighbours = [scene.start(&innocent, &["300"]), scene.start(Path::new("/bin/sleep"), &["300"])];
-        let mut sweeper = Sweeper::default();
-        let found = sweep_again(&mut sweeper, &scene.grounds, &[rule]);
-        assert!(all.iter().all(|pid| fate(&found, *pid) == Some(Fate::Ended)), "{found:?}");
-        assert_eq!(found.len(), all.len());
-        assert!(all.iter().all(|pid| !scene.is_running(*pid)));
-        assert!(found.iter().any(|found| found.path.to_string_lossy().ends_with("evil-2 (deleted)")));
-        assert!(neighbours.iter().all(|pid| scene.is_running(*pid)));
-        assert!(sweep_again(&mut sweeper, &scene.grounds, &[rule]).is_empty());
-    }
+    pids::inside(|| {
+        for kind in KINDS {
+            let Some(mut scene) = Scene::open(kind) else { panic!("it is private") };
+            let (evil, gone) = (scene.program("evil", "/bin/sleep"), scene.program("evil-2", "/bin/sleep"));
+            let (link, copy) = (scene.arena.path("link"), scene.arena.path("copy"));
+            fs::hard_link(&evil, &link).unwrap();
+            fs::copy(&evil, &copy).unwrap();
+            let innocent = scene.program("innocent", "/bin/sleep");
+            let all = [&evil, &link, &copy, &gone].map(|path| scene.start(path, &["300"]));
+            let rule = rule(Effect::DenyAndStop, &evil);
+            fs::remove_file(&gone).unwrap();
+            let neighbours =
+                [scene.start(&innocent, &["300"]), scene.start(Path::new("/bin/sleep"), &["300"])];
+            let mut sweeper = Sweeper::default();
+            let found = sweep_again(&mut sweeper, &scene.grounds, &[rule]);
+            assert!(all.iter().all(|pid| fate(&found, *pid) == Some(Fate::Ended)), "{found:?}");
+            assert_eq!(found.len(), all.len());
+            assert!(all.iter().all(|pid| !scene.is_running(*pid)));
+            assert!(found.iter().any(|found| found.path.to_string_lossy().ends_with("evil-2 (deleted)")));
+            assert!(neighbours.iter().all(|pid| scene.is_running(*pid)));
+            assert!(sweep_again(&mut sweeper, &scene.grounds, &[rule]).is_empty());
+        }
+    });
 }
 
 #[test]
 fn a_stronger_rule_permits_and_an_old_one_is_over() {
-    let Some(mut scene) = Scene::open(Kind::Ext4) else { return };
-    let evil = scene.program("evil", "/bin/sleep");
-    let runs = scene.start(&evil, &["300"]);
-    let by_sha256 = rule(Effect::Allow, &evil);
-    let identifier = model::rule::Identifier::Sha1(digests(&evil).sha1);
-    let by_sha1 = model::rule::Rule { id: model::RuleId(8), identifier, ..rule(Effect::DenyAndStop, &evil) };
-    assert!(sweep(&scene.grounds, &[by_sha256, by_sha1]).is_empty());
-    let until = Some(model::Time::from_seconds(1_800_000_000));
-    assert!(sweep(&scene.grounds, &[model::rule::Rule { until, ..by_sha1 }]).is_empty());
-    assert!(scene.is_running(runs));
-    let found = sweep(&scene.grounds, &[by_sha1]);
-    assert_eq!(fate(&found, runs), Some(Fate::Ended), "{found:?}");
+    pids::inside(|| {
+        let Some(mut scene) = Scene::open(Kind::Ext4) else { panic!("it is private") };
+        let evil = scene.program("evil", "/bin/sleep");
+        let runs = scene.start(&evil, &["300"]);
+        let by_sha256 = rule(Effect::Allow, &evil);
+        let identifier = model::rule::Identifier::Sha1(digests(&evil).sha1);
+        let by_sha1 =
+            model::rule::Rule { id: model::RuleId(8), identifier, ..rule(Effect::DenyAndStop, &evil) };
+        assert!(sweep(&scene.grounds, &[by_sha256, by_sha1]).is_empty());
+        let until = Some(model::Time::from_seconds(1_800_000_000));
+        assert!(sweep(&scene.grounds, &[model::rule::Rule { until, ..by_sha1 }]).is_empty());
+        assert!(scene.is_running(runs));
+        let found = sweep(&scene.grounds, &[by_sha1]);
+        assert_eq!(fate(&found, runs), Some(Fate::Ended), "{found:?}");
+    });
 }
 
 #[test]
 fn who_maps_it_to_be_executed_runs_it() {
-    for kind in KINDS {
-        let Some(mut scene) = Scene::open(kind) else { return };
-        // Given to the loader, a program is but a library.
-        let evil = scene.program("evil", "/bin/sleep");
-        let loaded = scene.start(&loader(), &[evil.to_str().unwrap(), "300"]);
-        let library = scene.program("evillib", library("libc.so").to_str().unwrap());
-        let mut command = Command::new("/bin/sleep");
-        command.arg("300").env("LD_PRELOAD", &library);
-        let preloaded = scene.spawn(command);
-        wait_until("both are mapped", || maps(loaded, "/evil") && maps(preloaded, "/evillib"));
-        let reader = scene.start(Path::new("/usr/bin/tail"), &["-f", "evil", "evillib"]);
-        let other = model::rule::Rule { id: model::RuleId(9), ..rule(Effect::Deny, &library) };
-        let found = sweep(&scene.grounds, &[other, rule(Effect::DenyAndStop, &evil)]);
-        assert_eq!(fate(&found, preloaded), Some(Fate::Runs), "{found:?}");
-        assert_eq!(fate(&found, loaded), Some(Fate::Ended), "{found:?}");
-        let found = sweep(&scene.grounds, &[rule(Effect::DenyAndStop, &library)]);
-        assert_eq!(fate(&found, preloaded), Some(Fate::Ended), "{found:?}");
-        assert_eq!(found[0].path, library);
-        assert!(!scene.is_running(loaded) && !scene.is_running(preloaded));
-        assert!(scene.is_running(reader), "to read is not to run");
-    }
+    pids::inside(|| {
+        for kind in KINDS {
+            let Some(mut scene) = Scene::open(kind) else { panic!("it is private") };
+            // Given to the loader, a program is but a library.
+            let evil = scene.program("evil", "/bin/sleep");
+            let loaded = scene.start(&loader(), &[evil.to_str().unwrap(), "300"]);
+            let library = scene.program("evillib", library("libc.so").to_str().unwrap());
+            let mut command = Command::new("/bin/sleep");
+            command.arg("300").env("LD_PRELOAD", &library);
+            let preloaded = scene.spawn(command);
+            wait_until("both are mapped", || maps(loaded, "/evil") && maps(preloaded, "/evillib"));
+            let reader = scene.start(Path::new("/usr/bin/tail"), &["-f", "evil", "evillib"]);
+            let other = model::rule::Rule { id: model::RuleId(9), ..rule(Effect::Deny, &library) };
+            let found = sweep(&scene.grounds, &[other, rule(Effect::DenyAndStop, &evil)]);
+            assert_eq!(fate(&found, preloaded), Some(Fate::Runs), "{found:?}");
+            assert_eq!(fate(&found, loaded), Some(Fate::Ended), "{found:?}");
+            let found = sweep(&scene.grounds, &[rule(Effect::DenyAndStop, &library)]);
+            assert_eq!(fate(&found, preloaded), Some(Fate::Ended), "{found:?}");
+            assert_eq!(found[0].path, library);
+            assert!(!scene.is_running(loaded) && !scene.is_running(preloaded));
+            assert!(scene.is_running(reader), "to read is not to run");
+        }
+    });
 }
 
 #[test]
@@ -148,8 +158,7 @@ fn a_process_in_another_mount_namespace_is_found() {
 
 #[test]
 fn what_lies_in_memory_or_on_an_unmounted_filesystem_is_stopped_where_all_is_guarded() {
-    let name = "kinds::what_lies_in_memory_or_on_an_unmounted_filesystem_is_stopped_where_all_is_guarded";
-    pids::inside(name, || {
+    pids::inside(|| {
         let Some(mut scene) = Scene::open(Kind::Tmpfs) else { panic!("it is private") };
         let evil = scene.program("evil", "/bin/sleep");
         let memory = rustix::fs::memfd_create("evil", rustix::fs::MemfdFlags::CLOEXEC).unwrap();

@@ -18,28 +18,31 @@ fn is_left(fate: Option<Fate>, why: &str) -> bool {
 
 #[test]
 fn what_is_spared_or_not_guarded_or_ours_runs_on_and_is_told() {
-    let Some(mut scene) = Scene::open(Kind::Ext4) else { return };
-    let (evil, spared) = (scene.program("evil", "/bin/sleep"), scene.program("evil-spared", "/bin/sleep"));
-    let outside = scene.arena.data_dir().with_file_name("outside");
-    std::fs::copy(&evil, &outside).unwrap();
-    let start = |scene: &mut Scene, path: &Path| scene.start(path, &["300"]);
-    let [runs, runs_spared, runs_outside, own] =
-        [&evil, &spared, &outside, &evil].map(|path| start(&mut scene, path));
-    let at = spared.clone();
-    scene.grounds.spared = Arc::new(move |path, _| (path == at).then(|| "package evil".to_owned()));
-    scene.grounds.own_pids.push(own);
-    let found = sweep(&scene.grounds, &[rule(Effect::DenyAndStop, &evil)]);
-    assert_eq!(fate(&found, runs), Some(Fate::Ended), "{found:?}");
-    assert!(is_left(fate(&found, runs_spared), "package evil"), "{found:?}");
-    assert!(is_left(fate(&found, runs_outside), "not guarded"), "{found:?}");
-    assert!(is_left(fate(&found, own), "ours"), "{found:?}");
-    assert!([runs_spared, runs_outside, own].iter().all(|pid| scene.is_running(*pid)));
+    pids::inside(|| {
+        let Some(mut scene) = Scene::open(Kind::Ext4) else { panic!("it is private") };
+        let (evil, spared) =
+            (scene.program("evil", "/bin/sleep"), scene.program("evil-spared", "/bin/sleep"));
+        let outside = scene.arena.data_dir().with_file_name("outside");
+        std::fs::copy(&evil, &outside).unwrap();
+        let start = |scene: &mut Scene, path: &Path| scene.start(path, &["300"]);
+        let [runs, runs_spared, runs_outside, own] =
+            [&evil, &spared, &outside, &evil].map(|path| start(&mut scene, path));
+        let at = spared.clone();
+        scene.grounds.spared = Arc::new(move |path, _| (path == at).then(|| "package evil".to_owned()));
+        scene.grounds.own_pids.push(own);
+        let found = sweep(&scene.grounds, &[rule(Effect::DenyAndStop, &evil)]);
+        assert_eq!(fate(&found, runs), Some(Fate::Ended), "{found:?}");
+        assert!(is_left(fate(&found, runs_spared), "package evil"), "{found:?}");
+        assert!(is_left(fate(&found, runs_outside), "not guarded"), "{found:?}");
+        assert!(is_left(fate(&found, own), "ours"), "{found:?}");
+        assert!([runs_spared, runs_outside, own].iter().all(|pid| scene.is_running(*pid)));
 
-    // Its name was given to another file, and a name is no content.
-    std::fs::remove_file(&spared).unwrap();
-    std::fs::copy(&evil, &spared).unwrap();
-    let found = sweep(&scene.grounds, &[rule(Effect::DenyAndStop, &evil)]);
-    assert_eq!(fate(&found, runs_spared), Some(Fate::Ended), "{found:?}");
+        // Its name was given to another file, and a name is no content.
+        std::fs::remove_file(&spared).unwrap();
+        std::fs::copy(&evil, &spared).unwrap();
+        let found = sweep(&scene.grounds, &[rule(Effect::DenyAndStop, &evil)]);
+        assert_eq!(fate(&found, runs_spared), Some(Fate::Ended), "{found:?}");
+    });
 }
 
 #[test]

@@ -11,11 +11,12 @@ pub(crate) fn is_inside() -> bool {
     std::env::var_os(INSIDE).is_some()
 }
 
-/// Runs the test `name`, which calls this, once more in a pid namespace of its own, where it runs `test`.
-pub(crate) fn inside(name: &str, test: impl FnOnce()) {
-    let own = std::env::current_exe().unwrap();
-    let mut command = Command::new(own);
-    command.args(["--exact", name, "--nocapture", "--test-threads", "1"]);
+/// Runs the test that calls this once more in a pid namespace of its own, where it runs `test`, a closure of it.
+pub(crate) fn inside<F: FnOnce()>(test: F) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let path = std::any::type_name::<F>();
+    let name = path.strip_suffix("::{{closure}}").and_then(|path| path.split_once("::"));
+    command.args(["--exact", name.expect("a closure of a test").1, "--nocapture", "--test-threads", "1"]);
     inside_with(command, test);
 }
 
