@@ -17,6 +17,7 @@ use crate::inventory::Inventory;
 use crate::ledger::Ledger;
 use crate::looking::{Halt, Looker};
 use crate::places::{Place, Places};
+use crate::running::Asked;
 use crate::spared::SparedSet;
 use crate::spool::Spool;
 use crate::sweep::Progress;
@@ -37,6 +38,9 @@ pub(crate) struct Core {
     pub(crate) places: Arc<Places>,
     /// Every filesystem of the machine, as it was found last.
     pub(crate) filesystems: ArcSwap<Vec<Filesystem>>,
+    /// Every local filesystem is guarded.
+    pub(crate) guards_everywhere: bool,
+    pub(crate) running: Asked,
     pub(crate) pending: Pending,
     pub(crate) looker: Looker,
     pub(crate) progress: Arc<Progress>,
@@ -76,6 +80,7 @@ pub(crate) struct Parts {
     pub(crate) vault: Arc<Vault>,
     pub(crate) guard: Option<Guard>,
     pub(crate) places: Arc<Places>,
+    pub(crate) guards_everywhere: bool,
     pub(crate) pending: Pending,
     pub(crate) looker: Looker,
     pub(crate) nudges: Sender<Nudge>,
@@ -99,6 +104,8 @@ impl Core {
             spared: RwLock::new(Arc::new(spared)),
             places: parts.places,
             filesystems: ArcSwap::default(),
+            guards_everywhere: parts.guards_everywhere,
+            running: Asked::default(),
             pending: parts.pending,
             looker: parts.looker,
             progress,
@@ -129,6 +136,7 @@ impl Core {
         }
         *in_force = Some(position);
         self.in_force_changed.notify_all();
+        self.running.now();
         Ok(position)
     }
 

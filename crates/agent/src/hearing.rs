@@ -84,6 +84,7 @@ impl Hearing {
     }
 
     fn hashed(&mut self, path: &Path, hashed: Hashed) -> Result<(), Stopped> {
+        self.core.running.soon();
         let digests = hashed.digests;
         let known: VecDeque<_>;
         (known, self.waiting) =

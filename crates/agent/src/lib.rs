@@ -11,6 +11,7 @@ pub mod ruleset;
 pub mod filesystems;
 
 pub mod acts;
+pub mod running;
 pub mod vault;
 
 mod attach;

@@ -14,6 +14,7 @@ use model::{Digests, FileId, RuleId};
 use crate::acts::{self, Grounds, Guarded};
 use crate::core::{Core, Nudge};
 use crate::recorder::wait_recorded;
+use crate::running;
 
 /// How long an act waits for its rules before the next one is tried.
 const RULES_PATIENCE: Duration = Duration::from_secs(5);
@@ -160,7 +161,9 @@ fn known_copies(core: &Core, file: &FileId) -> std::io::Result<Vec<PathBuf>> {
     Ok(known)
 }
 
-fn grounds(core: &Core) -> Grounds {
+/// Where acts may act now, and on whom never.
+pub(crate) fn grounds(core: &Core) -> Grounds {
+    let own_program = std::env::current_exe().ok();
     let guarded = core.guarded().into_iter().map(|place| Guarded {
         device: place.mount.device,
         volatile: sys::mounts::is_volatile(&place.mount),
@@ -170,21 +173,11 @@ fn grounds(core: &Core) -> Grounds {
     Grounds {
         guarded: guarded.collect(),
         vault: core.vault.clone(),
-        spared: Arc::new(move |path, digests| spared.record(path, digests)),
-        own_pids: own_pids(),
+        spared: Arc::new(move |path, sha256| spared.record(path, sha256)),
+        everywhere: core.guards_everywhere,
+        own_pids: own_program.as_deref().map(running::own_parents).unwrap_or_default(),
+        own_program,
     }
-}
-
-/// Every process of this very program: guard, agent, and who started them.
-fn own_pids() -> Vec<i32> {
-    use std::os::unix::fs::MetadataExt;
-    let inode = |link: String| std::fs::metadata(link).ok().map(|stat| (stat.dev(), stat.ino()));
-    let own = inode("/proc/self/exe".to_owned());
-    let mut pids: Vec<i32> = sys::processes::all()
-        .filter(|pid| own.is_some() && inode(format!("/proc/{pid}/exe")) == own)
-        .collect();
-    pids.extend(rustix::process::getppid().map(|parent| parent.as_raw_nonzero().get()));
-    pids
 }
 
 /// This machine's own denies that name a file.

@@ -24,7 +24,7 @@ use crate::spool::Spool;
 use crate::sweep::{Errands, Milestone, Sweep};
 use crate::vault::Vault;
 use crate::watch::{Pending, Watch};
-use crate::{attach, local, looking, mounted, perform, spared};
+use crate::{attach, local, looking, mounted, perform, running, spared};
 
 /// What an agent needs to know.
 #[derive(Clone, Debug)]
@@ -88,6 +88,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         vault,
         guard,
         places,
+        guards_everywhere: config.guarded.iter().any(|path| path == Path::new("/")),
         pending: Pending::default(),
         looker: Looker { inventory: inventory.clone(), noticed: noticed.clone(), large: Some(large) },
         nudges: nudges.clone(),
@@ -100,6 +101,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         sys::process::run_when_idle();
         let _ = large_looks.iter().try_for_each(|path| patient.look(path));
     })?;
+    let looking_at_processes = core.clone();
+    spawn("running", move || running::run(&looking_at_processes))?;
     enforce_from_ledger(&core)?;
     let hearing = Hearing::new(core.clone(), noticed.clone());
     spawn("guard events", move || hearing.run(&guard_events))?;

@@ -15,6 +15,7 @@ pub mod fanotify;
 pub mod handle;
 pub mod identity;
 pub mod lease;
+pub mod state;
 
 pub mod owner;
 pub mod pidfd;

@@ -273,6 +273,7 @@ impl Session<'_> {
             rules_digest,
             filesystems,
             filesystems_left_out,
+            running_denied: core.running.running_denied(),
         };
         self.say(up::Message::Heartbeat(heartbeat))
     }

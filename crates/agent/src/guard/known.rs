@@ -99,7 +99,8 @@ impl Known {
     }
 }
 
-fn is_young(ctime_ns: i64, now: Time) -> bool {
+/// Whether a file may change once more without another ctime.
+pub(crate) fn is_young(ctime_ns: i64, now: Time) -> bool {
     let age = now.nanoseconds() - i128::from(ctime_ns);
     age < if ctime_ns % 1_000_000_000 == 0 { SECOND_NS } else { TICK_NS }
 }

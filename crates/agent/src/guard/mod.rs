@@ -57,6 +57,7 @@ use crate::clock::SystemClock;
 use answering::Answering;
 use control::Control;
 use desk::Desk;
+pub(crate) use known::is_young;
 use marking::Marking;
 use outbox::Outbox;
 use questions::Questions;

@@ -108,6 +108,8 @@ pub struct Status {
     pub rules: u64,
     /// Copies that may never be denied.
     pub spared: u64,
+    /// Processes that run what is denied.
+    pub running_denied: u64,
 }
 
 /// Asks the agent of this data directory; while none runs, its files, under their locks.
@@ -229,6 +231,7 @@ fn shape_status(status: Status) -> v1::LocalStatus {
         costs: Some(status.costs),
         rules: status.rules,
         spared: status.spared,
+        running_denied: status.running_denied,
         in_force: status.in_force,
         filesystems,
         filesystems_left_out: status.filesystems_left_out.saturating_add(left_out),
@@ -265,6 +268,7 @@ fn decode(reply: v1::LocalReply) -> anyhow::Result<Reply> {
             costs: status.costs.unwrap_or_default(),
             rules: status.rules,
             spared: status.spared,
+            running_denied: status.running_denied,
         })),
     })
 }

@@ -128,6 +128,7 @@ fn status(core: &Core) -> Status {
         costs,
         rules,
         spared: core.spared().len() as u64,
+        running_denied: core.running.running_denied(),
     }
 }
 

@@ -162,7 +162,7 @@ fn agent_child() {
 #[test]
 fn whole_agent_child() {
     let Some(data_dir) = std::env::var_os(WHOLE_AGENT) else { return };
-    let ground = PathBuf::from(std::env::var_os(GROUND).unwrap());
+    let ground = PathBuf::from(std::env::var_os(GROUNDS).unwrap());
     assert_own(&ground);
     agent::run::run(agent::run::Config {
         data_dir: data_dir.into(),

@@ -38,7 +38,7 @@ impl Rules {
         let rules = (0..CONTENTS).filter(|other| if *other == number { more } else { is_denied(other) });
         let rules = RuleSet::new(rules.map(|number| contents.rule(number, chance)));
         self.0[number].fetch_add(1, Ordering::SeqCst);
-        guard.adopt(Arc::new(rules), Arc::default(), PATIENCE).unwrap();
+        guard.adopt(Arc::new(rules.unwrap()), Arc::default(), PATIENCE).unwrap();
         self.0[number].fetch_add(1, Ordering::SeqCst);
         (number, more)
     }

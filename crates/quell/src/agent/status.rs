@@ -57,6 +57,7 @@ fn describe(status: &Status) -> String {
         ("rules", status.rules.to_string()),
         ("generation", status.position.generation.to_string()),
         ("spared copies", status.spared.to_string()),
+        ("denied and running", status.running_denied.to_string()),
         ("guarded", names(&status.guarded).join(", ")),
         ("watched", names(&status.watched).join(", ")),
     ]);
@@ -113,6 +114,7 @@ fn shape(status: &Status) -> Value {
         "counters": counters,
         "rules": status.rules,
         "spared": status.spared,
+        "runningDenied": status.running_denied,
     })
 }
 

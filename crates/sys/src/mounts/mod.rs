@@ -52,8 +52,20 @@ pub struct Mount {
 /// # Errors
 /// Those of reading /proc; `InvalidData` for a line that cannot be understood.
 pub fn current() -> io::Result<Vec<Mount>> {
-    table::parse(&fs::read("/proc/self/mountinfo")?).ok_or_else(|| {
-        io::Error::new(io::ErrorKind::InvalidData, "/proc/self/mountinfo has a line of unknown form")
+    read("/proc/self/mountinfo")
+}
+
+/// As [`current`], in the mount namespace of a process; paths are as it sees them.
+///
+/// # Errors
+/// As [`current`]; ENOENT or EINVAL when the process has ended.
+pub fn of_process(pid: i32) -> io::Result<Vec<Mount>> {
+    read(&format!("/proc/{pid}/mountinfo"))
+}
+
+fn read(path: &str) -> io::Result<Vec<Mount>> {
+    table::parse(&fs::read(path)?).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("{path} has a line of unknown form"))
     })
 }
 

@@ -3,6 +3,12 @@
 //! All of it is a look at something that moves: a process may end, and its id be reused, between two calls.
 //! To act on one, take hold of it by [`crate::pidfd::open`] and look once more.
 
+mod mapped;
+mod walk;
+
+pub use mapped::{Mapping, Part};
+pub use walk::Processes;
+
 use std::ffi::OsString;
 use std::fs;
 use std::io;

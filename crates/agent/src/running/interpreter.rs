@@ -16,18 +16,18 @@ const KNOWN: [&str; 24] = [
 
 /// An interpreter by its name, without directory and version: `python` for `/usr/bin/python3.11`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Interpreter(Vec<u8>);
+pub(crate) struct Interpreter(Vec<u8>);
 
 impl Interpreter {
     /// The one that a file names in its first line.
-    pub(super) fn of(script: &File) -> Option<Self> {
+    pub(crate) fn of(script: &File) -> Option<Self> {
         let mut head = [0; 256];
         let length = script.read_at(&mut head, 0).ok()?;
         named_in(&head[..length])
     }
 
     /// The one that a process's program is.
-    pub(super) fn program(path: &Path) -> Self {
+    pub(crate) fn program(path: &Path) -> Self {
         let name = path.file_name().unwrap_or_default().as_bytes();
         let name = name.strip_suffix(b" (deleted)").unwrap_or(name);
         let end = name.iter().rposition(|byte| !(byte.is_ascii_digit() || b".-".contains(byte)));
@@ -35,24 +35,24 @@ impl Interpreter {
     }
 
     /// Whether it runs scripts: it is known to, or a copy of the file names it.
-    pub(super) fn runs_scripts(&self, named: &HashSet<Self>) -> bool {
+    pub(crate) fn runs_scripts(&self, named: &HashSet<Self>) -> bool {
         self.is_meant_by(named) || KNOWN.iter().any(|known| known.as_bytes() == self.0)
     }
 
     /// Whether it is one of those that copies name. `sh` is a link to some shell.
-    pub(super) fn is_meant_by(&self, named: &HashSet<Self>) -> bool {
+    pub(crate) fn is_meant_by(&self, named: &HashSet<Self>) -> bool {
         named.contains(self) || (self.is_shell() && named.iter().any(Self::is_shell))
     }
 
     /// Whether it may have its script open while it runs it. Those that are known to read and close it only have
     /// files open that they read for their users, and they are no reason to stop anybody.
-    pub(super) fn may_hold_its_script(&self) -> bool {
+    pub(crate) fn may_hold_its_script(&self) -> bool {
         const READ_AND_CLOSED: [&str; 7] = ["deno", "lua", "luajit", "node", "nodejs", "pypy", "python"];
         READ_AND_CLOSED.iter().all(|name| name.as_bytes() != self.0)
     }
 
     /// Whether it keeps the script open while it runs it, under a number of its own.
-    pub(super) fn is_shell(&self) -> bool {
+    pub(crate) fn is_shell(&self) -> bool {
         self.0.ends_with(b"sh")
     }
 }
