@@ -7,10 +7,13 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod command;
 pub mod filesystem;
 pub mod measure;
+pub mod peers;
 pub mod sample;
 pub mod up;
+pub mod userland;
 
 use std::time::{Duration, Instant};
 
