@@ -99,7 +99,7 @@ impl Userland {
         libraries(path, "").iter().try_for_each(|library| self.copy(library))
     }
 
-    /// The C compiler with its parts, and the headers that `source` includes. Links nothing against libc.
+    /// The C compiler with its parts, and the headers that `source` includes when it is optimized. Links nothing against libc.
     ///
     /// # Errors
     /// When it is no gcc, or a part is not where it says.
@@ -125,7 +125,7 @@ impl Userland {
         self.program(Path::new(plugin.trim()))?;
         let file = tempfile::Builder::new().suffix(".c").tempfile()?;
         std::fs::write(file.path(), source)?;
-        let rule = run(Command::new("cc").arg("-M").arg(file.path()))?;
+        let rule = run(Command::new("cc").args(["-O1", "-M"]).arg(file.path()))?;
         let headers = rule.split_ascii_whitespace().filter(|word| word.ends_with(".h"));
         headers.map(Path::new).try_for_each(|header| self.copy(header))
     }

@@ -38,6 +38,11 @@ impl House {
         self.target.join("tools")
     }
 
+    /// Where packages of other products are kept that tests and benches compare with.
+    pub(crate) fn peers(&self) -> PathBuf {
+        self.target.join("peers")
+    }
+
     /// A command in the root, with nothing to read from a terminal.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);

@@ -85,6 +85,7 @@ pub(crate) fn run(house: &House, kind: Kind, args: &Args) -> Result<bool> {
     let mut command = house.private();
     command.arg(cargo_path()).args(["run", "--release", "-p", "tests", "--bin", &program, "--"]);
     command.args(&args.args).env("QUELL_BINARY", house.binary()?);
+    command.env("QUELL_PEERS", house.peers());
     Ok(command.status().context("cannot start cargo")?.success())
 }
 

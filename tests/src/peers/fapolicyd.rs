@@ -19,10 +19,10 @@ use crate::userland::libraries;
 
 const PACKAGE: &str = "fapolicyd";
 
-/// The rules that its authors call `known-libs`, in order.
-const RULES: [&str; 11] = [
+/// The rules that its authors call `known-libs`, in order, but for `20-dracut`: that one permits root to run
+/// whatever it likes from any trusted program, and then nothing is compared with the trust.
+const RULES: [&str; 10] = [
     "10-languages",
-    "20-dracut",
     "21-updaters",
     "30-patterns",
     "40-bad-elf",

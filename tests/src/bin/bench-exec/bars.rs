@@ -24,6 +24,14 @@ impl Bar {
     }
 }
 
+/// Prints how two of them compare, without a bar.
+pub(crate) fn compare(of: &str, to: &str, series: &[Series]) {
+    let find = |name: &str| series.iter().find(|series| series.name == name);
+    if let Some(ratio) = find(of).zip(find(to)).and_then(|(of, to)| of.ratio(to)) {
+        println!("  beside: {of} / {to}: {ratio}");
+    }
+}
+
 /// Half the width of the interval of what is measured against itself.
 pub(crate) fn noise(twin: Option<Median>) -> f64 {
     twin.map_or(0.0, |ratio| (ratio.high - ratio.low) / 2.0)

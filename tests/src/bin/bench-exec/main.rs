@@ -61,7 +61,7 @@ fn main() -> anyhow::Result<()> {
 
     let userland = workloads::furnish(&sizes)?;
     let arms = Arms::start(&userland, &wanted, &workloads::first::trusted(&userland, rounds, &sizes)?)?;
-    println!("{} rounds; times are medians, ratios are of one round, with their 95 % interval", rounds);
+    println!("{rounds} rounds; times are medians, ratios are of one round, with their 95 % interval");
     let mut all_hold = true;
     // While one rule is in force: the one by SHA-256.
     if arguments.only.contains(&'d') {

@@ -43,6 +43,6 @@ fn told(command: &mut Command) -> anyhow::Result<String> {
     match output.status.code() {
         Some(0) => Ok(said.into_owned()),
         Some(124 | 137) | None => bail!("stalls: nothing for {LIMIT} s"),
-        _ => bail!("{}: {}", output.status, said.trim()),
+        _ => bail!("{}: {}", output.status, said.trim().replace('\n', " | ")),
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn furnish(userland: &Userland, sizes: &Sizes) -> anyhow::Result<()> 
     userland.compiler(&source(0))?;
     let script = "\
 set -e
-PATH=/usr/bin:/bin
+export PATH=/usr/bin:/bin
 cd /bench/src
 i=0
 while [ $i -lt $1 ]; do

@@ -15,7 +15,7 @@ use tests::userland::Userland;
 
 use super::{Counts, Sizes, judge, settle};
 use crate::arm::{Arm, Arms, Kind};
-use crate::bars::Bar;
+use crate::bars::{self, Bar};
 use crate::paired::{self, Lane};
 use crate::slot;
 use crate::table::{self, MICROSECONDS};
@@ -77,8 +77,9 @@ pub(crate) fn measure(
     if let (Some(quell), Some(before)) = (quell, before) {
         Counts::now(quell).print(&before, f64::from(sizes.firsts) * (rounds + 1) as f64);
     }
-    settle(arms, &series);
+    settle(arms, &series)?;
     let _ = sys::mounts::unmount_lazily(stage.path());
+    bars::compare(Kind::Quell.name(), Kind::FapolicydSha256.name(), &series);
     let bars = [Bar { of: Kind::Quell.name(), to: DIGEST, most: 1.2 }];
     Ok(judge(&bars, &series, DIGEST_AGAIN, DIGEST))
 }

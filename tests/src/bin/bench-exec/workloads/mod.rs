@@ -7,6 +7,7 @@ mod commands;
 mod opens;
 mod warm;
 
+use anyhow::bail;
 use tests::userland::Userland;
 
 use crate::arm::{Arm, Arms, Kind};
@@ -90,7 +91,7 @@ impl Workload {
             let work = f64::from(self.size) * (rounds + 1) as f64;
             Counts::now(quell).print(&before, work * self.execs);
         }
-        settle(arms, &series);
+        settle(arms, &series)?;
         let bars = [
             Bar { of: Kind::Quell.name(), to: Kind::Native.name(), most: self.most },
             Bar { of: Kind::Quell.name(), to: Kind::Fapolicyd.name(), most: 1.0 },
@@ -134,14 +135,19 @@ impl Counts {
 }
 
 /// Whoever failed, or was not there any more at the end, is not measured again.
-pub(crate) fn settle(arms: &Arms, series: &[paired::Series]) {
+///
+/// # Errors
+/// When native fails: then there is nothing to compare with.
+pub(crate) fn settle(arms: &Arms, series: &[paired::Series]) -> anyhow::Result<()> {
     for arm in arms.present() {
         let own = series.iter().find(|series| series.name == arm.kind.name());
         match own.and_then(|series| series.failed.as_ref()) {
+            Some(reason) if arm.kind == Kind::Native => bail!("native can't be measured: {reason}"),
             Some(reason) => arm.lose(reason),
             None => arm.check(),
         }
     }
+    Ok(())
 }
 
 /// Judges bars, with the noise that `twin` against `base` shows. What was not measured breaks none.
@@ -149,5 +155,7 @@ pub(crate) fn judge(bars: &[Bar], series: &[paired::Series], twin: &str, base: &
     let find = |name: &str| series.iter().find(|series| series.name == name);
     let same = find(twin).zip(find(base)).and_then(|(twin, base)| twin.ratio(base));
     let noise = bars::noise(same);
-    bars.iter().filter_map(|bar| bar.judge(series, noise)).fold(true, |all, holds| all && holds)
+    // All of them are printed, so none may be passed over because another falls short.
+    let judged: Vec<bool> = bars.iter().filter_map(|bar| bar.judge(series, noise)).collect();
+    judged.into_iter().all(|holds| holds)
 }
