@@ -23,7 +23,7 @@ pub(crate) fn print(title: &str, series: &[Series], baseline: &str, unit: &Unit)
         match (series.time(), &series.failed) {
             (_, Some(reason)) => println!("  {:<38} not measured: {reason}", series.name),
             (Some(time), None) => {
-                println!("  {:<38} {:>10.3}  {ratio}", series.name, time / unit.nanoseconds)
+                println!("  {:<38} {:>10.3}  {ratio}", series.name, time / unit.nanoseconds);
             }
             (None, None) => {}
         }
