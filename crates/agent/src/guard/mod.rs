@@ -28,6 +28,7 @@ mod after;
 mod answering;
 mod cache;
 mod control;
+mod costs;
 mod counters;
 mod desk;
 mod ground;
@@ -35,6 +36,7 @@ mod known;
 mod outbox;
 mod protocol;
 mod questions;
+mod recent;
 mod shared;
 mod snapshot;
 
@@ -146,9 +148,10 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         agent: None,
         asks: false,
     };
+    let books = after::Books { outbox: &outbox, recent: &shared.recent, costs: &shared.costs };
     sys::process::lock_memory().context("memory cannot be locked")?;
     std::thread::scope(|threads| {
-        threads.spawn(|| after::run(&tasks, most_held, &outbox));
+        threads.spawn(|| after::run(&tasks, most_held, &books));
         threads.spawn(|| control.run());
         let outcome = answering.run();
         shared.ended.store(true, Ordering::SeqCst);

@@ -10,4 +10,5 @@ mod processes;
 
 mod denies;
 mod failures;
+mod fairness;
 mod rewrites;

@@ -11,6 +11,8 @@ use agent::guard::client::Guard;
 use agent::guard::{self, Config};
 use agent::ruleset::RuleSet;
 
+use rustix::process::{Pid, Signal};
+
 use crate::arena::{PATIENCE, assert_own, deny_by};
 
 const GUARD: &str = "QUELL_TEST_GUARD";
@@ -42,8 +44,20 @@ impl Child {
         Self(child)
     }
 
-    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
-        rustix::process::kill_process(rustix::process::Pid::from_child(&self.0), signal).unwrap();
+    /// Sends a signal. A stop has reached every thread when this returns: on a busy machine some go on for a while.
+    pub(crate) fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(Pid::from_child(&self.0), signal).unwrap();
+        while signal == Signal::STOP && !self.is_stopped() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.0.id())).unwrap();
+        threads.flatten().all(|thread| {
+            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+        })
     }
 
     pub(crate) fn kill(&mut self) -> ExitStatus {
