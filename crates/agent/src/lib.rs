@@ -20,6 +20,7 @@ mod examine;
 mod looking;
 mod places;
 mod recorder;
+mod rivals;
 mod sweep;
 mod watch;
 

@@ -25,7 +25,7 @@ use crate::spool::Spool;
 use crate::sweep::{Errands, Milestone, Sweep};
 use crate::vault::Vault;
 use crate::watch::{Pending, Watch};
-use crate::{attach, local, looking, perform, spared};
+use crate::{attach, local, looking, perform, rivals, spared};
 
 /// What an agent needs to know.
 #[derive(Clone, Debug)]
@@ -105,6 +105,9 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     spawn("guard events", move || hearing.run(&guard_events))?;
     look_around(&core, &data_dir, errands)?;
     keep_spared(&core)?;
+
+    let watching = core.clone();
+    spawn("rivals", move || rivals::watch(&watching))?;
 
     let (taken, takes) = bounded(1);
     let acting = core.clone();

@@ -20,6 +20,7 @@ pub mod owner;
 pub mod pidfd;
 pub mod process;
 pub mod processes;
+pub mod refusers;
 
 pub mod mounts;
 pub mod place;

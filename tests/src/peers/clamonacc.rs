@@ -14,6 +14,14 @@ use crate::filesystem::Filesystem;
 
 const PACKAGE: &str = "clamav-daemon";
 
+/// Has its package here.
+///
+/// # Errors
+/// Why it can't be had.
+pub fn fetch() -> anyhow::Result<()> {
+    unpacked(PACKAGE).map(drop)
+}
+
 /// Both daemons. The one that answers the kernel is dropped first.
 #[derive(Debug)]
 pub struct Clamonacc {
@@ -54,6 +62,11 @@ impl Clamonacc {
         let mut answers = Daemon::start("clamonacc", &mut command, own.join("clamonacc.out"))?;
         wait_refusing(&mut answers, filesystem.root(), Duration::from_secs(20))?;
         Ok(Self { answers, scans })
+    }
+
+    /// Their processes.
+    pub fn pids(&self) -> [i32; 2] {
+        [self.answers.pid(), self.scans.pid()]
     }
 
     /// Whether both still run.

@@ -65,6 +65,14 @@ impl Trusted {
     }
 }
 
+/// Has its package here.
+///
+/// # Errors
+/// Why it can't be had.
+pub fn fetch() -> anyhow::Result<()> {
+    unpacked(PACKAGE).map(drop)
+}
+
 /// Starts it on a filesystem that holds a [`Userland`](crate::userland::Userland), all of whose files but
 /// [`REFUSED`] it trusts, and `more`.
 ///

@@ -10,6 +10,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("cc", "gcc"),
     ("curl", "curl"),
     ("getfattr", "attr"),
+    ("mkfs.ext2", "e2fsprogs"),
     ("mkfs.ext4", "e2fsprogs"),
     ("mount", "mount"),
     ("setfacl", "acl"),

@@ -254,6 +254,7 @@ impl Session<'_> {
             sweep_seen: core.progress.seen.load(Ordering::Relaxed),
             counters: core.guard.as_ref().map(|guard| guard.status().counters),
             rules_digest,
+            rivals: core.rivals.lock().clone(),
         };
         self.say(up::Message::Heartbeat(heartbeat))
     }

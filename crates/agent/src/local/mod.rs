@@ -79,6 +79,8 @@ pub struct Status {
     pub rules: u64,
     /// Copies that may never be denied.
     pub spared: u64,
+    /// Other products that can refuse execs on this machine, described.
+    pub rivals: Vec<String>,
 }
 
 /// Asks the agent of this data directory; while none runs, its files, under their locks.
@@ -180,6 +182,7 @@ fn shape_status(status: Status) -> v1::LocalStatus {
         rules: status.rules,
         spared: status.spared,
         in_force: status.in_force,
+        rivals: status.rivals,
     }
 }
 
@@ -209,6 +212,7 @@ fn decode(reply: v1::LocalReply) -> anyhow::Result<Reply> {
             costs: status.costs.unwrap_or_default(),
             rules: status.rules,
             spared: status.spared,
+            rivals: status.rivals,
         })),
     })
 }

@@ -120,6 +120,7 @@ fn status(core: &Core) -> Status {
         costs,
         rules,
         spared: core.spared().len() as u64,
+        rivals: core.rivals.lock().clone(),
     }
 }
 

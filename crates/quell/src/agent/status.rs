@@ -56,6 +56,7 @@ fn describe(status: &Status) -> String {
         ("spared copies", status.spared.to_string()),
         ("guarded", names(&status.guarded).join(", ")),
         ("watched", names(&status.watched).join(", ")),
+        ("rivals", or_none(&status.rivals)),
     ]);
     let counters = counters(&status.counters).map(|(name, count)| (name, count.to_string()));
     format!("{facts}\n\n{}", table::facts(counters))
@@ -80,7 +81,12 @@ fn shape(status: &Status) -> Value {
         "counters": counters,
         "rules": status.rules,
         "spared": status.spared,
+        "rivals": status.rivals,
     })
+}
+
+fn or_none(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 fn names(paths: &[PathBuf]) -> Vec<String> {

@@ -148,6 +148,11 @@ impl Guard {
         self.control.explain(wanted, Instant::now() + patience)
     }
 
+    /// Its process, while it is attached.
+    pub(crate) fn pid(&self) -> Option<i32> {
+        self.control.peer()
+    }
+
     /// How it is now.
     pub fn status(&self) -> GuardStatus {
         self.control.status()
