@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tests::filesystem::Filesystem;
+use tests::footprint::family;
 use tests::peers::clamonacc::{self, Clamonacc};
 use tests::peers::fapolicyd::{self, Integrity};
 use tests::sample::is_denied;
@@ -40,7 +41,7 @@ fn fapolicyd_beside_quell() {
         let watchdog = Watchdog::on();
         let storm = Storm::on(filesystem.root(), &[rival.pid()], &[&up]);
         println!("fapolicyd, {integrity:?}: {storm}");
-        watchdog.assert_silent(&[&[rival.pid()], up.children().as_slice()].concat());
+        watchdog.assert_silent(&[&[rival.pid()], family(up.pid()).as_slice()].concat());
         rival.check().expect("fapolicyd runs still");
         assert!(tests::peers::refuses(filesystem.root()).unwrap(), "fapolicyd refuses what it should");
         up.stop();
@@ -62,7 +63,7 @@ fn clamonacc_beside_quell() {
     let watchdog = Watchdog::on();
     let storm = Storm::on(filesystem.root(), &rival.pids(), &[&up]);
     println!("clamonacc: {storm}");
-    watchdog.assert_silent(&[rival.pids().as_slice(), up.children().as_slice()].concat());
+    watchdog.assert_silent(&[rival.pids().as_slice(), family(up.pid()).as_slice()].concat());
     rival.check().expect("clamonacc runs still");
     assert!(tests::peers::refuses(filesystem.root()).unwrap(), "clamonacc refuses what it should");
     up.stop();
@@ -78,7 +79,7 @@ fn two_of_quell() {
     let watchdog = Watchdog::on();
     let storm = Storm::on(filesystem.root(), &[], &[&first, &second]);
     println!("two of Quell: {storm}");
-    watchdog.assert_silent(&[first.children(), second.children()].concat());
+    watchdog.assert_silent(&[family(first.pid()), family(second.pid())].concat());
     first.stop();
     assert!(is_denied(&filesystem.root().join(BLOCKED)), "the other denies on");
     second.stop();

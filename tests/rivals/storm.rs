@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
+use tests::footprint::family;
 use tests::sample::is_denied;
 use tests::up::Up;
 use tests::userland::Userland;
@@ -107,7 +108,7 @@ fn rescue(done: &AtomicBool, rivals: &[i32], ups: &[&Up]) {
     let begun = Instant::now();
     while !done.load(Ordering::Relaxed) {
         if begun.elapsed() > LIMIT {
-            for pid in ups.iter().flat_map(|up| up.children()).chain(rivals.iter().copied()) {
+            for pid in ups.iter().flat_map(|up| family(up.pid())).chain(rivals.iter().copied()) {
                 if let Some(pid) = rustix::process::Pid::from_raw(pid) {
                     let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
                 }

@@ -80,6 +80,19 @@ impl House {
         }
     }
 
+    /// The agent as it is packaged: without server and client. Built anew when called, as it stands where the
+    /// whole binary does; so it is copied away.
+    pub(crate) fn agent_binary(&self) -> Result<PathBuf> {
+        let args = ["build", "--release", "-p", "quell", "--no-default-features", "--features", "agent"];
+        println!("building the agent's binary (cargo {})", args.join(" "));
+        if !live::run(&mut self.cargo(&args))?.status.success() {
+            bail!("`cargo {}` failed", args.join(" "));
+        }
+        let copy = self.target.join("release").join("quell-agent");
+        std::fs::copy(self.target.join("release").join("quell"), &copy)?;
+        Ok(copy)
+    }
+
     fn build_binary(&self) -> Result<PathBuf> {
         println!("building the shipped binary (cargo build --release -p quell)");
         let ran = live::run(&mut self.cargo(&["build", "--release", "-p", "quell"]))?;
