@@ -104,6 +104,7 @@ impl<'g> Answering<'g> {
                 self.desk.give_back_late(&moment);
                 self.send_questions(moment.snapshot.kinds());
             }
+            self.desk.counters.waiting.set(self.desk.questions.waiting_count());
         }
     }
 
@@ -138,6 +139,7 @@ impl<'g> Answering<'g> {
                     self.lose_agent();
                     let data = epoll::EventData::new_u64(AGENT);
                     epoll::add(&self.epoll, &socket, data, epoll::EventFlags::IN)?;
+                    self.desk.agent = Some(sys::socket::peer_pid(socket.as_fd()).unwrap_or(0));
                     self.agent = Some(socket);
                 }
                 Word::Fail(error) => return Err(error),
@@ -169,7 +171,14 @@ impl<'g> Answering<'g> {
         while let Some((id, waiting)) = self.desk.questions.unsent() {
             let opener = &waiting.opener;
             let Kinds { sha1, md5 } = needed;
-            let question = frame::body(&v1::Question { id, pid: opener.pid, user: waiting.user, sha1, md5 });
+            let question = frame::body(&v1::Question {
+                id,
+                pid: opener.pid,
+                user: waiting.user,
+                sha1,
+                md5,
+                opened: !opener.executes,
+            });
             match sys::socket::send(agent.as_fd(), &question, &[opener.file.as_fd()], true) {
                 Ok(_) => self.desk.questions.mark_sent(id),
                 Err(error)

@@ -40,10 +40,12 @@ pub(super) struct Moment {
 pub(super) struct Opener {
     pub(super) file: OwnedFd,
     pub(super) pid: i32,
+    /// It is to run, and not only opened.
+    pub(super) executes: bool,
     /// A lease has been on the file since it was asked about.
-    leased: bool,
+    pub(super) leased: bool,
     /// What the timer told it, and the process if that was to run.
-    told: Option<(Answer, Option<PidFd>)>,
+    pub(super) told: Option<(Answer, Option<PidFd>)>,
 }
 
 pub(super) struct Desk<'g> {
@@ -54,17 +56,25 @@ pub(super) struct Desk<'g> {
     pub(super) questions: Questions<Opener>,
     /// What is said when there is nothing to judge by.
     pub(super) policy: Answer,
+    /// The agent's process, while there is one: nobody asks it about what it opens itself.
+    pub(super) agent: Option<i32>,
     /// After this, a file that is still being hashed is given back to its writers.
     pub(super) longest_lease: Duration,
 }
 
 impl Desk<'_> {
     pub(super) fn ask(&mut self, question: Question, moment: &Moment) {
-        self.look(question.file, question.pid, moment.instant, moment);
+        let Question { file, pid, executes } = question;
+        if executes {
+            self.look(file, pid, moment.instant, moment);
+        } else {
+            self.counters.opens.count();
+            self.look_at_open(file, pid, moment);
+        }
     }
 
     fn look(&mut self, file: OwnedFd, pid: i32, asked: Instant, moment: &Moment) {
-        let opener = |file, leased| Opener { file, pid, leased, told: None };
+        let opener = |file, leased| Opener { file, pid, executes: true, leased, told: None };
         let leased = match lease::take_read(file.as_fd()) {
             Ok(Lease::Held) => true,
             Ok(Lease::Writer) if moment.instant >= asked + WRITER_PATIENCE => {
@@ -98,7 +108,7 @@ impl Desk<'_> {
         if self.questions.is_full(user) {
             self.without_verdict(opener, asked, Because::TimedOut, moment);
         } else {
-            self.questions.wait_for_hash(opener, user, asked, identity);
+            self.questions.wait_for_hash(opener, user, true, asked, identity);
         }
     }
 
@@ -117,6 +127,7 @@ impl Desk<'_> {
                 Err(_) => Err(Because::Failed),
             },
             (Some(Outcome::Busy(_)), Ok(_)) => Err(Because::Busy),
+            (Some(Outcome::Data(_)), Ok(_)) if !leader.opener.executes => Err(Because::Data),
             _ => Err(Because::Failed),
         };
         let mut leader = None;
@@ -159,7 +170,12 @@ impl Desk<'_> {
         while let Some((waiting, being_read)) = self.questions.next_late(moment.instant) {
             let opener = &mut waiting.opener;
             // It waits for the answer below, so that its id is still its own if that reaches it.
-            let process = sys::pidfd::open(opener.pid).ok().filter(|_| self.policy == Answer::Permit);
+            // Who only read the file is not stopped for it.
+            let process = if opener.executes && self.policy == Answer::Permit {
+                sys::pidfd::open(opener.pid).ok()
+            } else {
+                None
+            };
             let reached = self.group.answer(opener.file.as_fd(), self.policy).is_ok();
             count(self.counters, waiting.asked);
             self.counters.timed_out.count();
@@ -186,12 +202,13 @@ impl Desk<'_> {
 
     /// The agent is gone, and with it who read the files.
     pub(super) fn forget_agent(&mut self) {
+        self.agent = None;
         self.questions.forget_sent();
         self.questions.late().for_each(|waiting| waiting.opener.give_back());
     }
 
     /// Judges and answers; the rest is left to be done.
-    fn decide(
+    pub(super) fn decide(
         &self,
         opener: Opener,
         asked: Instant,
@@ -229,7 +246,7 @@ impl Desk<'_> {
             None => {}
         }
         let then = match process.flatten() {
-            _ if verdict.permits && told.is_none() => Then::Runs { file: *stat, answered },
+            _ if opener.executes && verdict.permits && told.is_none() => Then::Runs { file: *stat, answered },
             Some(process) if !verdict.permits => Then::Stops { file: *stat, process },
             _ => Then::Nothing,
         };
@@ -245,11 +262,17 @@ impl Desk<'_> {
     }
 
     /// Without a verdict there is no content to keep as it is, so the lease ends with the answer.
-    fn without_verdict(&self, opener: Opener, asked: Instant, because: Because, moment: &Moment) {
-        let answer = if because == Because::Busy { Answer::Busy } else { self.policy };
+    pub(super) fn without_verdict(&self, opener: Opener, asked: Instant, because: Because, moment: &Moment) {
+        let answer = match because {
+            Because::Busy if opener.executes => Answer::Busy,
+            // What is read while somebody writes to it is mostly a log.
+            Because::Busy | Because::Data => Answer::Permit,
+            _ => self.policy,
+        };
         let answered = self.say(&opener.file, answer, asked);
         match because {
             Because::Busy => self.counters.busy.count(),
+            Because::Data => {}
             Because::TimedOut => self.counters.timed_out.count(),
             Because::Failed | Because::Judged { .. } => self.counters.failed.count(),
         }
@@ -271,7 +294,7 @@ impl Desk<'_> {
         count(self.counters, asked)
     }
 
-    fn leave(&self, task: Task) {
+    pub(super) fn leave(&self, task: Task) {
         if let Err(refused) = self.after.try_send(task)
             && refused.into_inner().meeting.is_some()
         {
@@ -291,7 +314,7 @@ fn count(counters: &Counters, asked: Instant) -> Instant {
 }
 
 /// Whose share of the room a process takes. Those that are gone already share one.
-fn user_of(pid: i32) -> u32 {
+pub(super) fn user_of(pid: i32) -> u32 {
     sys::owner::of(pid).unwrap_or(u32::MAX)
 }
 

@@ -48,6 +48,7 @@ enum For {
 struct Hashing {
     id: u64,
     user: u32,
+    executes: bool,
     /// By which others who ask for the same file find it. Without one each has a hashing of its own.
     identity: Option<Identity>,
     sent: bool,
@@ -74,6 +75,11 @@ impl<T> Questions<T> {
         taken >= self.capacity || (taken >= self.capacity / 2 && own() >= self.capacity.div_ceil(8))
     }
 
+    /// How many wait for their answer.
+    pub(super) fn waiting_count(&self) -> u64 {
+        self.waiting.iter().filter(|waiting| !waiting.late).count() as u64
+    }
+
     /// Whether nobody waits.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
@@ -84,17 +90,26 @@ impl<T> Questions<T> {
         self.push(opener, user, asked, For::Writer { next: now + RETRY });
     }
 
-    /// Keeps an opener until its file's digests are there; shares the hashing that is under way for the same user.
-    /// Another's may have to wait for much that is nobody else's.
-    pub(super) fn wait_for_hash(&mut self, opener: T, user: u32, asked: Instant, identity: Option<Identity>) {
-        let is_it =
-            |hashing: &&Hashing| identity.is_some() && hashing.identity == identity && hashing.user == user;
+    /// Keeps an opener until its file's digests are there; shares the hashing that is under way for the same user
+    /// (another's may have to wait for much that is nobody else's) and the same purpose.
+    pub(super) fn wait_for_hash(
+        &mut self,
+        opener: T,
+        user: u32,
+        executes: bool,
+        asked: Instant,
+        identity: Option<Identity>,
+    ) {
+        let is_it = |hashing: &&Hashing| {
+            let same = (hashing.identity, hashing.user, hashing.executes) == (identity, user, executes);
+            identity.is_some() && same
+        };
         if let Some(id) = self.hashings.iter().find(is_it).map(|hashing| hashing.id) {
             self.push(opener, user, asked, For::Hash { id, leads: false });
             return;
         }
         self.last_id += 1;
-        self.hashings.push(Hashing { id: self.last_id, user, identity, sent: false, tries: 1 });
+        self.hashings.push(Hashing { id: self.last_id, user, executes, identity, sent: false, tries: 1 });
         self.push(opener, user, asked, For::Hash { id: self.last_id, leads: true });
     }
 
@@ -164,6 +179,11 @@ impl<T> Questions<T> {
     /// Those that have their answer and whose file is still being hashed.
     pub(super) fn late(&mut self) -> impl Iterator<Item = &mut Waiting<T>> {
         self.waiting.iter_mut().filter(|waiting| waiting.late)
+    }
+
+    /// How many have their answer and wait for the verdict all the same.
+    pub(super) fn late_count(&self) -> usize {
+        self.waiting.iter().filter(|waiting| waiting.late).count()
     }
 
     /// When something is due by itself.

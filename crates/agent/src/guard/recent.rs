@@ -42,6 +42,8 @@ pub(super) enum Because {
     TimedOut,
     /// The file could not be read.
     Failed,
+    /// It was opened, and is nothing that runs.
+    Data,
 }
 
 /// The last answers.
@@ -77,6 +79,7 @@ fn message((pid, given): &(i32, Given)) -> v1::GivenAnswer {
         Because::Busy => ("busy", None, false),
         Because::TimedOut => ("late", None, false),
         Because::Failed => ("unreadable", None, false),
+        Because::Data => ("data", None, false),
     };
     v1::GivenAnswer {
         pid: *pid,

@@ -13,6 +13,8 @@ use wire::link::{acts, frame, things};
 
 use crate::vault::Resting;
 
+pub use v1::GuardCounters as Counters;
+
 pub(crate) use serve::serve;
 
 /// The socket's name in the data directory.
@@ -218,9 +220,10 @@ fn decode(reply: v1::LocalReply) -> anyhow::Result<Reply> {
 }
 
 /// The guard's counters with their names, in the order of the documentation.
-pub fn counters(counters: &v1::GuardCounters) -> [(&'static str, u64); 12] {
+pub fn counters(counters: &v1::GuardCounters) -> [(&'static str, u64); 13] {
     [
         ("questions", counters.questions),
+        ("opens", counters.opens),
         ("fromCache", counters.from_cache),
         ("hashed", counters.hashed),
         ("denied", counters.denied),

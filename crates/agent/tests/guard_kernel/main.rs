@@ -11,4 +11,5 @@ mod processes;
 mod denies;
 mod failures;
 mod fairness;
+mod opens;
 mod rewrites;

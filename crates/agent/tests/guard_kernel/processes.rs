@@ -18,6 +18,8 @@ use crate::arena::{PATIENCE, assert_own, deny_by};
 const GUARD: &str = "QUELL_TEST_GUARD";
 const AGENT: &str = "QUELL_TEST_AGENT";
 const GROUND: &str = "QUELL_TEST_GROUND";
+/// Set to have guards ask about opens, too; the whole suite may run so.
+const OPENS: &str = "QUELL_GUARD_OPENS";
 const DENIED: &str = "QUELL_TEST_DENIED";
 /// What the agent says when its rules are in force.
 const ADOPTED: &str = "the rules are in force";
@@ -32,6 +34,12 @@ impl Child {
     pub(crate) fn guard(data_dir: &Path, ground: &Path) -> Self {
         let mut command = again("processes::guard_child");
         Self(command.env(GUARD, data_dir).env(GROUND, ground).spawn().unwrap())
+    }
+
+    /// A guard of one filesystem that is asked about every open there.
+    pub(crate) fn guard_of_opens(data_dir: &Path, ground: &Path) -> Self {
+        let mut command = again("processes::guard_child");
+        Self(command.env(GUARD, data_dir).env(GROUND, ground).env(OPENS, "1").spawn().unwrap())
     }
 
     /// An agent that denies one file, by its SHA-256; returns when that is in force.
@@ -107,6 +115,7 @@ fn guard_child() {
         parent: parent(),
         timer: TIMER,
         permit_on_timeout: true,
+        opens: std::env::var_os(OPENS).is_some(),
     };
     guard::run(config).unwrap();
 }

@@ -1,6 +1,6 @@
 //! Hashes what the guard asks about.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use super::control::Control;
 use super::queue::Queue;
 use super::rest::{self, Partly};
 use super::socket::{Pause, connect};
-use crate::digest::{Hashed, Hasher, Unsteady};
+use crate::digest::{self, Hashed, Hasher, Unsteady};
 use crate::guard::protocol;
 
 /// How long a writer may take to go.
@@ -36,6 +36,8 @@ struct Job {
     id: u64,
     file: OwnedFd,
     kinds: Kinds,
+    /// It is not to run, only to be read.
+    opened: bool,
     /// Where the reply goes; of no use any more when the guard is another by then.
     guard: Arc<OwnedFd>,
     /// Until when a writer is waited for.
@@ -54,9 +56,16 @@ struct Reading {
 /// A file's names, what its bytes say, and its inode before and after.
 type Read = Result<(Names, Facts, Stat), Unsteady>;
 
+/// A script is not larger.
+const LARGEST_SCRIPT: u64 = 64 << 20;
+/// As above, where somebody has the file open for writing: its digests are of no use again.
+const LARGEST_WRITTEN: u64 = 4 << 20;
+
 /// What came of a turn.
 enum Turn {
     Done(Box<Read>),
+    /// Nothing that anybody could run.
+    Data,
     /// So much was read, so much is left.
     More {
         read: u64,
@@ -112,10 +121,12 @@ fn work(queue: &Queue<Job>, control: &Control, rest: &Sender<Partly>) {
                 }
                 queue.served(user, read, Some((left, job)));
             }
+            Turn::Data => {
+                job.say(&v1::Hashed { id: job.id, result: Some(Outcome::Data(true)), identity: Vec::new() });
+                queue.served(user, 0, None);
+            }
             Turn::Done(outcome) => {
-                let reply = frame::body(&reply(job.id, &outcome));
-                // It fails only when the guard is gone, and then nobody waits.
-                let _ = sys::socket::send(job.guard.as_fd(), &reply, &[], false);
+                job.say(&reply(job.id, &outcome));
                 let read = (*outcome).as_ref().map_or(0, |(_, facts, _)| facts.size % SLICE);
                 queue.served(user, read, None);
                 if let Ok((names, facts, stat)) = *outcome {
@@ -141,7 +152,13 @@ impl Job {
     fn new(question: &v1::Question, file: OwnedFd, guard: Arc<OwnedFd>) -> Self {
         let kinds = Kinds { sha1: question.sha1, md5: question.md5 };
         let deadline = Instant::now() + PATIENCE;
-        Self { id: question.id, file, kinds, guard, deadline, tries: 1, reading: None }
+        let (id, opened) = (question.id, question.opened);
+        Self { id, file, kinds, opened, guard, deadline, tries: 1, reading: None }
+    }
+
+    fn say(&self, reply: &v1::Hashed) {
+        // It fails only when the guard is gone, and then nobody waits.
+        let _ = sys::socket::send(self.guard.as_fd(), &frame::body(reply), &[], false);
     }
 
     fn turn(&mut self) -> Turn {
@@ -150,15 +167,23 @@ impl Job {
 
     fn read_on(&mut self) -> std::io::Result<Turn> {
         let Some(reading) = &mut self.reading else {
-            return Ok(match sys::lease::take_read(self.file.as_fd())? {
-                Lease::Held => {
-                    let before = Identity::of(self.file.as_fd())?;
-                    self.reading = Some(Reading { before, hasher: Hasher::new(self.kinds), read: 0 });
-                    return self.read_on();
-                }
-                Lease::Writer if Instant::now() >= self.deadline => Turn::Done(Box::new(Err(Unsteady::Busy))),
-                Lease::Writer => Turn::More { read: 0, left: 0 },
-            });
+            let lease = match sys::lease::take_read(self.file.as_fd()) {
+                Err(_) if self.opened => Lease::Writer,
+                outcome => outcome?,
+            };
+            if lease == Lease::Writer && !self.opened {
+                let is_over = Instant::now() >= self.deadline;
+                return Ok(match is_over {
+                    true => Turn::Done(Box::new(Err(Unsteady::Busy))),
+                    false => Turn::More { read: 0, left: 0 },
+                });
+            }
+            let before = Identity::of(self.file.as_fd())?;
+            if self.opened && !may_run(self.file.as_fd(), before.size, lease)? {
+                return Ok(Turn::Data);
+            }
+            self.reading = Some(Reading { before, hasher: Hasher::new(self.kinds), read: 0 });
+            return self.read_on();
         };
         let size = reading.before.size;
         if !reading.hasher.read_on(self.file.as_fd(), SLICE)? {
@@ -181,6 +206,12 @@ impl Job {
         }
         Ok(Turn::More { read: facts.size % SLICE, left: after.size })
     }
+}
+
+/// Whether somebody could run what is opened: any text of a script's size, any size of what begins as a program.
+fn may_run(file: BorrowedFd<'_>, size: u64, lease: Lease) -> std::io::Result<bool> {
+    let largest = if lease == Lease::Held { LARGEST_SCRIPT } else { LARGEST_WRITTEN };
+    Ok(size <= largest || (lease == Lease::Held && digest::look(file, size)?.file_type.is_executable()))
 }
 
 fn reply(id: u64, outcome: &Read) -> v1::Hashed {
@@ -211,6 +242,7 @@ mod tests {
         loop {
             match job.turn() {
                 Turn::Done(outcome) => return (turns, *outcome),
+                Turn::Data => unreachable!("it is to run"),
                 Turn::More { .. } => turns += 1,
             }
         }
