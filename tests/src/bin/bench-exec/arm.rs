@@ -14,6 +14,7 @@ use tests::peers::{self, Daemon, REFUSED};
 use tests::up::{Up, options};
 use tests::userland::Userland;
 
+use crate::opens::Opens;
 use crate::permissive::Responder;
 
 /// Room for the userland, what a build makes and the new files of a round.
@@ -27,6 +28,7 @@ pub(crate) enum Kind {
     NativeAgain,
     Floor,
     Quell,
+    QuellOpens,
     Fapolicyd,
     FapolicydSha256,
     Clamonacc,
@@ -34,8 +36,8 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// All but native, which always is there.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Floor, Self::Quell, Self::Fapolicyd, Self::FapolicydSha256, Self::Clamonacc];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Floor, Self::Quell, Self::QuellOpens, Self::Fapolicyd, Self::FapolicydSha256, Self::Clamonacc];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -43,6 +45,7 @@ impl Kind {
             Self::NativeAgain => "native again (A/A)",
             Self::Floor => "floor: permits all, looks at nothing",
             Self::Quell => "Quell",
+            Self::QuellOpens => "Quell, asked about opens as well",
             Self::Fapolicyd => "fapolicyd, integrity=none",
             Self::FapolicydSha256 => "fapolicyd, integrity=sha256",
             Self::Clamonacc => "clamonacc with clamd",
@@ -54,6 +57,7 @@ enum Agent {
     Nobody,
     Floor { _responder: Responder },
     Quell { up: Up, _data: tempfile::TempDir },
+    QuellOpens(Opens),
     Fapolicyd(RefCell<Daemon>),
     Clamonacc(RefCell<Clamonacc>),
 }
@@ -109,14 +113,18 @@ impl Arms {
     }
 
     /// Brings Quell to enforce so many rules.
-    pub(crate) fn put_in_force(&self, rules: u32) {
-        let Some(Arm { agent: Agent::Quell { up, .. }, .. }) = self.find(Kind::Quell) else { return };
+    pub(crate) fn put_in_force(&self, rules: u32) -> anyhow::Result<()> {
+        if let Some(Arm { agent: Agent::QuellOpens(opens), .. }) = self.find(Kind::QuellOpens) {
+            opens.put_in_force(rules)?;
+        }
+        let Some(Arm { agent: Agent::Quell { up, .. }, .. }) = self.find(Kind::Quell) else { return Ok(()) };
         let api = up.api();
         for rule in self.rules.get()..rules {
             api.block(&format!("{rule:064x}"));
         }
         wait_for_rules(up, rules);
         self.rules.set(rules);
+        Ok(())
     }
 }
 
@@ -130,7 +138,7 @@ impl Arm {
     pub(crate) fn check(&self) {
         let outcome = match &self.agent {
             Agent::Nobody | Agent::Floor { .. } => return,
-            Agent::Quell { .. } => Ok(()),
+            Agent::Quell { .. } | Agent::QuellOpens(_) => Ok(()),
             Agent::Fapolicyd(daemon) => daemon.borrow_mut().check(),
             Agent::Clamonacc(daemons) => daemons.borrow_mut().check(),
         };
@@ -148,11 +156,23 @@ impl Arm {
         if self.kind == Kind::Clamonacc { 15 } else { 1 }
     }
 
-    /// A counter of Quell's guard, a second old at the most.
-    pub(crate) fn counter(&self, name: &str) -> Option<f64> {
-        let Agent::Quell { up, .. } = &self.agent else { return None };
-        std::thread::sleep(Duration::from_millis(1100));
-        Some(status(up)["counters"][name].as_f64().unwrap_or_default())
+    /// What Quell's guard has counted: questions, and those of them that the timer answered.
+    pub(crate) fn counts(&self) -> Option<[f64; 2]> {
+        // They are told once a second.
+        let settled = || std::thread::sleep(Duration::from_millis(1100));
+        match &self.agent {
+            Agent::Quell { up, .. } => {
+                settled();
+                let counters = status(up)["counters"].clone();
+                Some(["questions", "timedOut"].map(|name| counters[name].as_f64().unwrap_or_default()))
+            }
+            Agent::QuellOpens(opens) => {
+                settled();
+                let counters = opens.counters();
+                Some([counters.questions as f64, counters.timed_out as f64])
+            }
+            _ => None,
+        }
     }
 }
 
@@ -163,12 +183,16 @@ fn start(kind: Kind, ground: &Filesystem, trusted: &[Trusted]) -> anyhow::Result
         Kind::Quell => {
             let data = tempfile::tempdir()?;
             let up = Up::start(&options(data.path(), ground.root()));
-            let refused = std::fs::read(ground.root().join(REFUSED.trim_start_matches('/')))?;
-            let sha256: String = Sha256::digest(refused).iter().map(|byte| format!("{byte:02x}")).collect();
+            let sha256: String = refused(ground)?.iter().map(|byte| format!("{byte:02x}")).collect();
             up.api().block(&sha256);
             wait_for_rules(&up, 1);
             ensure!(peers::refuses(ground.root())?, "it does not refuse what is blocked");
             Agent::Quell { up, _data: data }
+        }
+        Kind::QuellOpens => {
+            let opens = Opens::start(ground, refused(ground)?)?;
+            ensure!(peers::refuses(ground.root())?, "it does not refuse what is blocked");
+            Agent::QuellOpens(opens)
         }
         Kind::Fapolicyd => Agent::Fapolicyd(fapolicyd::start(ground, Integrity::None, trusted)?.into()),
         Kind::FapolicydSha256 => {
@@ -176,6 +200,11 @@ fn start(kind: Kind, ground: &Filesystem, trusted: &[Trusted]) -> anyhow::Result
         }
         Kind::Clamonacc => Agent::Clamonacc(Clamonacc::start(ground)?.into()),
     })
+}
+
+/// The SHA-256 of what is to be refused.
+fn refused(ground: &Filesystem) -> anyhow::Result<[u8; 32]> {
+    Ok(Sha256::digest(std::fs::read(ground.root().join(REFUSED.trim_start_matches('/')))?).into())
 }
 
 fn wait_for_rules(up: &Up, rules: u32) {

@@ -11,6 +11,7 @@
 
 mod arm;
 mod bars;
+mod opens;
 mod paired;
 mod permissive;
 mod slot;
@@ -67,7 +68,7 @@ fn main() -> anyhow::Result<()> {
     if arguments.only.contains(&'d') {
         all_hold &= workloads::first::measure(&arms, &userland, rounds, &sizes)?;
     }
-    arms.put_in_force(arguments.rules);
+    arms.put_in_force(arguments.rules)?;
     println!("\nrules in force at Quell from here on: {}", arms.rules());
     for (letter, workload) in workloads::repeated(&sizes) {
         if arguments.only.contains(&letter) {

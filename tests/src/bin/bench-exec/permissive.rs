@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::Context;
 use sys::fanotify::EventBuffer;
-use sys::fanotify::permission::{Answer, PermissionGroup};
+use sys::fanotify::permission::{About, Answer, PermissionGroup};
 
 /// A process of this program that permits everything on a filesystem, until it is dropped.
 pub(crate) struct Responder(std::process::Child);
@@ -32,7 +32,7 @@ impl Drop for Responder {
 /// What that process does.
 pub(crate) fn permit_all(directory: &Path) -> ! {
     let root = std::fs::File::open(directory).expect("its filesystem");
-    let group = PermissionGroup::new().expect("the right to answer");
+    let group = PermissionGroup::new(About::Execs).expect("the right to answer");
     group.mark_filesystem(root.as_fd()).expect("a mark");
     println!("ready");
     let mut buffer = EventBuffer::default();

@@ -60,8 +60,7 @@ pub(crate) fn measure(
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
         }
     }
-    let quell = arms.find(Kind::Quell);
-    let before = quell.map(Counts::now);
+    let counts = Counts::begin(arms);
     let digest = |name| {
         let turn = |round: usize| digest(&stage.path().join(round.to_string()), sizes.firsts);
         Lane { name, turn: Box::new(turn) }
@@ -74,9 +73,7 @@ pub(crate) fn measure(
     let series = paired::measure(&lanes, rounds);
     let title = "(d) first exec of a new file of 1 MiB, one rule in force";
     table::print(title, &series, DIGEST, &MICROSECONDS);
-    if let (Some(quell), Some(before)) = (quell, before) {
-        Counts::now(quell).print(&before, f64::from(sizes.firsts) * (rounds + 1) as f64);
-    }
+    counts.print(f64::from(sizes.firsts) * (rounds + 1) as f64, 1.0);
     settle(arms, &series)?;
     let _ = sys::mounts::unmount_lazily(stage.path());
     bars::compare(Kind::Quell.name(), Kind::FapolicydSha256.name(), &series);

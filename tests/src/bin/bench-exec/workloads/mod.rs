@@ -73,7 +73,7 @@ pub(crate) struct Workload {
     size: u32,
     /// What the loop's time is divided by for each piece of work.
     divides: bool,
-    /// Programs that are executed for one piece of work.
+    /// Programs that are executed for one piece of work; none where files are opened.
     execs: f64,
     most: f64,
 }
@@ -81,16 +81,11 @@ pub(crate) struct Workload {
 impl Workload {
     /// Measures and prints it; whether its bars hold.
     pub(crate) fn measure(&self, arms: &Arms, rounds: usize) -> anyhow::Result<bool> {
-        let quell = arms.find(Kind::Quell);
-        let before = quell.map(Counts::now);
+        let counts = Counts::begin(arms);
         let lanes: Vec<Lane<'_>> = arms.present().map(|arm| self.lane(arm)).collect();
         let series = paired::measure(&lanes, rounds);
         table::print(self.title, &series, Kind::Native.name(), &self.unit);
-        if let (Some(quell), Some(before)) = (quell, before) {
-            // The first round, which is not counted, asks as well.
-            let work = f64::from(self.size) * (rounds + 1) as f64;
-            Counts::now(quell).print(&before, work * self.execs);
-        }
+        counts.print(f64::from(self.size) * (rounds + 1) as f64, self.execs);
         settle(arms, &series)?;
         let bars = [
             Bar { of: Kind::Quell.name(), to: Kind::Native.name(), most: self.most },
@@ -111,25 +106,23 @@ impl Workload {
     }
 }
 
-/// What Quell's guard has counted.
-pub(crate) struct Counts {
-    questions: f64,
-    timed_out: f64,
-}
+/// What Quell's guards had counted before.
+pub(crate) struct Counts<'a>(Vec<(&'a Arm, [f64; 2])>);
 
-impl Counts {
-    pub(crate) fn now(quell: &Arm) -> Self {
-        let count = |name| quell.counter(name).unwrap_or_default();
-        Self { questions: count("questions"), timed_out: count("timedOut") }
+impl<'a> Counts<'a> {
+    pub(crate) fn begin(arms: &'a Arms) -> Self {
+        Self(arms.present().filter_map(|arm| Some((arm, arm.counts()?))).collect())
     }
 
-    pub(crate) fn print(&self, before: &Self, execs: f64) {
-        let asked = self.questions - before.questions;
-        let late = self.timed_out - before.timed_out;
-        if execs > 0.0 {
-            println!("  Quell: {:.3} questions per exec, {late} answered by the timer", asked / execs);
-        } else {
-            println!("  Quell: {asked} questions in all, {late} answered by the timer");
+    /// Prints what they have been asked since, for each exec of the work. The round that does not count is part of
+    /// the work.
+    pub(crate) fn print(&self, work: f64, execs: f64) {
+        for (arm, before) in &self.0 {
+            let Some(now) = arm.counts() else { continue };
+            let [asked, late] = [now[0] - before[0], now[1] - before[1]];
+            let (ratio, unit) =
+                if execs > 0.0 { (asked / (work * execs), "exec") } else { (asked / work, "open") };
+            println!("  {}: {ratio:.3} questions per {unit}, {late} answered by the timer", arm.kind.name());
         }
     }
 }
