@@ -51,6 +51,8 @@ pub(crate) struct Core {
     pub(crate) ahead: AtomicI64,
     /// What the link has to tell.
     pub(crate) nudges: Sender<Nudge>,
+    /// Who else can refuse execs here, described.
+    pub(crate) rivals: Mutex<Vec<String>>,
     in_force: Mutex<Option<Position>>,
     in_force_changed: Condvar,
 }
@@ -113,6 +115,7 @@ impl Core {
             attached: AtomicBool::new(false),
             ahead: AtomicI64::new(0),
             nudges: parts.nudges,
+            rivals: Mutex::default(),
             in_force: Mutex::new(None),
             in_force_changed: Condvar::new(),
         }

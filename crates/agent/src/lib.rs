@@ -24,6 +24,7 @@ mod looking;
 mod mounted;
 mod places;
 mod recorder;
+mod rivals;
 mod sweep;
 mod watch;
 

@@ -24,7 +24,7 @@ use crate::spool::Spool;
 use crate::sweep::{Errands, Milestone, Sweep};
 use crate::vault::Vault;
 use crate::watch::{Pending, Watch};
-use crate::{attach, local, looking, mounted, perform, running, spared};
+use crate::{attach, local, looking, mounted, perform, rivals, running, spared};
 
 /// What an agent needs to know.
 #[derive(Clone, Debug)]
@@ -108,6 +108,9 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     spawn("guard events", move || hearing.run(&guard_events))?;
     look_around(&core, &config.guarded, &data_dir, errands)?;
     keep_spared(&core)?;
+
+    let watching = core.clone();
+    spawn("rivals", move || rivals::watch(&watching))?;
 
     let (taken, takes) = bounded(1);
     let acting = core.clone();

@@ -21,6 +21,7 @@ pub mod owner;
 pub mod pidfd;
 pub mod process;
 pub mod processes;
+pub mod refusers;
 
 pub mod mapping;
 pub mod mounts;

@@ -30,6 +30,8 @@ pub(super) enum Suite {
     Privileged,
     /// Server and agent on one host.
     E2e,
+    /// Other products that answer the kernel, on the same filesystem.
+    Rivals,
     /// The wire contract.
     Compat,
     /// Tests of `sys` and `agent` on kernels of Debian's, in an emulated machine.
@@ -47,6 +49,7 @@ impl Suite {
         Self::AgentOnly,
         Self::Privileged,
         Self::E2e,
+        Self::Rivals,
         Self::Compat,
         Self::Vm,
     ];
@@ -62,6 +65,7 @@ impl Suite {
             Self::AgentOnly => "agent-only",
             Self::Privileged => "privileged",
             Self::E2e => "e2e",
+            Self::Rivals => "rivals",
             Self::Compat => "compat",
             Self::Vm => "vm",
         }
@@ -73,7 +77,7 @@ impl Suite {
         match self {
             Self::Privileged => Some(Inside::packages(&["sys", "agent"], 1200)),
             Self::E2e => Some(Inside::suite(name, 600)),
-            Self::Compat => Some(Inside::suite(name, 300)),
+            Self::Rivals | Self::Compat => Some(Inside::suite(name, 300)),
             Self::Fmt | Self::Tidy | Self::Deny | Self::Clippy | Self::Unit | Self::AgentOnly | Self::Vm => {
                 None
             }

@@ -274,6 +274,7 @@ impl Session<'_> {
             filesystems,
             filesystems_left_out,
             running_denied: core.running.running_denied(),
+            rivals: core.rivals.lock().clone(),
         };
         self.say(up::Message::Heartbeat(heartbeat))
     }

@@ -20,6 +20,8 @@ const SECOND_NS: i128 = 2_000_000_000;
 const MOST_READS: usize = 512;
 
 const TMPFS: u64 = 0x0102_1994;
+/// As tmpfs, but without anybody who tells of its writers.
+const RAMFS: u64 = 0x8584_58f6;
 /// What is mapped through an overlay is a file of another filesystem: neither lease nor ctime tells who writes.
 const OVERLAY: u64 = 0x794c_7630;
 
@@ -69,7 +71,7 @@ impl Known {
 
     fn trust(&self, file: BorrowedFd<'_>) -> Option<Trust> {
         match rustix::fs::fstatfs(file).ok()?.f_type.cast_unsigned() {
-            OVERLAY => None,
+            OVERLAY | RAMFS => None,
             TMPFS => self.writers.as_ref().map(|_| Trust::IdentityAndNews),
             _ => Some(Trust::Identity),
         }

@@ -110,6 +110,8 @@ pub struct Status {
     pub spared: u64,
     /// Processes that run what is denied.
     pub running_denied: u64,
+    /// Other products that can refuse execs on this machine, described.
+    pub rivals: Vec<String>,
 }
 
 /// Asks the agent of this data directory; while none runs, its files, under their locks.
@@ -235,6 +237,7 @@ fn shape_status(status: Status) -> v1::LocalStatus {
         in_force: status.in_force,
         filesystems,
         filesystems_left_out: status.filesystems_left_out.saturating_add(left_out),
+        rivals: status.rivals,
     }
 }
 
@@ -269,6 +272,7 @@ fn decode(reply: v1::LocalReply) -> anyhow::Result<Reply> {
             rules: status.rules,
             spared: status.spared,
             running_denied: status.running_denied,
+            rivals: status.rivals,
         })),
     })
 }

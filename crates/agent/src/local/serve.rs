@@ -129,6 +129,7 @@ fn status(core: &Core) -> Status {
         rules,
         spared: core.spared().len() as u64,
         running_denied: core.running.running_denied(),
+        rivals: core.rivals.lock().clone(),
     }
 }
 

@@ -60,6 +60,7 @@ fn describe(status: &Status) -> String {
         ("denied and running", status.running_denied.to_string()),
         ("guarded", names(&status.guarded).join(", ")),
         ("watched", names(&status.watched).join(", ")),
+        ("rivals", or_none(&status.rivals)),
     ]);
     let counters = counters(&status.counters).map(|(name, count)| (name, count.to_string()));
     let mut parts = vec![facts, table::facts(counters)];
@@ -115,7 +116,12 @@ fn shape(status: &Status) -> Value {
         "rules": status.rules,
         "spared": status.spared,
         "runningDenied": status.running_denied,
+        "rivals": status.rivals,
     })
+}
+
+fn or_none(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 fn names(paths: &[PathBuf]) -> Vec<String> {

@@ -188,6 +188,12 @@ impl Control {
         }
     }
 
+    /// The process at the other end.
+    pub(super) fn peer(&self) -> Option<i32> {
+        let socket = self.state.lock().control.clone()?;
+        rustix::net::sockopt::socket_peercred(socket).ok().map(|peer| peer.pid.as_raw_pid())
+    }
+
     fn run(&self) {
         let mut pause = Pause::new();
         let mut packet = vec![0; protocol::LARGEST];

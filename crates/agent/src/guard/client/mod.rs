@@ -168,6 +168,11 @@ impl Guard {
         *self.bypasses.lock() = bypasses;
     }
 
+    /// Its process, while it is attached.
+    pub(crate) fn pid(&self) -> Option<i32> {
+        self.control.peer()
+    }
+
     /// How it is now.
     pub fn status(&self) -> GuardStatus {
         self.control.status()
