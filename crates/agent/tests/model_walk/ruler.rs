@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use agent::guard::client::Guard;
 
@@ -40,9 +41,11 @@ impl<'w> Ruler<'w> {
     pub(crate) fn step(&mut self) {
         let (number, is_denied) = self.rules.change(self.guard, self.contents, &mut self.chance);
         let file = &self.still[self.chance.index(self.still.len())][number];
+        let began = Instant::now();
         match self.hand.run_path(file) {
             Became::Exit(_) if is_denied => {
-                self.tally.note_wrong(format!("{number} ran, which is denied since a moment ago"));
+                let what = format!("{number}, which is denied since a moment ago");
+                self.tally.note_permit(&what, began.elapsed());
             }
             Became::Refused(EPERM) if !is_denied => {
                 self.tally.step("wrong denials, of what was denied until a moment ago");
@@ -51,7 +54,7 @@ impl<'w> Ruler<'w> {
             Became::Signal(9) => self.tally.step("killed, by a late verdict"),
             other => self.tally.note_wrong(format!("{}: {other:?}", file.display())),
         }
-        std::thread::sleep(std::time::Duration::from_micros(self.chance.below(4000)));
+        std::thread::sleep(Duration::from_micros(self.chance.below(4000)));
     }
 }
 

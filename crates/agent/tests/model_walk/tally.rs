@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use wire::link::v1::GuardCounters;
 
+use crate::processes::TIMER;
+
 /// Enough to see what is wrong.
 const MOST_WRONG: usize = 20;
 
@@ -32,6 +34,12 @@ impl Tally {
         self.wrong.lock().unwrap().push(what);
     }
 
+    /// That something ran; what takes as long as the guard's timer was most likely permitted by it.
+    pub(crate) fn note_permit(&self, what: &str, took: Duration) {
+        let timer = if took >= TIMER { ": the timer was first" } else { "" };
+        self.note_wrong(format!("{what}, ran after {took:?}{timer}"));
+    }
+
     pub(crate) fn wrong(&self) -> Vec<String> {
         self.wrong.lock().unwrap().clone()
     }
@@ -47,9 +55,10 @@ impl Tally {
         let counts = self.counts.lock().unwrap();
         let counts: Vec<_> = counts.iter().map(|(what, count)| format!("  {count:>8} {what}")).collect();
         format!(
-            "{steps} steps in {took:.1?}, {rate:.0} a minute\n{}\n  {:>8} wrong permits\nthe guard: {counters:?}",
+            "{steps} steps in {took:.1?}, {rate:.0} a minute\n{}\n  {:>8} wrong permits\n  {:>8} answers by the timer\nthe guard: {counters:?}",
             counts.join("\n"),
             self.wrong().len(),
+            counters.timed_out,
         )
     }
 }

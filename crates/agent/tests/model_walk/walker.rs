@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::arena::{EPERM, ETXTBSY};
 use crate::chance::Chance;
@@ -138,10 +139,12 @@ impl<'w> Walker<'w> {
         run: impl FnOnce(&mut Hand) -> Became,
     ) -> Became {
         let before = (self.rules.states(), files.look(name));
+        let began = Instant::now();
         let became = run(&mut self.hand);
+        let took = began.elapsed();
         let after = (self.rules.states(), files.look(name));
-        let ran =
-            Ran { road, path: files.path(name), states: (before.0, after.0), sights: (before.1, after.1) };
+        let (states, sights) = ((before.0, after.0), (before.1, after.1));
+        let ran = Ran { road, path: files.path(name), states, sights, took };
         ran.judge(&became, self.tally);
         became
     }
@@ -169,6 +172,8 @@ struct Ran<'r> {
     path: &'r Path,
     states: (States, States),
     sights: (Sight, Sight),
+    /// What the timer permits takes at least as long as the timer.
+    took: Duration,
 }
 
 impl Ran<'_> {
@@ -195,8 +200,8 @@ impl Ran<'_> {
             let path = self.path.display();
             tally.note_wrong(format!("the walk is wrong: {path} holds {content:?} and says {number}"));
         } else if self.all_along(is_denied, number) {
-            let path = self.path.display();
-            tally.note_wrong(format!("{path} by {}: {number} ran, which is denied", self.road));
+            let what = format!("{} by {}: {number}, which is denied", self.path.display(), self.road);
+            tally.note_permit(&what, self.took);
         } else {
             tally.step(if content.is_some() { "ran" } else { "ran while it changed" });
         }
