@@ -5,8 +5,10 @@
 pub mod local;
 pub mod run;
 
+pub mod brake;
 pub mod guard;
 pub mod ruleset;
+pub mod warden;
 
 pub mod acts;
 pub mod vault;
@@ -14,6 +16,7 @@ pub mod vault;
 mod attach;
 mod core;
 mod perform;
+mod standing;
 
 mod examine;
 mod looking;
@@ -31,5 +34,6 @@ mod spool;
 mod clock;
 pub mod digest;
 mod host;
+mod signals;
 
 pub use places::Watched;

@@ -14,6 +14,7 @@ use model::{Digests, FileId, RuleId};
 use crate::acts::{self, Grounds, Guarded};
 use crate::core::{Core, Nudge};
 use crate::recorder::wait_recorded;
+use crate::warden::Level;
 
 /// How long an act waits for its rules before the next one is tried.
 const RULES_PATIENCE: Duration = Duration::from_secs(5);
@@ -46,6 +47,8 @@ fn attempt(core: &Core, act: &Act) {
     let begun = core.ledger.lock().has_begun(act.id);
     let outcome = if !begun && core.server_now() > act.deadline {
         failed(act, "its deadline passed before this machine could begin; order it again")
+    } else if !begun && core.warden.holds_back() == Some(Level::Released) {
+        failed(act, &format!("{}; engage the guard there and order it again", core.warden.notice()))
     } else {
         if !core.wait_in_force(act.after, RULES_PATIENCE) {
             tracing::warn!(act = %act.id, "an act waits for its rules to be in force");
@@ -171,20 +174,22 @@ fn grounds(core: &Core) -> Grounds {
         guarded: guarded.collect(),
         vault: core.vault.clone(),
         spared: Arc::new(move |path, digests| spared.record(path, digests)),
-        own_pids: own_pids(),
+        own_pids: own_pids(core.warden.tether.is_some()),
     }
 }
 
-/// Every process of this very program: guard, agent, and who started them.
-fn own_pids() -> Vec<i32> {
+/// Every process of this very program, and with a warden the whole family, some of which may run a newer one.
+fn own_pids(has_warden: bool) -> Vec<i32> {
     use std::os::unix::fs::MetadataExt;
     let inode = |link: String| std::fs::metadata(link).ok().map(|stat| (stat.dev(), stat.ino()));
     let own = inode("/proc/self/exe".to_owned());
-    let mut pids: Vec<i32> = sys::processes::all()
-        .filter(|pid| own.is_some() && inode(format!("/proc/{pid}/exe")) == own)
-        .collect();
-    pids.extend(rustix::process::getppid().map(|parent| parent.as_raw_nonzero().get()));
-    pids
+    let parent = rustix::process::getppid().map(|parent| parent.as_raw_nonzero().get());
+    let is_own = |pid: &i32| {
+        (own.is_some() && inode(format!("/proc/{pid}/exe")) == own)
+            || Some(*pid) == parent
+            || (has_warden && parent.is_some() && sys::processes::parent(*pid).ok() == parent)
+    };
+    sys::processes::all().filter(is_own).collect()
 }
 
 /// This machine's own denies that name a file.

@@ -15,6 +15,7 @@ use model::{MachineId, OrganizationId};
 use parking_lot::Mutex;
 use sys::identity::{Identity, Stat};
 
+use crate::brake::Brake;
 use crate::clock::SystemClock;
 use crate::core::{Core, Nudge, Parts};
 use crate::guard::client::{Event, Guard};
@@ -25,13 +26,15 @@ use crate::places::{self, Place, Watched};
 use crate::recorder::{Noticed, Recorder, wait_recorded};
 use crate::ruleset::RuleSet;
 use crate::spool::Spool;
+use crate::standing::{self, Warden};
 use crate::sweep::{Errands, Milestone, Sweep};
 use crate::vault::Vault;
+use crate::warden::Tether;
 use crate::watch::{Pending, Watch};
 use crate::{attach, local, looking, perform, spared};
 
 /// What an agent needs to know.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Config {
     /// Where its ledger, spool, inventory and vault are.
     pub data_dir: PathBuf,
@@ -45,6 +48,10 @@ pub struct Config {
     pub guarded: Vec<PathBuf>,
     /// The process with which it ends.
     pub parent: i32,
+    /// What ties it to its warden, if it has one.
+    pub tether: Option<Tether>,
+    /// Where root releases the guard.
+    pub brake: Brake,
 }
 
 /// How long the guard is waited for at a time.
@@ -60,6 +67,7 @@ const FLUSH: Duration = Duration::from_secs(1);
 /// When what is on the disk can't be opened, or a place that was named is not there.
 pub fn run(config: Config) -> anyhow::Result<()> {
     sys::process::die_with_parent(config.parent).context("whoever started this agent has gone")?;
+    sys::process::offer_to_oom_killer();
     sys::lease::ignore_break_signals()?;
     die_of_panics();
     let signals =
@@ -90,6 +98,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         inventory: inventory.clone(),
         vault,
         guard,
+        warden: Warden { tether: config.tether, brake: config.brake },
         places,
         pending: Pending::default(),
         looker: Looker { inventory: inventory.clone(), noticed: noticed.clone(), large: Some(large) },
@@ -103,6 +112,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         sys::process::run_when_idle();
         let _ = large_looks.iter().try_for_each(|path| patient.look(path));
     })?;
+    let beating = core.clone();
+    spawn("beat", move || standing::keep(&beating))?;
     enforce_from_ledger(&core)?;
     hear_guard(&core, guard_events, noticed.clone())?;
     look_around(&core, &data_dir, errands)?;
@@ -177,7 +188,10 @@ fn enforce_from_ledger(core: &Arc<Core>) -> anyhow::Result<()> {
             if core.halt.is_asked() {
                 return;
             }
-            tracing::warn!(%error, "the guard is waited for");
+            match core.warden.holds_back() {
+                Some(_) => thread::sleep(GUARD_PATIENCE),
+                None => tracing::warn!(%error, "the guard is waited for"),
+            }
         }
         core.nudge(Nudge::Changed);
     })

@@ -16,6 +16,9 @@ pub mod handle;
 pub mod identity;
 pub mod lease;
 
+pub mod cgroup;
+pub mod inherit;
+pub mod page;
 pub mod pidfd;
 pub mod process;
 pub mod processes;

@@ -183,7 +183,9 @@ impl Session<'_> {
                 self.say(up::Message::Adopted(position.into()))
             }
             Err(error) => {
-                tracing::warn!(%error, "new rules are not in force yet");
+                if self.core.warden.holds_back().is_none() {
+                    tracing::warn!(%error, "new rules are not in force yet");
+                }
                 Ok(())
             }
         }
@@ -254,6 +256,9 @@ impl Session<'_> {
             sweep_seen: core.progress.seen.load(Ordering::Relaxed),
             counters: core.guard.as_ref().map(|guard| guard.status().counters),
             rules_digest,
+            guard_notice: core.warden.notice(),
+            guard_deaths: core.warden.falls().0,
+            guard_gap_ms: core.warden.falls().1,
         };
         self.say(up::Message::Heartbeat(heartbeat))
     }

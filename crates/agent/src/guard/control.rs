@@ -41,6 +41,7 @@ impl Control<'_> {
     /// Works until the loop has ended.
     pub(super) fn run(mut self) {
         let mut packet = vec![0; protocol::LARGEST];
+        self.begin();
         while !self.shared.ended.load(Ordering::SeqCst) {
             let (connects, speaks) = self.wait();
             drain(self.outbox.bell.as_fd());
@@ -51,6 +52,13 @@ impl Control<'_> {
                 self.listen(&mut packet);
             }
             self.report();
+        }
+    }
+
+    /// Puts in force what the guard before had in force, before anybody has said a word; and takes its place.
+    fn begin(&mut self) {
+        for file in self.shared.tether.iter().flat_map(|tether| &tether.snapshots) {
+            self.adopt(file);
         }
     }
 
@@ -113,6 +121,9 @@ impl Control<'_> {
         };
         let version = snapshot.version;
         self.shared.publish(snapshot);
+        if self.observes() {
+            return;
+        }
         if !self.asks {
             if let Err(error) = self.grounds.iter().try_for_each(|ground| ground.mark(self.group)) {
                 self.tell_loop(Word::Fail(error));
@@ -121,7 +132,15 @@ impl Control<'_> {
             self.asks = true;
             self.send(Report::Ready(self.ready()));
         }
+        if let Some(tether) = &self.shared.tether {
+            tether.tell_in_force(&[file.as_fd()]);
+        }
         self.send(Report::AdoptedVersion(version));
+    }
+
+    /// Whether nothing is to be denied, whatever the rules say.
+    fn observes(&self) -> bool {
+        self.shared.tether.as_ref().is_some_and(|tether| tether.observes)
     }
 
     fn ready(&self) -> v1::GuardReady {

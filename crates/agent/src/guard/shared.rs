@@ -10,6 +10,7 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use super::counters::Counters;
 use super::snapshot::Snapshot;
+use crate::warden::Tether;
 
 pub(super) struct Shared {
     pub(super) snapshot: ArcSwap<Snapshot>,
@@ -20,7 +21,12 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     /// The loop has ended, and so shall the others.
     pub(super) ended: AtomicBool,
+    /// The warden's, which ends a guard that does not answer.
+    pub(super) tether: Option<Tether>,
 }
+
+/// How often the loop gives a sign of life.
+const BEAT: Duration = Duration::from_millis(50);
 
 /// What the loop is told.
 pub(super) enum Word {
@@ -33,14 +39,28 @@ pub(super) enum Word {
 impl Shared {
     /// # Errors
     /// EMFILE.
-    pub(super) fn new() -> std::io::Result<Self> {
+    pub(super) fn new(tether: Option<Tether>) -> std::io::Result<Self> {
         Ok(Self {
             snapshot: ArcSwap::default(),
             passes: AtomicU64::new(0),
             wake: bell()?,
             counters: Counters::default(),
             ended: AtomicBool::new(false),
+            tether,
         })
+    }
+
+    /// The loop gets along. To be called at least every [`BEAT`].
+    pub(super) fn beat(&self) {
+        if let Some(tether) = &self.tether {
+            tether.page.beat();
+        }
+    }
+
+    /// How long the loop may wait that would wait so long (`None`: for ever).
+    pub(super) fn wait(&self, left: Option<Duration>) -> Option<Duration> {
+        let most = self.tether.as_ref().map(|_| BEAT);
+        left.into_iter().chain(most).min()
     }
 
     /// Puts a snapshot in force, and returns when no verdict by an older one is still on its way.
@@ -61,17 +81,17 @@ impl Shared {
 ///
 /// # Errors
 /// EMFILE.
-pub(super) fn bell() -> std::io::Result<OwnedFd> {
+pub(crate) fn bell() -> std::io::Result<OwnedFd> {
     Ok(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)
 }
 
 /// Wakes who waits for the bell.
-pub(super) fn ring(bell: &OwnedFd) {
+pub(crate) fn ring(bell: &OwnedFd) {
     // It fails only when it was rung 2^64 times and nobody heard.
     let _ = rustix::io::write(bell, &1_u64.to_ne_bytes());
 }
 
 /// Lets the bell be rung anew.
-pub(super) fn drain(bell: BorrowedFd<'_>) {
+pub(crate) fn drain(bell: BorrowedFd<'_>) {
     let _ = rustix::io::read(bell, &mut [0; 8]);
 }

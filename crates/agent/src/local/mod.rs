@@ -63,8 +63,14 @@ pub struct Status {
     pub attached: bool,
     /// How far in the organization's log this machine is.
     pub position: Position,
-    /// `deny`, `absent` (the guard is away) or `none` (nothing is guarded).
+    /// `deny`, `absent` (the guard is away), `observe`, `released` or `none` (nothing is guarded).
     pub guard_level: String,
+    /// Why it is `observe` or `released`; empty otherwise.
+    pub guard_notice: String,
+    /// How often the guard fell since its warden's start.
+    pub guard_deaths: u64,
+    /// For how many milliseconds nothing was denied the last time.
+    pub guard_gap_ms: Option<u64>,
     /// Whether the ledger's rules are in force.
     pub in_force: bool,
     /// Where execution is denied.
@@ -173,6 +179,9 @@ fn shape_status(status: Status) -> v1::LocalStatus {
         attached: status.attached,
         position: Some(status.position.into()),
         guard_level: status.guard_level.clone(),
+        guard_notice: status.guard_notice.clone(),
+        guard_deaths: status.guard_deaths,
+        guard_gap_ms: status.guard_gap_ms,
         guarded: status.guarded.iter().map(|path| things::bytes_of(path)).collect(),
         watched: status.watched.iter().map(|path| things::bytes_of(path)).collect(),
         counters: Some(v1::GuardCounters {
@@ -212,6 +221,9 @@ fn decode(reply: v1::LocalReply) -> anyhow::Result<Reply> {
             attached: status.attached,
             position: status.position.unwrap_or_default().into(),
             guard_level: status.guard_level,
+            guard_notice: status.guard_notice,
+            guard_deaths: status.guard_deaths,
+            guard_gap_ms: status.guard_gap_ms,
             in_force: status.in_force,
             guarded: status.guarded.into_iter().map(things::path_of).collect(),
             watched: status.watched.into_iter().map(things::path_of).collect(),

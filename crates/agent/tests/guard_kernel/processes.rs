@@ -93,6 +93,7 @@ fn guard_child() {
         parent: parent(),
         timer: TIMER,
         permit_on_timeout: true,
+        tether: None,
     };
     guard::run(config).unwrap();
 }

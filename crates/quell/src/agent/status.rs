@@ -49,7 +49,8 @@ fn describe(status: &Status) -> String {
         ("sweep", sweep),
         ("attached", yes(status.attached)),
         ("sightings waiting", status.spool_waiting.to_string()),
-        ("guard", status.guard_level.clone()),
+        ("guard", guard(status)),
+        ("guard fell", fell(status)),
         ("rules in force", yes(status.in_force)),
         ("rules", status.rules.to_string()),
         ("generation", status.position.generation.to_string()),
@@ -77,6 +78,9 @@ fn shape(status: &Status) -> Value {
         "epoch": status.position.epoch.0,
         "generation": status.position.generation.0,
         "guardLevel": status.guard_level,
+        "guardNotice": status.guard_notice,
+        "guardDeaths": status.guard_deaths,
+        "guardGapMs": status.guard_gap_ms,
         "inForce": status.in_force,
         "guarded": names(&status.guarded),
         "watched": names(&status.watched),
@@ -84,6 +88,27 @@ fn shape(status: &Status) -> Value {
         "rules": status.rules,
         "spared": status.spared,
     })
+}
+
+/// Its level, and why it is not to deny.
+fn guard(status: &Status) -> String {
+    match status.guard_notice.as_str() {
+        "" => status.guard_level.clone(),
+        notice => format!("{}: {notice}", status.guard_level),
+    }
+}
+
+/// How often it fell, and how long nothing was denied the last time.
+fn fell(status: &Status) -> String {
+    let times = match status.guard_deaths {
+        0 => return "never since the warden's start".to_owned(),
+        1 => "once".to_owned(),
+        deaths => format!("{deaths} times"),
+    };
+    match status.guard_gap_ms {
+        Some(gap) => format!("{times}, nothing was denied for {gap} ms the last time"),
+        None => times,
+    }
 }
 
 fn names(paths: &[PathBuf]) -> Vec<String> {

@@ -1,0 +1,139 @@
+//! Who looks whether the children live, and whether root has pulled the brake. It starts nobody, and waits for
+//! nobody: starting a process may mean waiting for the very guard that stands still.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use sys::pidfd::PidFd;
+
+use super::groups;
+use super::page::Page;
+use super::pulse::{self, Pulse};
+use crate::brake::{Brake, Pulled};
+
+/// How often the brake is looked at.
+const BRAKE_EACH: Duration = Duration::from_millis(500);
+
+/// A child that is looked after.
+#[derive(Debug)]
+pub(super) struct Watched {
+    pub(super) pid: i32,
+    pub(super) process: PidFd,
+    pub(super) page: Arc<Page>,
+    pub(super) is_guard: bool,
+    pulse: Pulse,
+    killed: bool,
+}
+
+/// What the threads share.
+#[derive(Debug)]
+pub(super) struct Sentry {
+    watched: Mutex<Vec<Watched>>,
+    brake: Brake,
+    pulled: Mutex<Option<Pulled>>,
+    /// Rung when the brake was pulled or let go.
+    pub(super) bell: OwnedFd,
+    looks: AtomicU64,
+    ended: AtomicBool,
+}
+
+impl Sentry {
+    /// Looks at the brake once, so that a guard is not started that must not be.
+    ///
+    /// # Errors
+    /// EMFILE, or no thread.
+    pub(super) fn post(brake: Brake) -> std::io::Result<Arc<Self>> {
+        let sentry = Arc::new(Self {
+            watched: Mutex::default(),
+            pulled: Mutex::new(brake.pulled()),
+            brake,
+            bell: crate::guard::bell()?,
+            looks: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
+        });
+        let (pulse, brake) = (sentry.clone(), sentry.clone());
+        std::thread::Builder::new().name("pulse".to_owned()).stack_size(STACK).spawn(move || pulse.feel())?;
+        std::thread::Builder::new().name("brake".to_owned()).stack_size(STACK).spawn(move || {
+            while !brake.ended.load(Ordering::Relaxed) {
+                std::thread::sleep(BRAKE_EACH);
+                brake.look_at_brake();
+            }
+        })?;
+        Ok(sentry)
+    }
+
+    /// Looks after a child that was just started.
+    pub(super) fn watch(&self, pid: i32, process: PidFd, page: Arc<Page>, is_guard: bool) {
+        let patience = if is_guard { pulse::GUARD } else { pulse::WORK };
+        let pulse = Pulse::new(patience, Instant::now());
+        self.watched.lock().push(Watched { pid, process, page, is_guard, pulse, killed: false });
+    }
+
+    /// No longer looks after a child; returns whether it was killed by us. To be called when it has ended and
+    /// before it was waited for: until then its id is its own.
+    pub(super) fn forget(&self, pid: i32) -> bool {
+        let mut watched = self.watched.lock();
+        let at = watched.iter().position(|child| child.pid == pid);
+        at.is_some_and(|at| watched.swap_remove(at).killed)
+    }
+
+    /// What holds the guard back, if anything does.
+    pub(super) fn pulled(&self) -> Option<Pulled> {
+        self.pulled.lock().clone()
+    }
+
+    /// Looks whether root has pulled the brake. If so, guards end: the kernel then permits all that waits.
+    pub(super) fn look_at_brake(&self) {
+        let now = self.brake.pulled();
+        let is_pulled = now.is_some();
+        let was = std::mem::replace(&mut *self.pulled.lock(), now.clone());
+        if is_pulled {
+            self.watched.lock().iter_mut().filter(|child| child.is_guard).for_each(Watched::kill);
+        }
+        if was != now {
+            crate::guard::ring(&self.bell);
+        }
+    }
+
+    /// How often the children were looked at: it goes on for as long as somebody does.
+    pub(super) fn looks(&self) -> u64 {
+        self.looks.load(Ordering::Relaxed)
+    }
+
+    /// Ends the threads.
+    pub(super) fn dismiss(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    fn feel(&self) {
+        sys::process::prefer_speed();
+        while !self.ended.load(Ordering::Relaxed) {
+            std::thread::sleep(pulse::EACH);
+            let now = Instant::now();
+            for child in self.watched.lock().iter_mut() {
+                if child.killed || child.pulse.is_silent(child.page.beats(), now) {
+                    child.kill();
+                }
+            }
+            self.looks.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Locked memory is real memory, so threads get no more of it than they need.
+pub(super) const STACK: usize = 128 << 10;
+
+impl Watched {
+    /// Ends it, even where it is frozen. Called again until it has ended.
+    fn kill(&mut self) {
+        // It fails only when it has ended already.
+        let _ = self.process.kill();
+        if self.killed && !self.process.has_ended() {
+            groups::thaw(self.pid);
+        }
+        self.killed = true;
+    }
+}
