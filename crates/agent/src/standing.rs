@@ -9,7 +9,7 @@ use crate::core::Core;
 use crate::warden::{CRASHED, Level, Standing, Tether};
 
 /// How often the agent gives a sign of life.
-const BEAT: Duration = Duration::from_secs(1);
+const BEAT: Duration = Duration::from_secs(2);
 /// A ledger that is locked for longer holds everything up, and so no sign is given.
 const LEDGER: Duration = Duration::from_secs(5);
 

@@ -21,6 +21,7 @@ pub mod inherit;
 pub mod page;
 pub mod pidfd;
 pub mod process;
+pub mod scheduling;
 pub mod processes;
 
 pub mod mounts;

@@ -25,9 +25,6 @@ pub(super) struct Shared {
     pub(super) tether: Option<Tether>,
 }
 
-/// How often the loop gives a sign of life.
-const BEAT: Duration = Duration::from_millis(50);
-
 /// What the loop is told.
 pub(super) enum Word {
     /// From now on files are hashed at the other end of this socket.
@@ -39,18 +36,18 @@ pub(super) enum Word {
 impl Shared {
     /// # Errors
     /// EMFILE.
-    pub(super) fn new(tether: Option<Tether>) -> std::io::Result<Self> {
+    pub(super) fn new(mut tether: Option<Tether>) -> std::io::Result<Self> {
         Ok(Self {
             snapshot: ArcSwap::default(),
             passes: AtomicU64::new(0),
-            wake: bell()?,
+            wake: tether.as_mut().and_then(|tether| tether.waker.take()).map_or_else(bell, Ok)?,
             counters: Counters::default(),
             ended: AtomicBool::new(false),
             tether,
         })
     }
 
-    /// The loop gets along. To be called at least every [`BEAT`].
+    /// The loop gets along. To be called in each pass.
     pub(super) fn beat(&self) {
         if let Some(tether) = &self.tether {
             tether.page.beat();
@@ -59,7 +56,7 @@ impl Shared {
 
     /// How long the loop may wait that would wait so long (`None`: for ever).
     pub(super) fn wait(&self, left: Option<Duration>) -> Option<Duration> {
-        let most = self.tether.as_ref().map(|_| BEAT);
+        let most = self.tether.as_ref().map(|tether| tether.page.until_beat());
         left.into_iter().chain(most).min()
     }
 

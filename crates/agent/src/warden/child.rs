@@ -58,8 +58,10 @@ impl Child {
         let page = Arc::new(Page::new()?);
         let pair = role.guard.map(|_| sys::socket::pair(sys::socket::Kind::Packets)).transpose()?;
         let (ours, theirs) = pair.unzip();
+        let waker = role.guard.map(|_| crate::guard::bell().map(Arc::new)).transpose()?;
         let mut given: Vec<(&str, BorrowedFd<'_>)> = vec![("--page", page.as_fd())];
         given.extend(theirs.iter().map(|channel| ("--channel", channel.as_fd())));
+        given.extend(waker.iter().map(|waker| ("--waker", waker.as_fd())));
         given.extend(role.guard.unwrap_or_default().iter().map(|file| ("--snapshot", file.as_fd())));
 
         let mut command = Command::new(role.program);
@@ -75,7 +77,7 @@ impl Child {
         let pid = Pid::from_child(&process).as_raw_pid();
         // Not waited for yet, so the id is its own.
         let pidfd = sys::pidfd::open(pid)?;
-        sentry.watch(pid, sys::pidfd::open(pid)?, page.clone(), role.guard.is_some());
+        sentry.watch(pid, sys::pidfd::open(pid)?, page.clone(), waker.clone());
         let since = Instant::now();
         Ok(Self { process, pidfd, page, channel: ours, since, in_force: None, ends_by: None })
     }

@@ -17,9 +17,12 @@ const QUIET: Duration = Duration::from_secs(600);
 /// Said while the guard only observes.
 pub(crate) const NOTICE: &str = "crashed three times in ten minutes";
 
-/// The pause before a child is started again that has lived so long.
-pub(super) fn pause_after(last: Duration, lived: Duration) -> Duration {
-    if lived >= SOUND { Duration::ZERO } else { (last * 2).clamp(FIRST, LONGEST) }
+/// The pause before a child is started again that has lived so long; `last` is the one before, if it ended before.
+pub(super) fn pause_after(last: Option<Duration>, lived: Duration) -> Duration {
+    match last {
+        Some(last) if lived < SOUND => (last * 2).clamp(FIRST, LONGEST),
+        _ => Duration::ZERO,
+    }
 }
 
 /// The last crashes of the guard.
@@ -59,13 +62,14 @@ mod tests {
 
     #[test]
     fn pauses_grow_until_it_is_sound_again() {
-        let mut pause = Duration::ZERO;
+        let mut pause = None;
         let mut pauses = Vec::new();
-        for _ in 0..8 {
-            pause = pause_after(pause, Duration::from_millis(3));
-            pauses.push(pause.as_millis());
+        for _ in 0..9 {
+            let next = pause_after(pause, Duration::from_millis(3));
+            pauses.push(next.as_millis());
+            pause = Some(next);
         }
-        assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert_eq!(pauses, [0, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);
         assert_eq!(pause_after(pause, SOUND), Duration::ZERO);
     }
 

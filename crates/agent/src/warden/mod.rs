@@ -87,7 +87,7 @@ impl Level {
 }
 
 /// Also without an event somebody looks after the children now and then.
-const AT_LEAST: Duration = Duration::from_secs(1);
+const AT_LEAST: Duration = Duration::from_secs(5);
 
 /// Runs until SIGTERM or SIGINT; SIGHUP hands over to a new guard.
 ///
@@ -143,8 +143,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 #[derive(Debug, Default)]
 struct Seat {
     child: Option<Child>,
-    /// How long the last pause was.
-    pause: Duration,
+    /// How long the last pause was; none before the first.
+    pause: Option<Duration>,
     /// Not started before.
     rests: Option<Instant>,
 }
@@ -397,12 +397,12 @@ impl Seat {
         let pause = pause_after(self.pause, lived);
         let ms = pause.as_millis();
         // Told while the pauses grow: what fails for good is not told every five seconds for good.
-        if pause == self.pause && !pause.is_zero() {
+        if self.pause == Some(pause) {
             tracing::info!("{name} ended ({why}) and is started again in {ms} ms");
         } else {
             tracing::warn!("{name} ended ({why}) and is started again in {ms} ms");
         }
-        self.pause = pause;
+        self.pause = Some(pause);
         self.rests = Some(now + pause);
     }
 }

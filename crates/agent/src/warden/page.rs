@@ -5,10 +5,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::Level;
+use super::{Level, pulse};
 
 // Written by the child.
-const BEATS: usize = 0;
+const BEAT: usize = 0;
 const ATTACHED: usize = 1;
 // Written by the warden.
 const LEVEL: usize = 8;
@@ -51,11 +51,17 @@ impl Page {
 
     /// The child lives, and gets along.
     pub(crate) fn beat(&self) {
-        self.0.word(BEATS).fetch_add(1, Ordering::Relaxed);
+        self.0.word(BEAT).store(pulse::now(), Ordering::Relaxed);
     }
 
-    pub(super) fn beats(&self) -> u64 {
-        self.get(BEATS)
+    /// How long a guard may wait before it must beat again.
+    pub(crate) fn until_beat(&self) -> Duration {
+        pulse::until_beat(pulse::now())
+    }
+
+    /// When it last did, in nanoseconds of the monotonic clock; 0: never.
+    pub(super) fn last_beat(&self) -> u64 {
+        self.get(BEAT)
     }
 
     /// The agent hashes for the guard of this number.
@@ -117,8 +123,10 @@ mod tests {
                 assert_eq!(theirs.standing(), standing);
             }
         }
+        assert_eq!(ours.last_beat(), 0);
         theirs.beat();
         theirs.set_attached(9);
-        assert_eq!((ours.beats(), ours.attached()), (1, 9));
+        assert!(ours.last_beat() > 0 && ours.last_beat() <= pulse::now());
+        assert_eq!(ours.attached(), 9);
     }
 }

@@ -4,18 +4,19 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use sys::pidfd::PidFd;
+use sys::scheduling::State;
 
 use super::groups;
 use super::page::Page;
-use super::pulse::{self, Pulse};
+use super::pulse::{self, Plight, Pulse, Seems};
 use crate::brake::{Brake, Pulled};
 
-/// How often the brake is looked at.
-const BRAKE_EACH: Duration = Duration::from_millis(500);
+/// How often the brake is looked at, if nobody says that it was pulled.
+const BRAKE_EACH: Duration = Duration::from_secs(2);
 
 /// A child that is looked after.
 #[derive(Debug)]
@@ -23,7 +24,8 @@ pub(super) struct Watched {
     pub(super) pid: i32,
     pub(super) process: PidFd,
     pub(super) page: Arc<Page>,
-    pub(super) is_guard: bool,
+    /// Of a guard: rung, it beats.
+    pub(super) waker: Option<Arc<OwnedFd>>,
     pulse: Pulse,
     killed: bool,
 }
@@ -66,10 +68,9 @@ impl Sentry {
     }
 
     /// Looks after a child that was just started.
-    pub(super) fn watch(&self, pid: i32, process: PidFd, page: Arc<Page>, is_guard: bool) {
-        let patience = if is_guard { pulse::GUARD } else { pulse::WORK };
-        let pulse = Pulse::new(patience, Instant::now());
-        self.watched.lock().push(Watched { pid, process, page, is_guard, pulse, killed: false });
+    pub(super) fn watch(&self, pid: i32, process: PidFd, page: Arc<Page>, waker: Option<Arc<OwnedFd>>) {
+        let pulse = Pulse::new(waker.is_some(), pulse::now());
+        self.watched.lock().push(Watched { pid, process, page, waker, pulse, killed: false });
     }
 
     /// No longer looks after a child; returns whether it was killed by us. To be called when it has ended and
@@ -91,7 +92,7 @@ impl Sentry {
         let is_pulled = now.is_some();
         let was = std::mem::replace(&mut *self.pulled.lock(), now.clone());
         if is_pulled {
-            self.watched.lock().iter_mut().filter(|child| child.is_guard).for_each(Watched::kill);
+            self.watched.lock().iter_mut().filter(|child| child.waker.is_some()).for_each(Watched::kill);
         }
         if was != now {
             crate::guard::ring(&self.bell);
@@ -110,30 +111,54 @@ impl Sentry {
 
     fn feel(&self) {
         sys::process::prefer_speed();
+        let mut meant = pulse::next_look(pulse::now());
         while !self.ended.load(Ordering::Relaxed) {
-            std::thread::sleep(pulse::EACH);
-            let now = Instant::now();
+            std::thread::sleep(Duration::from_nanos(meant.saturating_sub(pulse::now())));
+            let now = pulse::now();
+            let late = pulse::is_late(meant, now);
+            let mut again = false;
             for child in self.watched.lock().iter_mut() {
-                if child.killed || child.pulse.is_silent(child.page.beats(), now) {
-                    child.kill();
-                }
+                again |= !child.feel(now, late);
+            }
+            meant = pulse::next_look(now);
+            if again {
+                meant = meant.min(now.saturating_add(u64::try_from(pulse::AGAIN.as_nanos()).unwrap_or(u64::MAX)));
             }
             self.looks.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
+/// Who has not ended by then may be frozen.
+const AT_ONCE: Duration = Duration::from_millis(10);
 /// Locked memory is real memory, so threads get no more of it than they need.
 pub(super) const STACK: usize = 128 << 10;
 
 impl Watched {
+    /// Feels its pulse, and ends it where it stands still. Returns whether it seems well.
+    fn feel(&mut self, now: u64, late: bool) -> bool {
+        let pid = self.pid;
+        let plight = || Plight {
+            state: sys::scheduling::state(pid).unwrap_or(State::Sleeps),
+            ran: sys::scheduling::ran(pid).unwrap_or_default(),
+        };
+        match self.pulse.feel(self.page.last_beat(), now, late, plight) {
+            _ if self.killed => self.kill(),
+            Seems::Well => return true,
+            // The timer that was to wake it may hang on a processor that its host does not run.
+            Seems::Late => self.waker.iter().for_each(|bell| crate::guard::ring(bell)),
+            Seems::Silent => self.kill(),
+        }
+        false
+    }
+
     /// Ends it, even where it is frozen. Called again until it has ended.
     fn kill(&mut self) {
+        self.killed = true;
         // It fails only when it has ended already.
         let _ = self.process.kill();
-        if self.killed && !self.process.has_ended() {
+        if !self.process.wait_ended(AT_ONCE) {
             groups::thaw(self.pid);
         }
-        self.killed = true;
     }
 }

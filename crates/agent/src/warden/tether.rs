@@ -15,6 +15,8 @@ pub struct Numbers {
     pub page: RawFd,
     /// A guard's way to say that it denies.
     pub channel: Option<RawFd>,
+    /// Rung when a guard is to beat.
+    pub waker: Option<RawFd>,
     /// A guard's first rules: what the one before had in force.
     pub snapshots: Vec<RawFd>,
 }
@@ -24,6 +26,8 @@ pub struct Numbers {
 pub struct Tether {
     pub(crate) page: Page,
     pub(crate) channel: Option<OwnedFd>,
+    /// Rung when the guard's loop is to beat; taken by it.
+    pub(crate) waker: Option<OwnedFd>,
     pub(crate) snapshots: Vec<OwnedFd>,
     /// The guard is to mark nothing.
     pub observes: bool,
@@ -40,6 +44,7 @@ impl Tether {
         Ok(Self {
             page: Page::map(sys::inherit::take(numbers.page)?)?,
             channel: numbers.channel.map(sys::inherit::take).transpose()?,
+            waker: numbers.waker.map(sys::inherit::take).transpose()?,
             snapshots: numbers.snapshots.iter().map(|file| sys::inherit::take(*file)).collect::<Result<_, _>>()?,
             observes: false,
             takes_over: false,

@@ -31,6 +31,9 @@ pub(super) struct Args {
     /// The descriptor on which the warden is told that rules are in force
     #[arg(long, value_name = "FD", requires = "page")]
     channel: Option<i32>,
+    /// The descriptor on which the warden asks for a beat
+    #[arg(long, value_name = "FD", requires = "page")]
+    waker: Option<i32>,
     /// The descriptors of the rules to begin with
     #[arg(long, value_name = "FD", requires = "page")]
     snapshot: Vec<i32>,
@@ -45,7 +48,12 @@ pub(super) struct Args {
 /// Returns after a SIGTERM.
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     // First of all: afterwards the numbers may mean other files.
-    let numbers = args.page.map(|page| Numbers { page, channel: args.channel, snapshots: args.snapshot });
+    let numbers = args.page.map(|page| Numbers {
+        page,
+        channel: args.channel,
+        waker: args.waker,
+        snapshots: args.snapshot,
+    });
     let tether = numbers.map(|numbers| Tether::take(&numbers)).transpose().map_err(anyhow::Error::from)?;
     let tether = tether.map(|mut tether| {
         tether.observes = args.observe;
