@@ -1,8 +1,11 @@
 //! The shipped binary, run as the README says.
 
+use std::ffi::OsString;
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -30,6 +33,10 @@ pub struct Options {
     pub guard: Option<PathBuf>,
     /// The rate limit, as the flag takes it.
     pub rate_limit: &'static str,
+    /// Further flags.
+    pub more: Vec<OsString>,
+    /// Where it says what it says; a file beside the data directory, if none.
+    pub log: Option<Arc<OwnedFd>>,
 }
 
 /// The shipped binary.
@@ -66,9 +73,13 @@ impl Up {
         if let Some(guard) = &options.guard {
             command.arg("--guard").arg(guard);
         }
+        command.args(&options.more);
         let log = fs::File::options().create(true).append(true).open(options.data_dir.with_extension("log"));
         let log = log.expect("a log file");
-        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log file")).stderr(log);
+        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log file")).stderr(match &options.log {
+            Some(log) => Stdio::from(log.try_clone().expect("a log")),
+            None => log.into(),
+        });
         let mut child = command.spawn().expect("the binary runs");
         let ready = wait_for("the ready file", Duration::from_secs(30), || {
             if let Some(status) = child.try_wait().expect("a child") {
@@ -183,5 +194,7 @@ pub fn options(dir: &Path, place: &Path) -> Options {
         watch: place.to_owned(),
         guard: Some(place.to_owned()),
         rate_limit: "off",
+        more: Vec::new(),
+        log: None,
     }
 }

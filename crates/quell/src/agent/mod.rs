@@ -7,7 +7,7 @@ use crate::output::Format;
 
 mod guard;
 pub(crate) mod places;
-mod release;
+pub(crate) mod release;
 mod run;
 mod status;
 mod vault;

@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Where the brake is; elsewhere only in tests.
 #[derive(clap::Args)]
-pub(super) struct Brake {
+pub(crate) struct Brake {
     /// The file that releases the guard
     #[arg(long, value_name = "PATH", hide = true, default_value = brake::FILE)]
     release_file: PathBuf,
@@ -33,7 +33,7 @@ impl Brake {
     }
 
     /// As flags for another verb.
-    pub(super) fn flags(&self) -> [OsString; 4] {
+    pub(crate) fn flags(&self) -> [OsString; 4] {
         let Self { release_file, command_line } = self;
         ["--release-file".into(), release_file.into(), "--command-line".into(), command_line.into()]
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use agent::local::{self, Reply, Request, Status};
+use agent::warden;
 use serde_json::{Value, json};
 
 use crate::data_dir::DataDir;
@@ -22,7 +23,16 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    match local::ask(&args.data_dir.path(), Request::Status)? {
+    let data_dir = args.data_dir.path();
+    // An agent that stands still is not waited for before the warden is asked.
+    let warden = warden::ask(&data_dir, warden::Request::Status);
+    if let Ok(warden) = &warden
+        && warden.work == 0
+    {
+        return Err(Failure::new(Exit::Failed, format!("the agent does not run; {}", of_warden(warden)))
+            .hint("its warden starts it again; see its log"));
+    }
+    match local::ask(&data_dir, Request::Status)? {
         Reply::Status(status) => {
             say::out(match args.output.unwrap_or_default() {
                 Format::Table => describe(&status),
@@ -30,10 +40,23 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             });
             Ok(())
         }
-        Reply::Refused(reason) => Err(Failure::new(Exit::Failed, reason)),
+        Reply::Refused(reason) => Err(Failure::new(Exit::Failed, match warden {
+            Ok(warden) => format!("the agent does not answer; {}", of_warden(&warden)),
+            Err(warden::Silent::Hangs(_)) => format!("{reason}; and its warden does not answer"),
+            Err(warden::Silent::Absent) => reason,
+        })),
         Reply::Resting(_) | Reply::Restored(_) => {
             Err(Failure::new(Exit::Failed, "the agent answered something else"))
         }
+    }
+}
+
+/// What the warden alone can tell.
+fn of_warden(status: &warden::Status) -> String {
+    match (status.notice.as_str(), status.guard) {
+        ("", 0) => format!("the guard is away (wanted: {})", status.level),
+        ("", pid) => format!("the guard goes on with its last rules (process {pid}, {})", status.level),
+        (notice, _) => format!("the guard: {}, {notice}", status.level),
     }
 }
 

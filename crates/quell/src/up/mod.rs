@@ -54,6 +54,8 @@ pub(crate) struct Args {
     /// for example `20/min,300/h`
     #[arg(long, value_name = "LIMIT", default_value = "default")]
     rate_limit: RateLimit,
+    #[command(flatten)]
+    brake: crate::agent::release::Brake,
     /// Write how to reach the server to this file once all of it works
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
@@ -75,7 +77,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let plane = Plane::start(&data_dir, args.listen, args.rate_limit, ready_files.last())?;
     let profile = plane.profile(&data_dir);
     let machine = machine.prepare(&data_dir, plane.organization())?;
-    let mut family = Family::of(machine.warden(&data_dir, plane.machine(), plane.organization()));
+    let mut family = Family::of(machine.warden(&data_dir, plane.machine(), plane.organization(), &args.brake));
     family.tend();
     ready::watch(&data_dir, plane.address(), machine.wanted(), events.clone());
 
