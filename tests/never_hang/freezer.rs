@@ -38,6 +38,11 @@ impl Frozen {
 impl Drop for Frozen {
     fn drop(&mut self) {
         self.thaw();
+        // Who still lives there goes on elsewhere.
+        let pids = std::fs::read_to_string(self.group.join("cgroup.procs")).unwrap_or_default();
+        for pid in pids.lines().filter_map(|pid| pid.parse().ok()) {
+            let _ = self.hierarchy.put(self.hierarchy.root(), pid);
+        }
         let removed = || std::fs::remove_dir(&self.group).ok();
         if !std::thread::panicking() {
             wait_for("a group to be empty", Duration::from_secs(10), removed);

@@ -28,6 +28,16 @@ pub fn state(pid: i32) -> io::Result<State> {
     letter(&line).map(state_of).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
+/// Whether nothing of a process runs any more and its files are closed. A debugger that does not let go of it keeps
+/// that from its pidfd, and from whoever waits for it.
+pub fn is_over(pid: i32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return true };
+    threads.flatten().all(|thread| match fs::read(thread.path().join("stat")) {
+        Ok(line) => letter(&line).map(state_of) == Some(State::Ended),
+        Err(_) => true,
+    })
+}
+
 /// How much processor time its first thread has had.
 ///
 /// # Errors
@@ -83,6 +93,7 @@ mod tests {
         wait(State::Stopped);
         pidfd::open(pid).unwrap().kill().unwrap();
         wait(State::Ended);
+        assert!(is_over(pid) && !is_over(own));
         child.wait().unwrap();
     }
 }

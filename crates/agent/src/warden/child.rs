@@ -35,7 +35,8 @@ pub(super) struct Child {
 
 /// How one ended.
 pub(super) struct Ended {
-    pub(super) status: ExitStatus,
+    /// None while a debugger has not let go of what is left of it.
+    pub(super) status: Option<ExitStatus>,
     /// It was asked to.
     pub(super) was_asked: bool,
     /// It stood still, and was ended by the sentry.
@@ -105,12 +106,28 @@ impl Child {
             let _ = self.pidfd.kill();
             self.ends_by = Some(now + PATIENCE);
         }
-        if !self.pidfd.has_ended() {
+        if !self.pidfd.has_ended() && !sys::scheduling::is_over(self.pid()) {
             return None;
         }
         // In this order: the sentry knows it by its id, which is free once it was waited for.
         let was_killed = sentry.forget(self.pid());
-        let status = self.process.wait().ok()?;
-        Some(Ended { status, was_asked: self.ends_by.is_some(), was_killed })
+        Some(Ended { status: self.process.try_wait().unwrap_or_default(), was_asked: self.ends_by.is_some(), was_killed })
+    }
+}
+
+/// What debuggers have not let go of: waited for when they do.
+#[derive(Debug, Default)]
+pub(super) struct Unburied(Vec<process::Child>);
+
+impl Unburied {
+    /// Takes in one that has ended.
+    pub(super) fn put(&mut self, child: Child) {
+        self.0.push(child.process);
+        self.tend();
+    }
+
+    /// Waits for none.
+    pub(super) fn tend(&mut self) {
+        self.0.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
     }
 }

@@ -76,3 +76,9 @@ pub(super) fn thaw(pid: i32) {
         let _ = hierarchy.put(hierarchy.root(), pid);
     }
 }
+
+/// Whether somebody has frozen the group that a process is in.
+pub(super) fn is_frozen(pid: i32) -> bool {
+    let hierarchies = hierarchies().unwrap_or_default();
+    hierarchies.iter().any(|one| one.group_of(pid).is_ok_and(|group| one.is_frozen(&group)))
+}

@@ -37,7 +37,7 @@ pub use tether::{Numbers, Tether};
 
 use crate::brake::Brake;
 use crate::guard::drain;
-use child::{Child, Ended, Role};
+use child::{Child, Ended, Role, Unburied};
 use crashes::{Crashes, pause_after};
 use groups::Groups;
 use sentry::Sentry;
@@ -107,6 +107,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         sentry,
         guard: Seat::default(),
         work: Seat::default(),
+        unburied: Unburied::default(),
         snapshots: Vec::new(),
         crashes: Crashes::default(),
         level: None,
@@ -155,6 +156,7 @@ struct Warden {
     sentry: Arc<Sentry>,
     guard: Seat,
     work: Seat,
+    unburied: Unburied,
     /// The files of the rules that were last in force.
     snapshots: Vec<OwnedFd>,
     crashes: Crashes,
@@ -169,11 +171,13 @@ impl Warden {
     /// Starts and ends who is to, and returns when to do so again.
     fn tend(&mut self, now: Instant) -> Instant {
         self.take_snapshots();
+        self.unburied.tend();
         if let Some(ended) = self.guard.child.as_mut().and_then(|child| child.tend(&self.sentry, now)) {
             self.guard_ended(&ended, now);
         }
         if let Some(ended) = self.work.child.as_mut().and_then(|child| child.tend(&self.sentry, now)) {
-            self.work.ended("the agent", &ended, now);
+            let left = self.work.ended("the agent", &ended, now);
+            left.into_iter().for_each(|left| self.unburied.put(left));
         }
         self.tend_guard(now);
         if self.work.is_due(now) {
@@ -269,7 +273,8 @@ impl Warden {
                 self.fell = Some(now);
             }
         }
-        self.guard.ended("the guard", ended, now);
+        let left = self.guard.ended("the guard", ended, now);
+        left.into_iter().for_each(|left| self.unburied.put(left));
         if was_meant {
             self.guard.rests = None;
         }
@@ -383,14 +388,19 @@ impl Seat {
         }
     }
 
-    fn ended(&mut self, name: &str, ended: &Ended, now: Instant) {
-        let Some(child) = self.child.take() else { return };
+    /// Returns what is left of it.
+    fn ended(&mut self, name: &str, ended: &Ended, now: Instant) -> Option<Child> {
+        let child = self.child.take()?;
         let lived = now.duration_since(child.since);
         match (ended.was_asked, ended.was_killed) {
             (true, _) => self.rests = Some(now),
             (false, true) => self.rest(name, lived, "it stood still", now),
-            (false, false) => self.rest(name, lived, &ended.status.to_string(), now),
+            (false, false) => {
+                let why = ended.status.map_or_else(|| "in a debugger".to_owned(), |status| status.to_string());
+                self.rest(name, lived, &why, now);
+            }
         }
+        Some(child)
     }
 
     fn rest(&mut self, name: &str, lived: Duration, why: &str, now: Instant) {

@@ -98,6 +98,7 @@ impl Pulse {
             return Seems::Well;
         }
         let Plight { state, ran } = plight();
+        // It will not go on by itself.
         if state == State::Stopped && self.is_guard && beat != 0 {
             return Seems::Silent;
         }

@@ -119,6 +119,10 @@ impl Sentry {
             let mut again = false;
             for child in self.watched.lock().iter_mut() {
                 again |= !child.feel(now, late);
+                // A debugger may keep its end from who waits for it.
+                if child.killed && sys::scheduling::is_over(child.pid) {
+                    crate::guard::ring(&self.bell);
+                }
             }
             meant = pulse::next_look(now);
             if again {
@@ -139,7 +143,10 @@ impl Watched {
     fn feel(&mut self, now: u64, late: bool) -> bool {
         let pid = self.pid;
         let plight = || Plight {
-            state: sys::scheduling::state(pid).unwrap_or(State::Sleeps),
+            state: match sys::scheduling::state(pid) {
+                Ok(State::Sleeps | State::WaitsDeeply) if groups::is_frozen(pid) => State::Stopped,
+                state => state.unwrap_or(State::Sleeps),
+            },
             ran: sys::scheduling::ran(pid).unwrap_or_default(),
         };
         match self.pulse.feel(self.page.last_beat(), now, late, plight) {
