@@ -86,8 +86,9 @@ fn it_works_while_agent_or_warden_stand_still_or_nothing_runs() {
     assert!(done, "{said}");
     try_run(&stage.denied).expect("nothing is denied");
     assert!(quell(dir, "engage", None).0);
-    wait_for("the denial", BACK, || is_denied(&stage.denied).then_some(()));
+    // The new guard has its rules, but nobody else can tell it what the file holds.
     signal(work, Signal::CONT);
+    wait_for("the denial", BACK, || is_denied(&stage.denied).then_some(()));
 
     let warden = stage.one("run");
     signal(warden, Signal::STOP);

@@ -13,5 +13,7 @@ mod watchdog;
 mod brake;
 mod crash_loop;
 mod faults;
+mod flood;
 mod full;
 mod holes;
+mod stalling;
