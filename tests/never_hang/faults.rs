@@ -41,10 +41,14 @@ fn held_by_a_debugger() {
     for verb in ALL {
         let Some(stage) = Stage::set() else { return };
         let pid = stage.one(verb);
-        stage.endure(&format!("debugger on {verb}"), || attach(pid), |mut debugger| {
-            debugger.kill().unwrap();
-            debugger.wait().unwrap();
-        });
+        stage.endure(
+            &format!("debugger on {verb}"),
+            || attach(pid),
+            |mut debugger| {
+                debugger.kill().unwrap();
+                debugger.wait().unwrap();
+            },
+        );
         stage.up.kill();
     }
 }

@@ -16,10 +16,12 @@ const SIZE: u64 = 100 << 20;
 const FLOODER: u32 = 65533;
 
 #[test]
+#[ignore = "until users have fair shares of the guard and its hashing"]
 fn fresh_large_programs_of_one_user() {
     let Some(stage) = Stage::set() else { return };
     head();
-    let programs: Vec<_> = (0..PROGRAMS).map(|number| stage.ground.root().join(format!("large {number}"))).collect();
+    let programs: Vec<_> =
+        (0..PROGRAMS).map(|number| stage.ground.root().join(format!("large {number}"))).collect();
     for program in &programs {
         Sample::fresh().put(program);
         // Mostly a hole: it takes no room, and as long to hash.
@@ -42,7 +44,11 @@ fn fresh_large_programs_of_one_user() {
                 }
             });
         }
-        stage.endure("flood of fresh 100 MB programs by one user", || (), |()| stop.store(true, Ordering::Relaxed));
+        stage.endure(
+            "flood of fresh 100 MB programs by one user",
+            || (),
+            |()| stop.store(true, Ordering::Relaxed),
+        );
     });
     stage.up.kill();
 }

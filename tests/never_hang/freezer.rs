@@ -18,7 +18,8 @@ impl Frozen {
     pub(crate) fn freeze(pid: i32, is_old: bool) -> Option<Self> {
         let hierarchy = hierarchies().unwrap().into_iter().find(|hierarchy| hierarchy.is_old() == is_old);
         let made = hierarchy.and_then(|hierarchy| {
-            let group = hierarchy.make(hierarchy.root(), &format!("never-hang-{}-{pid}", std::process::id())).ok()?;
+            let group =
+                hierarchy.make(hierarchy.root(), &format!("never-hang-{}-{pid}", std::process::id())).ok()?;
             Some(Self { hierarchy, group })
         });
         let Some(frozen) = made else {

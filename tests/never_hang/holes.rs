@@ -39,7 +39,9 @@ fn guard_and_warden_both_stopped() {
         signal(guard, Signal::CONT);
         signal(warden, Signal::CONT);
         wait_for("the denial again", BACK, || is_denied(&stage.denied).then_some(()));
-        println!("never-hang | hole: guard and warden both stopped | it waits, can be killed, and goes on when the {release}");
+        println!(
+            "never-hang | hole: guard and warden both stopped | it waits, can be killed, and goes on when the {release}"
+        );
         stage.up.kill();
     }
 }

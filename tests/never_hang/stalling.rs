@@ -13,7 +13,9 @@ use crate::stage::{Stage, head, signal};
 fn a_filesystem_that_never_answers() {
     let Some(stage) = Stage::set() else { return };
     head();
-    for (case, also) in [("FUSE that never replies", None), ("FUSE that never replies and SIGSTOP work", Some("work"))] {
+    for (case, also) in
+        [("FUSE that never replies", None), ("FUSE that never replies and SIGSTOP work", Some("work"))]
+    {
         let point = stage.ground.root().join("stalls");
         fs::create_dir_all(&point).unwrap();
         // Nobody reads from it, so that not even the first request is answered.
@@ -22,7 +24,8 @@ fn a_filesystem_that_never_answers() {
             return;
         };
         let fault = || {
-            let options = format!("fd={},rootmode=40000,user_id=0,group_id=0,allow_other", daemon.as_raw_fd());
+            let options =
+                format!("fd={},rootmode=40000,user_id=0,group_id=0,allow_other", daemon.as_raw_fd());
             let options = std::ffi::CString::new(options).unwrap();
             rustix::mount::mount("never", &point, "fuse", MountFlags::empty(), options.as_c_str()).unwrap();
             let mut command = Command::new("sh");

@@ -76,10 +76,12 @@ impl Up {
         command.args(&options.more);
         let log = fs::File::options().create(true).append(true).open(options.data_dir.with_extension("log"));
         let log = log.expect("a log file");
-        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log file")).stderr(match &options.log {
-            Some(log) => Stdio::from(log.try_clone().expect("a log")),
-            None => log.into(),
-        });
+        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log file")).stderr(
+            match &options.log {
+                Some(log) => Stdio::from(log.try_clone().expect("a log")),
+                None => log.into(),
+            },
+        );
         let mut child = command.spawn().expect("the binary runs");
         let ready = wait_for("the ready file", Duration::from_secs(30), || {
             if let Some(status) = child.try_wait().expect("a child") {

@@ -62,7 +62,9 @@ impl Brake {
             return Some(Pulled::ByKernel);
         }
         match fs::symlink_metadata(&self.file) {
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => None,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                None
+            }
             _ => Some(self.read()),
         }
     }

@@ -21,8 +21,8 @@ pub mod inherit;
 pub mod page;
 pub mod pidfd;
 pub mod process;
-pub mod scheduling;
 pub mod processes;
+pub mod scheduling;
 
 pub mod mounts;
 pub mod place;

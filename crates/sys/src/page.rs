@@ -50,8 +50,7 @@ impl Page {
     /// # Errors
     /// `InvalidData` when the file is none of these: a file that may shrink would end who reads it.
     pub fn map(file: OwnedFd) -> io::Result<Self> {
-        let sealed =
-            rustix::fs::fcntl_get_seals(&file).is_ok_and(|seals| seals.contains(SealFlags::SHRINK));
+        let sealed = rustix::fs::fcntl_get_seals(&file).is_ok_and(|seals| seals.contains(SealFlags::SHRINK));
         if !sealed || rustix::fs::fstat(&file)?.st_size.cast_unsigned() < SIZE as u64 {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "not a shared page"));
         }

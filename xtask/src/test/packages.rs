@@ -12,8 +12,10 @@ const NEEDED: &[(&str, &str)] = &[
     ("getfattr", "attr"),
     ("mkfs.ext4", "e2fsprogs"),
     ("mount", "mount"),
+    ("python3", "python3"),
     ("setfacl", "acl"),
     ("setfattr", "attr"),
+    ("systemd-analyze", "systemd"),
     ("timeout", "coreutils"),
     ("unshare", "util-linux"),
 ];

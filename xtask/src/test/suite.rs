@@ -29,6 +29,8 @@ pub(super) enum Suite {
     Privileged,
     /// Server and agent on one host.
     E2e,
+    /// Whatever stands still, dies or is full: nobody waits for long.
+    NeverHang,
     /// The wire contract.
     Compat,
 }
@@ -44,6 +46,7 @@ impl Suite {
         Self::AgentOnly,
         Self::Privileged,
         Self::E2e,
+        Self::NeverHang,
         Self::Compat,
     ];
 
@@ -58,6 +61,7 @@ impl Suite {
             Self::AgentOnly => "agent-only",
             Self::Privileged => "privileged",
             Self::E2e => "e2e",
+            Self::NeverHang => "never-hang",
             Self::Compat => "compat",
         }
     }
@@ -68,6 +72,7 @@ impl Suite {
         match self {
             Self::Privileged => Some(Inside::packages(&["sys", "agent"], 600)),
             Self::E2e => Some(Inside::suite(name, 600)),
+            Self::NeverHang => Some(Inside::suite(name, 600)),
             Self::Compat => Some(Inside::suite(name, 300)),
             Self::Fmt | Self::Tidy | Self::Deny | Self::Clippy | Self::Unit | Self::AgentOnly => None,
         }

@@ -55,7 +55,7 @@ impl Control<'_> {
         }
     }
 
-    /// Puts in force what the guard before had in force, before anybody has said a word; and takes its place.
+    /// Puts in force what the guard before had in force, before anybody has said a word.
     fn begin(&mut self) {
         for file in self.shared.tether.iter().flat_map(|tether| &tether.snapshots) {
             self.adopt(file);

@@ -111,7 +111,11 @@ impl Child {
         }
         // In this order: the sentry knows it by its id, which is free once it was waited for.
         let was_killed = sentry.forget(self.pid());
-        Some(Ended { status: self.process.try_wait().unwrap_or_default(), was_asked: self.ends_by.is_some(), was_killed })
+        Some(Ended {
+            status: self.process.try_wait().unwrap_or_default(),
+            was_asked: self.ends_by.is_some(),
+            was_killed,
+        })
     }
 }
 

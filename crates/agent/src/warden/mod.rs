@@ -14,6 +14,7 @@ mod ask;
 mod child;
 mod crashes;
 mod groups;
+mod notices;
 mod page;
 mod pulse;
 mod sentry;
@@ -27,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM};
 use sys::socket::Kind;
 
 pub use ask::{Request, Silent, Status, ask};
@@ -40,6 +41,7 @@ use crate::guard::drain;
 use child::{Child, Ended, Role, Unburied};
 use crashes::{Crashes, pause_after};
 use groups::Groups;
+use notices::Notices;
 use sentry::Sentry;
 
 /// What a warden is started with.
@@ -89,7 +91,7 @@ impl Level {
 /// Also without an event somebody looks after the children now and then.
 const AT_LEAST: Duration = Duration::from_secs(5);
 
-/// Runs until SIGTERM or SIGINT; SIGHUP hands over to a new guard.
+/// Runs until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// When it can't even begin.
@@ -97,7 +99,6 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     sys::process::die_with_parent(config.parent).context("whoever started this warden has gone")?;
     sys::process::exempt_from_oom_killer();
     let end = crate::signals::told_of(&[SIGTERM, SIGINT])?;
-    let again = crate::signals::told_of(&[SIGHUP])?;
     let socket = config.data_dir.join(ask::SOCKET);
     let listener = sys::socket::listen(&socket, Kind::Packets)
         .with_context(|| format!("cannot listen at {}; is another warden there?", socket.display()))?;
@@ -115,15 +116,17 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         fell: None,
         config,
     };
+    let mut notices = Notices::begin(Instant::now());
     sys::process::lock_memory().context("memory cannot be locked")?;
     loop {
-        let due = warden.tend(Instant::now());
-        let woken = warden.wait(due, [&end, &again, &listener]);
+        let now = Instant::now();
+        let due = warden.tend(now);
+        let due = due.min(notices.tell(&warden.status(), warden.sentry.looks(), now));
+        let woken = warden.wait(due, [&end, &listener]);
         if woken[0] {
             break;
         }
-        drain(again.as_fd());
-        if woken[2]
+        if woken[1]
             && let Some((socket, request)) = ask::hear(&listener)
         {
             warden.sentry.look_at_brake();
@@ -315,7 +318,9 @@ impl Warden {
 
     fn status(&self) -> Status {
         let notice = match self.level {
-            Some(Level::Released) => self.sentry.pulled().map(|pulled| pulled.to_string()).unwrap_or_default(),
+            Some(Level::Released) => {
+                self.sentry.pulled().map(|pulled| pulled.to_string()).unwrap_or_default()
+            }
             Some(Level::Observe) => CRASHED.to_owned(),
             _ => String::new(),
         };
@@ -334,7 +339,8 @@ impl Warden {
 
     /// Waits until something is to be done, and says which of `others` are readable.
     fn wait<const N: usize>(&self, due: Instant, others: [&OwnedFd; N]) -> [bool; N] {
-        let mut sources: Vec<PollFd<'_>> = others.iter().map(|other| PollFd::new(*other, PollFlags::IN)).collect();
+        let mut sources: Vec<PollFd<'_>> =
+            others.iter().map(|other| PollFd::new(*other, PollFlags::IN)).collect();
         sources.push(PollFd::new(&self.sentry.bell, PollFlags::IN));
         for child in [&self.guard.child, &self.work.child].into_iter().flatten() {
             sources.push(PollFd::new(&child.pidfd, PollFlags::IN));
@@ -396,7 +402,8 @@ impl Seat {
             (true, _) => self.rests = Some(now),
             (false, true) => self.rest(name, lived, "it stood still", now),
             (false, false) => {
-                let why = ended.status.map_or_else(|| "in a debugger".to_owned(), |status| status.to_string());
+                let why =
+                    ended.status.map_or_else(|| "in a debugger".to_owned(), |status| status.to_string());
                 self.rest(name, lived, &why, now);
             }
         }

@@ -9,7 +9,6 @@ use super::{Level, pulse};
 
 // Written by the child.
 const BEAT: usize = 0;
-const ATTACHED: usize = 1;
 // Written by the warden.
 const LEVEL: usize = 8;
 const GUARD_DEATHS: usize = 9;
@@ -64,15 +63,6 @@ impl Page {
         self.get(BEAT)
     }
 
-    /// The agent hashes for the guard of this number.
-    pub(crate) fn set_attached(&self, number: u64) {
-        self.set(ATTACHED, number);
-    }
-
-    pub(super) fn attached(&self) -> u64 {
-        self.get(ATTACHED)
-    }
-
     pub(super) fn tell(&self, standing: &Standing) {
         let gap = standing.last_gap.map(|gap| u64::try_from(gap.as_millis()).unwrap_or(u64::MAX - 1) + 1);
         self.set(GUARD_DEATHS, standing.deaths);
@@ -125,8 +115,6 @@ mod tests {
         }
         assert_eq!(ours.last_beat(), 0);
         theirs.beat();
-        theirs.set_attached(9);
         assert!(ours.last_beat() > 0 && ours.last_beat() <= pulse::now());
-        assert_eq!(ours.attached(), 9);
     }
 }

@@ -126,7 +126,8 @@ impl Sentry {
             }
             meant = pulse::next_look(now);
             if again {
-                meant = meant.min(now.saturating_add(u64::try_from(pulse::AGAIN.as_nanos()).unwrap_or(u64::MAX)));
+                meant =
+                    meant.min(now.saturating_add(u64::try_from(pulse::AGAIN.as_nanos()).unwrap_or(u64::MAX)));
             }
             self.looks.fetch_add(1, Ordering::Relaxed);
         }

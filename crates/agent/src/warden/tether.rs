@@ -31,8 +31,6 @@ pub struct Tether {
     pub(crate) snapshots: Vec<OwnedFd>,
     /// The guard is to mark nothing.
     pub observes: bool,
-    /// The guard is to take another one's place, which goes on until it has.
-    pub takes_over: bool,
 }
 
 impl Tether {
@@ -45,9 +43,12 @@ impl Tether {
             page: Page::map(sys::inherit::take(numbers.page)?)?,
             channel: numbers.channel.map(sys::inherit::take).transpose()?,
             waker: numbers.waker.map(sys::inherit::take).transpose()?,
-            snapshots: numbers.snapshots.iter().map(|file| sys::inherit::take(*file)).collect::<Result<_, _>>()?,
+            snapshots: numbers
+                .snapshots
+                .iter()
+                .map(|file| sys::inherit::take(*file))
+                .collect::<Result<_, _>>()?,
             observes: false,
-            takes_over: false,
         })
     }
 

@@ -40,9 +40,6 @@ pub(super) struct Args {
     /// Mark nothing, and deny nothing
     #[arg(long, requires = "page")]
     observe: bool,
-    /// Take the place of the guard that runs
-    #[arg(long, requires = "page")]
-    take_over: bool,
 }
 
 /// Returns after a SIGTERM.
@@ -57,7 +54,6 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     let tether = numbers.map(|numbers| Tether::take(&numbers)).transpose().map_err(anyhow::Error::from)?;
     let tether = tether.map(|mut tether| {
         tether.observes = args.observe;
-        tether.takes_over = args.take_over;
         tether
     });
     Ok(agent::guard::run(Config {

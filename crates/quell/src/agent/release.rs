@@ -78,7 +78,9 @@ pub(super) fn release(args: &ReleaseArgs) -> Result<(), Failure> {
             Ok(())
         }
         Err(Unfollowed::Absent) => {
-            say::out(format!("released: {file} is written; no warden runs, and the next one starts no guard"));
+            say::out(format!(
+                "released: {file} is written; no warden runs, and the next one starts no guard"
+            ));
             Ok(())
         }
         Err(Unfollowed::Hangs(pid)) => Err(Failure::new(

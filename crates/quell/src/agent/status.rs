@@ -40,11 +40,14 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             });
             Ok(())
         }
-        Reply::Refused(reason) => Err(Failure::new(Exit::Failed, match warden {
-            Ok(warden) => format!("the agent does not answer; {}", of_warden(&warden)),
-            Err(warden::Silent::Hangs(_)) => format!("{reason}; and its warden does not answer"),
-            Err(warden::Silent::Absent) => reason,
-        })),
+        Reply::Refused(reason) => Err(Failure::new(
+            Exit::Failed,
+            match warden {
+                Ok(warden) => format!("the agent does not answer; {}", of_warden(&warden)),
+                Err(warden::Silent::Hangs(_)) => format!("{reason}; and its warden does not answer"),
+                Err(warden::Silent::Absent) => reason,
+            },
+        )),
         Reply::Resting(_) | Reply::Restored(_) => {
             Err(Failure::new(Exit::Failed, "the agent answered something else"))
         }

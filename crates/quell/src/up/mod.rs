@@ -77,7 +77,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let plane = Plane::start(&data_dir, args.listen, args.rate_limit, ready_files.last())?;
     let profile = plane.profile(&data_dir);
     let machine = machine.prepare(&data_dir, plane.organization())?;
-    let mut family = Family::of(machine.warden(&data_dir, plane.machine(), plane.organization(), &args.brake));
+    let mut family =
+        Family::of(machine.warden(&data_dir, plane.machine(), plane.organization(), &args.brake));
     family.tend();
     ready::watch(&data_dir, plane.address(), machine.wanted(), events.clone());
 
