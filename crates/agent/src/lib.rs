@@ -15,6 +15,7 @@ pub mod vault;
 
 mod attach;
 mod core;
+mod hearing;
 mod perform;
 mod standing;
 

@@ -18,6 +18,7 @@ pub mod lease;
 
 pub mod cgroup;
 pub mod inherit;
+pub mod owner;
 pub mod page;
 pub mod pidfd;
 pub mod process;

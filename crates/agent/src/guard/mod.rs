@@ -28,13 +28,16 @@ mod after;
 mod answering;
 mod cache;
 mod control;
+mod costs;
 mod counters;
 mod desk;
 mod ground;
 mod known;
+mod opens;
 mod outbox;
 mod protocol;
 mod questions;
+mod recent;
 mod shared;
 mod snapshot;
 
@@ -45,7 +48,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use model::Sha256;
-use sys::fanotify::permission::{Answer, PermissionGroup};
+use sys::fanotify::permission::{About, Answer, PermissionGroup};
 use sys::socket::Kind;
 
 use crate::clock::SystemClock;
@@ -75,6 +78,9 @@ pub struct Config {
     pub permit_on_timeout: bool,
     /// What ties it to its warden, if it has one.
     pub tether: Option<Tether>,
+    /// Opens are asked about as well as execs: scripts given to their interpreters, libraries, programs given to the
+    /// loader. Each open on the guarded filesystems then waits for an answer.
+    pub opens: bool,
 }
 
 /// Nobody is kept waiting longer, whatever the configuration says.
@@ -114,7 +120,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let descriptors = sys::process::raise_descriptor_limit()?.unwrap_or(u64::MAX);
     sys::process::prefer_speed();
     sys::process::exempt_from_oom_killer();
-    let group = PermissionGroup::new().context("the kernel gives no permission group")?;
+    let about = if config.opens { About::Opens } else { About::Execs };
+    let group = PermissionGroup::new(about).context("the kernel gives no permission group")?;
     let writers = ground::told_of_writers(&grounds)?;
     let shared = Shared::new(config.tether)?;
     let outbox = Outbox::new(&shared.counters)?;
@@ -137,6 +144,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
             config.timer.min(LONGEST_TIMER),
         ),
         policy: if config.permit_on_timeout { Answer::Permit } else { Answer::Deny },
+        agent: None,
         longest_lease: LONGEST_LEASE.min(lease_break_time() / 2),
     };
     let answering = Answering::new(desk, &shared, &SystemClock, words, end.as_fd())?;
@@ -150,9 +158,10 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         agent: None,
         asks: false,
     };
+    let books = after::Books { outbox: &outbox, recent: &shared.recent, costs: &shared.costs };
     sys::process::lock_memory().context("memory cannot be locked")?;
     std::thread::scope(|threads| {
-        threads.spawn(|| after::run(&tasks, most_held, &outbox));
+        threads.spawn(|| after::run(&tasks, most_held, &books));
         threads.spawn(|| control.run());
         let outcome = answering.run();
         shared.ended.store(true, Ordering::SeqCst);

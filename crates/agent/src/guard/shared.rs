@@ -8,7 +8,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rustix::event::{EventfdFlags, eventfd};
 
+use super::costs::Costs;
 use super::counters::Counters;
+use super::recent::Recent;
 use super::snapshot::Snapshot;
 use crate::warden::Tether;
 
@@ -19,6 +21,8 @@ pub(super) struct Shared {
     /// Wakes the loop.
     pub(super) wake: OwnedFd,
     pub(super) counters: Counters,
+    pub(super) recent: Recent,
+    pub(super) costs: Costs,
     /// The loop has ended, and so shall the others.
     pub(super) ended: AtomicBool,
     /// The warden's, which ends a guard that does not answer.
@@ -42,6 +46,8 @@ impl Shared {
             passes: AtomicU64::new(0),
             wake: tether.as_mut().and_then(|tether| tether.waker.take()).map_or_else(bell, Ok)?,
             counters: Counters::default(),
+            recent: Recent::default(),
+            costs: Costs::default(),
             ended: AtomicBool::new(false),
             tether,
         })

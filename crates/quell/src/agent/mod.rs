@@ -6,11 +6,14 @@ use crate::failure::Failure;
 use crate::output::Format;
 
 mod guard;
+mod metrics;
 pub(crate) mod places;
 pub(crate) mod release;
 mod run;
 mod status;
+mod top;
 mod vault;
+mod waits;
 mod work;
 
 /// What the role is told.
@@ -36,6 +39,10 @@ enum Verb {
     Engage(release::EngageArgs),
     /// How the agent is: what it knows, what is denied and where, how far it is
     Status(status::Args),
+    /// What the guard does now, and what each process waits for it
+    Top(top::Args),
+    /// The agent's figures in the text form of Prometheus
+    Metrics(metrics::Args),
     /// The quarantined copies on this machine
     #[command(subcommand)]
     Vault(vault::Verb),
@@ -45,7 +52,8 @@ impl Args {
     /// The form that was asked for, if any was.
     pub(crate) fn format(&self) -> Option<Format> {
         match &self.verb {
-            Verb::Run(_) | Verb::Guard(_) | Verb::Work(_) | Verb::Release(_) | Verb::Engage(_) => None,
+            Verb::Run(_) | Verb::Guard(_) | Verb::Work(_) | Verb::Top(_) | Verb::Metrics(_) => None,
+            Verb::Release(_) | Verb::Engage(_) => None,
             Verb::Status(args) => args.output,
             Verb::Vault(verb) => verb.output(),
         }
@@ -61,6 +69,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Verb::Release(args) => release::release(&args),
         Verb::Engage(args) => release::engage(&args),
         Verb::Status(args) => status::run(&args),
+        Verb::Top(args) => top::run(&args),
+        Verb::Metrics(args) => metrics::run(&args),
         Verb::Vault(verb) => vault::run(&verb),
     }
 }

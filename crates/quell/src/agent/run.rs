@@ -31,6 +31,9 @@ pub(super) struct Args {
     /// The filesystems where execution is denied and acts take place, or `none`
     #[arg(long, value_name = "PATH", num_args = 1.., default_value = "/")]
     guard: Vec<PathBuf>,
+    /// Ask about opens as well as execs: scripts given to their interpreters, libraries, programs given to the loader
+    #[arg(long)]
+    guard_opens: bool,
     /// End when this process does
     #[arg(long, value_name = "PID", hide = true)]
     parent: Option<i32>,
@@ -55,6 +58,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     let guard = (!guarded.is_empty()).then(|| {
         let mut arguments = verb("guard");
         arguments.extend(flags("--guard", &guarded));
+        arguments.extend(args.guard_opens.then(|| "--guard-opens".into()));
         arguments
     });
     let mut work = verb("work");

@@ -1,8 +1,8 @@
 //! `quell agent status`: how the agent is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use agent::local::{self, Reply, Request, Status};
+use agent::local::{self, Reply, Request, Status, counters};
 use agent::warden;
 use serde_json::{Value, json};
 
@@ -23,23 +23,26 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let data_dir = args.data_dir.path();
-    // An agent that stands still is not waited for before the warden is asked.
-    let warden = warden::ask(&data_dir, warden::Request::Status);
+    let status = ask(&args.data_dir.path())?;
+    say::out(match args.output.unwrap_or_default() {
+        Format::Table => describe(&status),
+        Format::Json => shape(&status).to_string(),
+    });
+    Ok(())
+}
+
+/// Asks the agent how it is.
+pub(super) fn ask(data_dir: &Path) -> Result<Status, Failure> {
+    // An agent that is away is not waited for: its warden says so.
+    let warden = warden::ask(data_dir, warden::Request::Status);
     if let Ok(warden) = &warden
         && warden.work == 0
     {
         return Err(Failure::new(Exit::Failed, format!("the agent does not run; {}", of_warden(warden)))
             .hint("its warden starts it again; see its log"));
     }
-    match local::ask(&data_dir, Request::Status)? {
-        Reply::Status(status) => {
-            say::out(match args.output.unwrap_or_default() {
-                Format::Table => describe(&status),
-                Format::Json => shape(&status).to_string(),
-            });
-            Ok(())
-        }
+    match local::ask(data_dir, Request::Status)? {
+        Reply::Status(status) => Ok(*status),
         Reply::Refused(reason) => Err(Failure::new(
             Exit::Failed,
             match warden {
@@ -84,16 +87,13 @@ fn describe(status: &Status) -> String {
         ("guarded", names(&status.guarded).join(", ")),
         ("watched", names(&status.watched).join(", ")),
     ]);
-    let counters = status.counters.iter().map(|(name, count)| (name.as_str(), count.to_string()));
-    match status.counters.is_empty() {
-        true => facts,
-        false => format!("{facts}\n\n{}", table::facts(counters)),
-    }
+    let counters = counters(&status.counters).map(|(name, count)| (name, count.to_string()));
+    format!("{facts}\n\n{}", table::facts(counters))
 }
 
 fn shape(status: &Status) -> Value {
     let counters: serde_json::Map<String, Value> =
-        status.counters.iter().map(|(name, count)| (name.clone(), json!(count))).collect();
+        counters(&status.counters).into_iter().map(|(name, count)| (name.to_owned(), json!(count))).collect();
     json!({
         "filesKnown": status.files_known,
         "sweepSeen": status.sweep_seen,
