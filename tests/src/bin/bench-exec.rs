@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use clap::Parser;
 use serde_json::Value;
 use sys::fanotify::EventBuffer;
-use sys::fanotify::permission::{Answer, PermissionGroup};
+use sys::fanotify::permission::{About, Answer, PermissionGroup};
 use tests::filesystem::Filesystem;
 use tests::measure::Median;
 use tests::up::{Up, options};
@@ -180,7 +180,7 @@ impl Drop for Responder {
 
 fn permit_all(directory: &Path) -> ! {
     let root = std::fs::File::open(directory).expect("its filesystem");
-    let group = PermissionGroup::new().expect("the right to answer");
+    let group = PermissionGroup::new(About::Execs).expect("the right to answer");
     group.mark_filesystem(root.as_fd()).expect("a mark");
     println!("ready");
     let mut buffer = EventBuffer::default();
