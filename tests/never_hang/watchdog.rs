@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use sys::fanotify::EventBuffer;
-use sys::fanotify::permission::{Answer, PermissionGroup};
+use sys::fanotify::permission::{About, Answer, PermissionGroup};
 use tests::filesystem::Filesystem;
 use tests::sample::Sample;
 
@@ -95,7 +95,7 @@ pub(crate) fn control_once() {
 #[test]
 fn control() {
     let Some(root) = std::env::var_os(CONTROL) else { return };
-    let group = PermissionGroup::new().unwrap();
+    let group = PermissionGroup::new(About::Execs).unwrap();
     let mount = sys::mounts::containing(Path::new(&root)).unwrap();
     assert_eq!(mount.point, Path::new(&root));
     group.mark_filesystem(File::open(&root).unwrap().as_fd()).unwrap();
