@@ -20,6 +20,7 @@ use crate::places::{Place, Places};
 use crate::running::Asked;
 use crate::spared::SparedSet;
 use crate::spool::Spool;
+use crate::standing::Warden;
 use crate::sweep::Progress;
 use crate::vault::Vault;
 use crate::watch::Pending;
@@ -34,6 +35,7 @@ pub(crate) struct Core {
     pub(crate) vault: Arc<Vault>,
     /// None when nothing is guarded.
     pub(crate) guard: Option<Guard>,
+    pub(crate) warden: Warden,
     pub(crate) spared: RwLock<Arc<SparedSet>>,
     pub(crate) places: Arc<Places>,
     /// Every filesystem of the machine, as it was found last.
@@ -83,6 +85,7 @@ pub(crate) struct Parts {
     pub(crate) guard: Option<Guard>,
     pub(crate) places: Arc<Places>,
     pub(crate) guards_everywhere: bool,
+    pub(crate) warden: Warden,
     pub(crate) pending: Pending,
     pub(crate) looker: Looker,
     pub(crate) nudges: Sender<Nudge>,
@@ -103,6 +106,7 @@ impl Core {
             inventory: parts.inventory,
             vault: parts.vault,
             guard: parts.guard,
+            warden: parts.warden,
             spared: RwLock::new(Arc::new(spared)),
             places: parts.places,
             filesystems: ArcSwap::default(),
@@ -135,6 +139,8 @@ impl Core {
         };
         if let Some(guard) = &self.guard {
             guard.set_bypasses(bypasses);
+            // It has them as soon as it may deny again; that is not waited for.
+            let patience = if self.warden.holds_back().is_some() { Duration::ZERO } else { patience };
             guard.adopt(Arc::new(rules), Arc::new(self.spared().inodes()), patience)?;
         }
         *in_force = Some(position);
@@ -159,7 +165,12 @@ impl Core {
             }
         }
         // A guard that has gone since denies nothing, and no act begins meanwhile.
-        self.guard_level() != "absent"
+        self.denies()
+    }
+
+    /// Whether what is in force is enforced; also where nothing is to be.
+    pub(crate) fn denies(&self) -> bool {
+        matches!(self.guard_level(), "deny" | "none")
     }
 
     /// How far the rules are in force; none before the first.
@@ -190,6 +201,7 @@ impl Core {
     /// The guard's level, in a word.
     pub(crate) fn guard_level(&self) -> &'static str {
         match &self.guard {
+            Some(_) if let Some(level) = self.warden.holds_back() => level.name(),
             Some(guard) if guard.status().level == crate::guard::client::Level::Deny => "deny",
             Some(_) => "absent",
             None => "none",

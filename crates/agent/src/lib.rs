@@ -5,8 +5,10 @@
 pub mod local;
 pub mod run;
 
+pub mod brake;
 pub mod guard;
 pub mod ruleset;
+pub mod warden;
 
 pub mod filesystems;
 
@@ -18,6 +20,7 @@ mod attach;
 mod core;
 mod hearing;
 mod perform;
+mod standing;
 
 mod examine;
 mod looking;
@@ -37,5 +40,6 @@ mod spool;
 mod clock;
 pub mod digest;
 mod host;
+mod signals;
 
 pub use places::Watched;

@@ -15,6 +15,7 @@ use crate::acts::{self, Grounds, Guarded};
 use crate::core::{Core, Nudge};
 use crate::recorder::wait_recorded;
 use crate::running;
+use crate::warden::Level;
 
 /// How long an act waits for its rules before the next one is tried.
 const RULES_PATIENCE: Duration = Duration::from_secs(5);
@@ -47,6 +48,8 @@ fn attempt(core: &Core, act: &Act) {
     let begun = core.ledger.lock().has_begun(act.id);
     let outcome = if !begun && core.server_now() > act.deadline {
         failed(act, "its deadline passed before this machine could begin; order it again")
+    } else if !begun && core.warden.holds_back() == Some(Level::Released) {
+        failed(act, &format!("{}; engage the guard there and order it again", core.warden.notice()))
     } else {
         if !core.wait_in_force(act.after, RULES_PATIENCE) {
             tracing::warn!(act = %act.id, "an act waits for its rules to be in force");

@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, bounded, unbounded};
 use model::{MachineId, OrganizationId};
 use parking_lot::Mutex;
 
+use crate::brake::Brake;
 use crate::clock::SystemClock;
 use crate::core::{Core, Nudge, Parts};
 use crate::guard::client::{Event, Guard};
@@ -21,13 +22,15 @@ use crate::looking::{Looker, Ours};
 use crate::places::{Places, Watched};
 use crate::recorder::{Recorder, wait_recorded};
 use crate::spool::Spool;
+use crate::standing::{self, Warden};
 use crate::sweep::{Errands, Milestone, Sweep};
 use crate::vault::Vault;
+use crate::warden::Tether;
 use crate::watch::{Pending, Watch};
 use crate::{attach, local, looking, mounted, perform, rivals, running, spared};
 
 /// What an agent needs to know.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Config {
     /// Where its ledger, spool, inventory and vault are.
     pub data_dir: PathBuf,
@@ -41,6 +44,10 @@ pub struct Config {
     pub guarded: Vec<PathBuf>,
     /// The process with which it ends.
     pub parent: i32,
+    /// What ties it to its warden, if it has one.
+    pub tether: Option<Tether>,
+    /// Where root releases the guard.
+    pub brake: Brake,
 }
 
 /// How long the guard is waited for at a time.
@@ -57,6 +64,7 @@ const FLUSH: Duration = Duration::from_secs(1);
 pub fn run(config: Config) -> anyhow::Result<()> {
     sys::process::die_with_parent(config.parent).context("whoever started this agent has gone")?;
     sys::process::hoard_little_memory();
+    sys::process::offer_to_oom_killer();
     sys::lease::ignore_break_signals()?;
     die_of_panics();
     let signals =
@@ -87,6 +95,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         inventory: inventory.clone(),
         vault,
         guard,
+        warden: Warden { tether: config.tether, brake: config.brake },
         places,
         guards_everywhere: config.guarded.iter().any(|path| path == Path::new("/")),
         pending: Pending::default(),
@@ -103,6 +112,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     })?;
     let looking_at_processes = core.clone();
     spawn("running", move || running::run(&looking_at_processes))?;
+    let beating = core.clone();
+    spawn("beat", move || standing::keep(&beating))?;
     enforce_from_ledger(&core)?;
     let hearing = Hearing::new(core.clone(), noticed.clone());
     spawn("guard events", move || hearing.run(&guard_events))?;
@@ -188,7 +199,10 @@ fn enforce_from_ledger(core: &Arc<Core>) -> anyhow::Result<()> {
             if core.halt.is_asked() {
                 return;
             }
-            tracing::warn!(%error, "the guard is waited for");
+            match core.warden.holds_back() {
+                Some(_) => thread::sleep(GUARD_PATIENCE),
+                None => tracing::warn!(%error, "the guard is waited for"),
+            }
         }
         core.nudge(Nudge::Changed);
     })

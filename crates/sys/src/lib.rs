@@ -17,11 +17,15 @@ pub mod identity;
 pub mod lease;
 pub mod state;
 
+pub mod cgroup;
+pub mod inherit;
 pub mod owner;
+pub mod page;
 pub mod pidfd;
 pub mod process;
 pub mod processes;
 pub mod refusers;
+pub mod scheduling;
 
 pub mod mapping;
 pub mod mounts;

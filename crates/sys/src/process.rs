@@ -102,6 +102,11 @@ pub fn exempt_from_oom_killer() {
     let _ = fs::write("/proc/self/oom_score_adj", "-1000");
 }
 
+/// Lets the kernel end this process as any other when memory runs out, whatever its parent is spared. Best effort.
+pub fn offer_to_oom_killer() {
+    let _ = fs::write("/proc/self/oom_score_adj", "0");
+}
+
 /// Whether this process may hold a permission group, lease files of others and open files by handle.
 ///
 /// # Errors

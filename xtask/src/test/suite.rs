@@ -32,6 +32,8 @@ pub(super) enum Suite {
     E2e,
     /// Other products that answer the kernel, on the same filesystem.
     Rivals,
+    /// Whatever stands still, dies or is full: nobody waits for long.
+    NeverHang,
     /// The wire contract.
     Compat,
     /// Tests of `sys` and `agent` on kernels of Debian's, in an emulated machine.
@@ -50,6 +52,7 @@ impl Suite {
         Self::Privileged,
         Self::E2e,
         Self::Rivals,
+        Self::NeverHang,
         Self::Compat,
         Self::Vm,
     ];
@@ -66,6 +69,7 @@ impl Suite {
             Self::Privileged => "privileged",
             Self::E2e => "e2e",
             Self::Rivals => "rivals",
+            Self::NeverHang => "never-hang",
             Self::Compat => "compat",
             Self::Vm => "vm",
         }
@@ -77,6 +81,7 @@ impl Suite {
         match self {
             Self::Privileged => Some(Inside::packages(&["sys", "agent"], 1200)),
             Self::E2e => Some(Inside::suite(name, 600)),
+            Self::NeverHang => Some(Inside::suite(name, 600)),
             Self::Rivals | Self::Compat => Some(Inside::suite(name, 300)),
             Self::Fmt | Self::Tidy | Self::Deny | Self::Clippy | Self::Unit | Self::AgentOnly | Self::Vm => {
                 None

@@ -196,7 +196,9 @@ impl Session<'_> {
                 Ok(())
             }
             Err(error) => {
-                tracing::warn!(%error, "new rules are not in force yet");
+                if self.core.warden.holds_back().is_none() {
+                    tracing::warn!(%error, "new rules are not in force yet");
+                }
                 Ok(())
             }
         }
@@ -275,6 +277,9 @@ impl Session<'_> {
             filesystems_left_out,
             running_denied: core.running.running_denied(),
             rivals: core.rivals.lock().clone(),
+            guard_notice: core.warden.notice(),
+            guard_deaths: core.warden.falls().0,
+            guard_gap_ms: core.warden.falls().1,
         };
         self.say(up::Message::Heartbeat(heartbeat))
     }

@@ -40,6 +40,7 @@ impl Control<'_> {
     /// Works until the loop has ended.
     pub(super) fn run(mut self) {
         let mut packet = vec![0; protocol::LARGEST];
+        self.begin();
         while !self.shared.ended.load(Ordering::SeqCst) {
             let (connects, speaks) = self.wait();
             drain(self.outbox.bell.as_fd());
@@ -50,6 +51,18 @@ impl Control<'_> {
                 self.listen(&mut packet);
             }
             self.report();
+        }
+    }
+
+    /// Puts in force what the guard before had in force, before anybody has said a word.
+    fn begin(&mut self) {
+        let Some(tether) = &self.shared.tether else { return };
+        if let [file, base @ ..] = tether.snapshots.as_slice() {
+            let base = base.first().map(OwnedFd::try_clone);
+            match base.transpose() {
+                Ok(base) => self.adopt(file, base),
+                Err(error) => tracing::error!(%error, "the rules of the guard before can't be taken over"),
+            }
         }
     }
 
@@ -130,6 +143,9 @@ impl Control<'_> {
         };
         let version = snapshot.version;
         self.shared.publish(snapshot);
+        if self.observes() {
+            return;
+        }
         if !self.asks {
             if let Err(error) = self.marking.begin() {
                 self.tell_loop(Word::Fail(error));
@@ -137,6 +153,11 @@ impl Control<'_> {
             }
             self.asks = true;
             self.send(Report::Ready(self.ready()));
+        }
+        if let Some(tether) = &self.shared.tether {
+            let snapshot = self.shared.snapshot.load();
+            let files: Vec<_> = std::iter::once(file.as_fd()).chain(snapshot.base()).collect();
+            tether.tell_in_force(&files);
         }
         self.send(Report::AdoptedVersion(version));
     }
@@ -159,6 +180,11 @@ impl Control<'_> {
         // What is held open can't be unmounted.
         drop(file);
         self.send(Report::Marked(v1::Marked { device: mark.device, path: mark.path, error }));
+    }
+
+    /// Whether nothing is to be denied, whatever the rules say.
+    fn observes(&self) -> bool {
+        self.shared.tether.as_ref().is_some_and(|tether| tether.observes)
     }
 
     fn ready(&self) -> v1::GuardReady {

@@ -42,18 +42,19 @@ mod recent;
 mod shared;
 mod snapshot;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context;
 use model::Sha256;
-use rustix::pipe::PipeFlags;
 use sys::fanotify::permission::{About, Answer, PermissionGroup};
 use sys::socket::Kind;
 
 use crate::clock::SystemClock;
+use crate::signals;
+use crate::warden::Tether;
 use answering::Answering;
 use control::Control;
 use desk::Desk;
@@ -62,11 +63,10 @@ use marking::Marking;
 use outbox::Outbox;
 use questions::Questions;
 use shared::Shared;
-
 pub(crate) use shared::{bell, drain, ring};
 
 /// What a guard is started with.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Config {
     /// Where the agent finds it.
     pub data_dir: PathBuf,
@@ -80,6 +80,8 @@ pub struct Config {
     pub timer: Duration,
     /// What an exec is told for whose file nobody knows the digests in time.
     pub permit_on_timeout: bool,
+    /// What ties it to its warden, if it has one.
+    pub tether: Option<Tether>,
     /// Opens are asked about as well as execs: scripts given to their interpreters, libraries, programs given to the
     /// loader. Each open on the guarded filesystems then waits for an answer.
     pub opens: bool,
@@ -124,14 +126,14 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let about = if config.opens { About::Opens } else { About::Execs };
     let group = PermissionGroup::new(about).context("the kernel gives no permission group")?;
     let writers = ground::told_of_writers(&grounds, config.guards_later)?;
-    let shared = Shared::new()?;
+    let shared = Shared::new(config.tether)?;
     let outbox = Outbox::new(&shared.counters)?;
     let (tell_loop, words) = crossbeam_channel::bounded(8);
     let (after, tasks) = after::channel();
     let socket = config.data_dir.join(protocol::SOCKET);
     let listener = sys::socket::listen(&socket, Kind::Packets)
         .with_context(|| format!("cannot listen at {}", socket.display()))?;
-    let end = told_to_end()?;
+    let end = signals::told_of(&[signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])?;
 
     let most_held = usize::try_from(MOST_HELD.min(descriptors / 4))?;
     let desk = Desk {
@@ -175,20 +177,11 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 
 /// A thread that is gone would leave openers waiting for ever.
 fn die_of_panics() {
-    let tell = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        tell(panic);
+    std::panic::set_hook(Box::new(|panic| {
+        // Not by the hook that was there: it waits for whoever reads stderr.
+        tracing::error!("{panic}");
         std::process::abort();
     }));
-}
-
-/// Readable when the process is asked to end.
-fn told_to_end() -> anyhow::Result<OwnedFd> {
-    let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-        signal_hook::low_level::pipe::register(signal, write.try_clone()?)?;
-    }
-    Ok(read)
 }
 
 /// After which the kernel ends a lease by itself.

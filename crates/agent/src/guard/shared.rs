@@ -12,6 +12,7 @@ use super::costs::Costs;
 use super::counters::Counters;
 use super::recent::Recent;
 use super::snapshot::Snapshot;
+use crate::warden::Tether;
 
 pub(super) struct Shared {
     pub(super) snapshot: ArcSwap<Snapshot>,
@@ -24,6 +25,8 @@ pub(super) struct Shared {
     pub(super) costs: Costs,
     /// The loop has ended, and so shall the others.
     pub(super) ended: AtomicBool,
+    /// The warden's, which ends a guard that does not answer.
+    pub(super) tether: Option<Tether>,
 }
 
 /// What the loop is told.
@@ -39,16 +42,30 @@ pub(super) enum Word {
 impl Shared {
     /// # Errors
     /// EMFILE.
-    pub(super) fn new() -> std::io::Result<Self> {
+    pub(super) fn new(mut tether: Option<Tether>) -> std::io::Result<Self> {
         Ok(Self {
             snapshot: ArcSwap::default(),
             passes: AtomicU64::new(0),
-            wake: bell()?,
+            wake: tether.as_mut().and_then(|tether| tether.waker.take()).map_or_else(bell, Ok)?,
             counters: Counters::default(),
             recent: Recent::default(),
             costs: Costs::default(),
             ended: AtomicBool::new(false),
+            tether,
         })
+    }
+
+    /// The loop gets along. To be called in each pass.
+    pub(super) fn beat(&self) {
+        if let Some(tether) = &self.tether {
+            tether.page.beat();
+        }
+    }
+
+    /// How long the loop may wait that would wait so long (`None`: for ever).
+    pub(super) fn wait(&self, left: Option<Duration>) -> Option<Duration> {
+        let most = self.tether.as_ref().map(|tether| tether.page.until_beat());
+        left.into_iter().chain(most).min()
     }
 
     /// Puts a snapshot in force, and returns when no verdict by an older one is still on its way.

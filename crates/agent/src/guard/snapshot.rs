@@ -1,7 +1,7 @@
 //! All that a verdict needs, as it stands at one moment. Never changed, only replaced.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use model::bypass::Bypass;
 use model::verdict::{Verdict, judge};
@@ -64,6 +64,11 @@ impl Snapshot {
         let bypasses = message.bypasses.iter().map(Bypass::try_from).collect::<Result<_, _>>();
         let bypasses = bypasses.map_err(|error| malformed(&error.to_string()))?;
         Ok(Self { version: message.version, rules, spared, bypasses })
+    }
+
+    /// The file that the rules' base lies in; none for an empty one.
+    pub(super) fn base(&self) -> Option<BorrowedFd<'_>> {
+        self.rules.base().file()
     }
 
     /// Which digests besides SHA-256 a file must be known by to be judged.

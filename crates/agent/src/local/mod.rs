@@ -88,8 +88,14 @@ pub struct Status {
     pub attached: bool,
     /// How far in the organization's log this machine is.
     pub position: Position,
-    /// `deny`, `absent` (the guard is away) or `none` (nothing is guarded).
+    /// `deny`, `absent` (the guard is away), `observe`, `released` or `none` (nothing is guarded).
     pub guard_level: String,
+    /// Why it is `observe` or `released`; empty otherwise.
+    pub guard_notice: String,
+    /// How often the guard fell since its warden's start.
+    pub guard_deaths: u64,
+    /// For how many milliseconds nothing was denied the last time.
+    pub guard_gap_ms: Option<u64>,
     /// Whether the ledger's rules are in force.
     pub in_force: bool,
     /// Where execution is denied.
@@ -122,7 +128,9 @@ pub fn ask(data_dir: &Path, request: Request) -> anyhow::Result<Reply> {
     use std::os::unix::net::UnixStream;
     match UnixStream::connect(data_dir.join(SOCKET)) {
         Ok(mut stream) => {
-            stream.set_read_timeout(Some(Duration::from_secs(600)))?;
+            // A copy of any size may have to come back; how it is, it knows at once.
+            let patience = if request == Request::Status { 5 } else { 600 };
+            stream.set_read_timeout(Some(Duration::from_secs(patience)))?;
             frame::write(&mut stream, &v1::LocalRequest { request: Some(encode(&request)) })?;
             hear(&mut stream)
         }
@@ -227,6 +235,9 @@ fn shape_status(status: Status) -> v1::LocalStatus {
         attached: status.attached,
         position: Some(status.position.into()),
         guard_level: status.guard_level.clone(),
+        guard_notice: status.guard_notice.clone(),
+        guard_deaths: status.guard_deaths,
+        guard_gap_ms: status.guard_gap_ms,
         guarded: status.guarded.iter().map(|path| things::bytes_of(path)).collect(),
         watched: status.watched.iter().map(|path| things::bytes_of(path)).collect(),
         counters: Some(status.counters),
@@ -262,6 +273,9 @@ fn decode(reply: v1::LocalReply) -> anyhow::Result<Reply> {
             attached: status.attached,
             position: status.position.unwrap_or_default().into(),
             guard_level: status.guard_level,
+            guard_notice: status.guard_notice,
+            guard_deaths: status.guard_deaths,
+            guard_gap_ms: status.guard_gap_ms,
             in_force: status.in_force,
             guarded: status.guarded.into_iter().map(things::path_of).collect(),
             watched: status.watched.into_iter().map(things::path_of).collect(),

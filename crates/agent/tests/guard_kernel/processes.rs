@@ -137,6 +137,7 @@ fn guard_child() {
         parent: parent(),
         timer: TIMER,
         permit_on_timeout: true,
+        tether: None,
         opens: std::env::var_os(OPENS).is_some(),
     };
     guard::run(config).unwrap();
@@ -171,6 +172,8 @@ fn whole_agent_child() {
         watched: agent::Watched::Paths(vec![ground.clone()]),
         guarded: vec![ground],
         parent: parent(),
+        tether: None,
+        brake: agent::brake::Brake { file: "/dev/null/none".into(), command_line: "/dev/null".into() },
     })
     .unwrap();
 }

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use agent::guard::Config;
+use agent::warden::{Numbers, Tether};
 
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
 
-use super::places;
-use super::run::parent;
+use super::{parent, places};
 
 /// By then every question is answered, known or not.
 const TIMER: Duration = Duration::from_millis(200);
@@ -29,11 +29,38 @@ pub(super) struct Args {
     /// End when this process does
     #[arg(long, value_name = "PID", hide = true)]
     parent: Option<i32>,
+    /// The descriptor of the page shared with the warden
+    #[arg(long, value_name = "FD")]
+    page: Option<i32>,
+    /// The descriptor on which the warden is told that rules are in force
+    #[arg(long, value_name = "FD", requires = "page")]
+    channel: Option<i32>,
+    /// The descriptor on which the warden asks for a beat
+    #[arg(long, value_name = "FD", requires = "page")]
+    waker: Option<i32>,
+    /// The descriptors of the rules to begin with
+    #[arg(long, value_name = "FD", requires = "page")]
+    snapshot: Vec<i32>,
+    /// Mark nothing, and deny nothing
+    #[arg(long, requires = "page")]
+    observe: bool,
 }
 
 /// Returns after a SIGTERM.
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     let guarded = places::guarded(&args.guard)?;
+    // First of all: afterwards the numbers may mean other files.
+    let numbers = args.page.map(|page| Numbers {
+        page,
+        channel: args.channel,
+        waker: args.waker,
+        snapshots: args.snapshot,
+    });
+    let tether = numbers.map(|numbers| Tether::take(&numbers)).transpose().map_err(anyhow::Error::from)?;
+    let tether = tether.map(|mut tether| {
+        tether.observes = args.observe;
+        tether
+    });
     Ok(agent::guard::run(Config {
         data_dir: args.data_dir.path(),
         guards_later: places::is_all(&guarded),
@@ -41,6 +68,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         parent: args.parent.unwrap_or_else(parent),
         timer: TIMER,
         permit_on_timeout: true,
+        tether,
         opens: args.guard_opens,
     })?)
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use agent::filesystems::Filesystem;
 use agent::local::{self, Reply, Request, Status, counters};
+use agent::warden;
 use serde_json::{Value, json};
 
 use crate::data_dir::DataDir;
@@ -33,10 +34,34 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 /// Asks the agent how it is.
 pub(super) fn ask(data_dir: &Path) -> Result<Status, Failure> {
+    // An agent that is away is not waited for: its warden says so.
+    let warden = warden::ask(data_dir, warden::Request::Status);
+    if let Ok(warden) = &warden
+        && warden.work == 0
+    {
+        return Err(Failure::new(Exit::Failed, format!("the agent does not run; {}", of_warden(warden)))
+            .hint("its warden starts it again; see its log"));
+    }
     match local::ask(data_dir, Request::Status)? {
         Reply::Status(status) => Ok(*status),
-        Reply::Refused(reason) => Err(Failure::new(Exit::Failed, reason)),
+        Reply::Refused(reason) => Err(Failure::new(
+            Exit::Failed,
+            match warden {
+                Ok(warden) => format!("the agent does not answer; {}", of_warden(&warden)),
+                Err(warden::Silent::Hangs(_)) => format!("{reason}; and its warden does not answer"),
+                Err(warden::Silent::Absent) => reason,
+            },
+        )),
         _ => Err(Failure::new(Exit::Failed, "the agent answered something else")),
+    }
+}
+
+/// What the warden alone can tell.
+fn of_warden(status: &warden::Status) -> String {
+    match (status.notice.as_str(), status.guard) {
+        ("", 0) => format!("the guard is away (wanted: {})", status.level),
+        ("", pid) => format!("the guard goes on with its last rules (process {pid}, {})", status.level),
+        (notice, _) => format!("the guard: {}, {notice}", status.level),
     }
 }
 
@@ -52,7 +77,8 @@ fn describe(status: &Status) -> String {
         ("sweep", sweep),
         ("attached", yes(status.attached)),
         ("sightings waiting", status.spool_waiting.to_string()),
-        ("guard", status.guard_level.clone()),
+        ("guard", guard(status)),
+        ("guard fell", fell(status)),
         ("rules in force", yes(status.in_force)),
         ("rules", status.rules.to_string()),
         ("generation", status.position.generation.to_string()),
@@ -107,6 +133,9 @@ fn shape(status: &Status) -> Value {
         "epoch": status.position.epoch.0,
         "generation": status.position.generation.0,
         "guardLevel": status.guard_level,
+        "guardNotice": status.guard_notice,
+        "guardDeaths": status.guard_deaths,
+        "guardGapMs": status.guard_gap_ms,
         "inForce": status.in_force,
         "guarded": names(&status.guarded),
         "watched": names(&status.watched),
@@ -122,6 +151,27 @@ fn shape(status: &Status) -> Value {
 
 fn or_none(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// Its level, and why it is not to deny.
+fn guard(status: &Status) -> String {
+    match status.guard_notice.as_str() {
+        "" => status.guard_level.clone(),
+        notice => format!("{}: {notice}", status.guard_level),
+    }
+}
+
+/// How often it fell, and how long nothing was denied the last time.
+fn fell(status: &Status) -> String {
+    let times = match status.guard_deaths {
+        0 => return "never since the warden's start".to_owned(),
+        1 => "once".to_owned(),
+        deaths => format!("{deaths} times"),
+    };
+    match status.guard_gap_ms {
+        Some(gap) => format!("{times}, nothing was denied for {gap} ms the last time"),
+        None => times,
+    }
 }
 
 fn names(paths: &[PathBuf]) -> Vec<String> {
