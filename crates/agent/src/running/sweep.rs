@@ -58,6 +58,16 @@ pub enum Fate {
     Left(String),
 }
 
+impl std::fmt::Display for Fate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ended => f.write_str("stopped"),
+            Self::Runs => f.write_str("runs on: its rule only denies"),
+            Self::Left(why) => write!(f, "not stopped: {why}"),
+        }
+    }
+}
+
 /// Sweeps, and remembers what it has read.
 pub struct Sweeper {
     known: Known,

@@ -52,15 +52,7 @@ impl Told {
         for Found { pid, path, digests, facts, rule, effect, fate, state, .. } in found {
             if now.processes.insert((pid, state, rule)) && !self.processes.contains(&(pid, state, rule)) {
                 let (path, effect) = (path.display(), effect.word());
-                match &fate {
-                    Fate::Ended => {
-                        tracing::warn!(pid, %path, %rule, effect, "a process that ran a denied file was stopped")
-                    }
-                    Fate::Runs => tracing::warn!(pid, %path, %rule, effect, "a process runs a denied file"),
-                    Fate::Left(why) => {
-                        tracing::warn!(pid, %path, %rule, effect, why, "a process that runs a denied file was not stopped")
-                    }
-                }
+                tracing::warn!(pid, %path, %rule, effect, %fate, "a process runs a denied file");
             }
             let copy = (path, digests.sha256);
             if !now.copies.contains(&copy) {
