@@ -36,3 +36,25 @@ pub(crate) fn compare(of: &str, to: &str, series: &[Series]) {
 pub(crate) fn noise(twin: Option<Median>) -> f64 {
     twin.map_or(0.0, |ratio| (ratio.high - ratio.low) / 2.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(ratio: f64, noise: f64) -> Option<bool> {
+        let series = [Series::of("a", &[100.0; 31]), Series::of("b", &[100.0 * ratio; 31])];
+        Bar { of: "b", to: "a", most: 1.2 }.judge(&series, noise)
+    }
+
+    #[test]
+    fn noise_is_granted_to_the_median_only() {
+        assert_eq!(judged(1.2, 0.0), Some(true));
+        assert_eq!(judged(1.21, 0.0), Some(false));
+        assert_eq!(judged(1.21, 0.1), Some(false), "the interval's lower end is beyond the bar");
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_judged() {
+        assert_eq!(Bar { of: "c", to: "a", most: 1.0 }.judge(&[Series::of("a", &[1.0])], 0.0), None);
+    }
+}

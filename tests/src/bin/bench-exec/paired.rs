@@ -17,6 +17,12 @@ pub(crate) struct Series {
 }
 
 impl Series {
+    /// One that had all its turns.
+    #[cfg(test)]
+    pub(crate) fn of(name: &'static str, times: &[f64]) -> Self {
+        Self { name, times: times.to_vec(), failed: None }
+    }
+
     /// The median time, in nanoseconds; none unless it had all its turns.
     pub(crate) fn time(&self) -> Option<f64> {
         self.failed.is_none().then(|| Median::of(&self.times).middle)
