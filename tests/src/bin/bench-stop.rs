@@ -185,7 +185,7 @@ impl Bench {
         let digest = |bytes: &[u8]| sha2::Sha256::digest(bytes).into();
         let others = (1..self.own.rules).map(|id| rule(id, digest(&id.to_le_bytes())));
         let bytes = std::fs::read(victim).expect("the victim");
-        RuleSet::new(others.chain([rule(self.own.rules, digest(&bytes))]))
+        RuleSet::new(others.chain([rule(self.own.rules, digest(&bytes))])).expect("a set")
     }
 
     /// One search: from its begin to the end of the last victim, and to its own end.
