@@ -38,7 +38,7 @@ pub(crate) fn noise(twin: Option<Median>) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+mod judging {
     use super::*;
 
     fn judged(ratio: f64, noise: f64) -> Option<bool> {
