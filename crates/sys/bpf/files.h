@@ -140,40 +140,43 @@ static __always_inline bool is_open_memfd(struct inode *inode)
 	return !(BPF_CORE_READ(info, seals) & F_SEAL_WRITE);
 }
 
+static __always_inline bool looks_like(struct inode *found, struct inode *inode)
+{
+	return found && BPF_CORE_READ(found, i_size) == BPF_CORE_READ(inode, i_size) &&
+	       !((BPF_CORE_READ(found, i_mode) ^ BPF_CORE_READ(inode, i_mode)) & S_IFMT);
+}
+
 /*
  * The inode below an overlay's that holds the content, or none. The overlay is a module, whose types the loader does
- * not know; its inodes have had this form since 6.5. So what is found is believed only if it looks like its overlay.
+ * not know. Its inodes hold, behind what all inodes have, the upper dentry; then since 6.5 a pointer to the lower
+ * layers, before that a lower layer and its dentry. So what is found is believed only if it looks like its overlay.
  */
 static __always_inline struct inode *below_overlay(struct inode *inode)
 {
-	struct {
-		struct dentry *upper;
-		void *entry;
-	} layers = {};
-	struct dentry *upper, *lower = 0;
+	struct dentry *words[3] = {};
+	struct dentry *lower = 0;
 	struct inode *found = 0;
 	__u32 depth = 0;
 
-	bpf_probe_read_kernel(&layers, sizeof(layers), (void *)inode + bpf_core_type_size(struct inode));
-	upper = layers.upper;
-	if (upper)
-		found = BPF_CORE_READ(upper, d_inode);
-	/* An upper file without blocks of its own may hold only attributes. */
-	if (!found || (!BPF_CORE_READ(found, i_blocks) && BPF_CORE_READ(found, i_size))) {
-		found = 0;
-		bpf_probe_read_kernel(&depth, sizeof(depth), layers.entry);
-		if (!depth || depth > 512)
-			return 0;
-		/* A number, filled up to eight bytes, then pairs of layer and dentry; the last one holds the data. */
-		bpf_probe_read_kernel(&lower, sizeof(lower), layers.entry + 16 * (__u64)depth);
-		if (!lower)
-			return 0;
+	bpf_probe_read_kernel(words, sizeof(words), (void *)inode + bpf_core_type_size(struct inode));
+	lower = words[0];
+	if (lower)
 		found = BPF_CORE_READ(lower, d_inode);
+	/* An upper file without blocks of its own may hold only attributes. */
+	if (looks_like(found, inode) && (BPF_CORE_READ(found, i_blocks) || !BPF_CORE_READ(found, i_size)))
+		return found;
+
+	/* A number, filled up to eight bytes, then pairs of layer and dentry; the last one holds the data. */
+	bpf_probe_read_kernel(&depth, sizeof(depth), words[1]);
+	if (depth && depth <= 512) {
+		bpf_probe_read_kernel(&lower, sizeof(lower), (void *)words[1] + 16 * (__u64)depth);
+		found = BPF_CORE_READ(lower, d_inode);
+		if (looks_like(found, inode))
+			return found;
 	}
-	if (!found || BPF_CORE_READ(found, i_size) != BPF_CORE_READ(inode, i_size) ||
-	    ((BPF_CORE_READ(found, i_mode) ^ BPF_CORE_READ(inode, i_mode)) & S_IFMT))
-		return 0;
-	return found;
+	lower = words[2];
+	found = BPF_CORE_READ(lower, d_inode);
+	return looks_like(found, inode) ? found : 0;
 }
 
 static __always_inline void name_below(struct inode *inode, struct below *below)

@@ -52,7 +52,7 @@ const NAME: usize = 16;
 #[derive(Debug)]
 pub struct Programs {
     ebpf: Ebpf,
-    links: Vec<FdLink>,
+    links: Vec<(&'static str, FdLink)>,
     pinned: Option<PathBuf>,
     standing: Standing,
     reads: bool,
@@ -109,7 +109,7 @@ impl Programs {
             }
             let program = lsm(&mut self.ebpf, name)?;
             let id = program.attach().map_err(other)?;
-            self.links.push(program.take_link(id).map_err(other)?.into());
+            self.links.push((name, program.take_link(id).map_err(other)?.into()));
         }
         Ok(())
     }
@@ -254,9 +254,11 @@ impl Programs {
     /// When there is no bpf filesystem at its usual place.
     pub fn pin(&mut self) -> io::Result<()> {
         let home = pins::next()?;
-        for (link, (name, _, _)) in std::mem::take(&mut self.links).into_iter().zip(PROGRAMS) {
+        let standing = self.ebpf.map("standing").ok_or(io::ErrorKind::NotFound)?;
+        standing.pin(home.join(pins::STANDING)).map_err(other)?;
+        for (name, link) in std::mem::take(&mut self.links) {
             let pinned = link.pin(home.join(name)).map_err(other)?;
-            self.links.push(pinned.into());
+            self.links.push((name, pinned.into()));
         }
         pins::remove_but(Some(&home))?;
         self.pinned = Some(home);

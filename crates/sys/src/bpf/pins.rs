@@ -1,5 +1,8 @@
 //! Programs that stay in force when nobody holds them: names in the bpf filesystem.
 //!
+//! Beside the programs lies what they are told. A pin that is removed ends its program when the kernel gets round to
+//! it, so they are told first that there are no rules.
+//!
 //! Each guard that pins has a directory of its own below [`HOME`], named by a number that grows. A guard that has its
 //! rules in force removes those before it; until then both deny, so that nothing is let through in between.
 
@@ -7,8 +10,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use aya::maps::{Array, Map, MapData};
+
+use super::shapes::Standing;
+
 /// Where the pins are.
 pub const HOME: &str = "/sys/fs/bpf/quell";
+/// The map of how things stand, among them.
+pub(super) const STANDING: &str = "standing";
 
 /// Makes the directory for the next pins.
 ///
@@ -37,6 +46,7 @@ pub(super) fn remove_but(kept: Option<&Path>) -> io::Result<usize> {
         if kept == Some(&directory) {
             continue;
         }
+        disarm(&directory.join(STANDING))?;
         for pin in fs::read_dir(&directory)? {
             fs::remove_file(pin?.path())?;
         }
@@ -50,6 +60,16 @@ pub(super) fn remove_but(kept: Option<&Path>) -> io::Result<usize> {
         }
     }
     Ok(removed)
+}
+
+/// From here on these programs permit everything.
+fn disarm(standing: &Path) -> io::Result<()> {
+    if !standing.exists() {
+        return Ok(());
+    }
+    let map = Map::Array(MapData::from_pin(standing).map_err(super::other)?);
+    let mut map: Array<_, Standing> = Array::try_from(map).map_err(super::other)?;
+    map.set(0, Standing::default(), 0).map_err(super::other)
 }
 
 /// Whether anything is pinned.
