@@ -1,4 +1,4 @@
-//! Upkeep of the workspace: `cargo xtask test | tidy | bench | soak`.
+//! Upkeep of the workspace: `cargo xtask test | tidy | bench | soak | vm-test | vm-run`.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -25,6 +25,8 @@ enum Task {
     Bench(programs::Args),
     /// Run a long test of the `tests` package (without a name: list them).
     Soak(programs::Args),
+    /// Run the tests that need another kernel, in an emulated machine.
+    VmTest(vm::suite::Args),
     /// Run a command as root in an emulated machine with a kernel of Debian's.
     VmRun(vm::RunArgs),
 }
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(&house).map(|report| as_code(report.clean())),
         Task::Bench(args) => programs::run(&house, programs::Kind::Bench, &args).map(as_code),
         Task::Soak(args) => programs::run(&house, programs::Kind::Soak, &args).map(as_code),
+        Task::VmTest(args) => vm::suite::run_alone(&house, &args).map(as_code),
         Task::VmRun(args) => vm::run(&house, &args),
     });
     match done {

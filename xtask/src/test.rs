@@ -15,7 +15,7 @@ mod deny;
 mod namespace;
 mod report;
 mod suite;
-mod tally;
+pub(crate) mod tally;
 
 /// What to run.
 #[derive(clap::Args)]

@@ -11,25 +11,32 @@ use machine::Machine;
 use marks::End;
 use order::Order;
 
+mod built;
 pub(crate) mod guest;
 mod image;
 mod kernel;
 mod machine;
 mod marks;
 mod order;
+mod plan;
 mod programs;
+pub(crate) mod suite;
+mod toolchain;
 
 /// Programs of the host that make the machine, or are put into it.
 const NEEDED: &[Needed] = &[
     ("apt-cache", "apt"),
+    ("cc", "gcc"),
     ("depmod", "kmod"),
     ("dpkg-deb", "dpkg"),
     ("getfacl", "acl"),
     ("getfattr", "attr"),
     ("kill", "procps"),
+    ("ip", "iproute2"),
     ("ldd", "libc-bin"),
     ("mkfs.ext4", "e2fsprogs"),
     ("qemu-system-x86_64", "qemu-system-x86"),
+    ("strip", "binutils"),
     ("timeout", "coreutils"),
 ];
 
@@ -54,6 +61,9 @@ pub(crate) struct RunArgs {
     /// Its memory, in MiB.
     #[arg(long, default_value_t = 2048)]
     memory: u32,
+    /// Give it a C compiler.
+    #[arg(long)]
+    cc: bool,
     /// Let its time be the number of its instructions, a nanosecond each (one processor).
     #[arg(long)]
     count: bool,
@@ -67,6 +77,9 @@ pub(crate) fn run(house: &House, args: &RunArgs) -> Result<u8> {
     ready(house)?;
     let kernel = Kernel::fetch(house, &args.kernel)?;
     let mut image = programs::image(&kernel)?;
+    if args.cc {
+        toolchain::put(&mut image)?;
+    }
     for put in &args.put {
         let (from, to) = put.split_once(':').unwrap_or((put, put));
         let from = std::fs::canonicalize(from).with_context(|| format!("cannot find {from}"))?;

@@ -8,6 +8,7 @@ use super::tally::Outcome;
 use super::{agent_only, cargo, deny};
 use crate::house::House;
 use crate::tidy;
+use crate::vm;
 
 /// A suite.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -31,6 +32,8 @@ pub(super) enum Suite {
     E2e,
     /// The wire contract.
     Compat,
+    /// Tests of `sys` and `agent` on kernels of Debian's, in an emulated machine.
+    Vm,
 }
 
 impl Suite {
@@ -45,6 +48,7 @@ impl Suite {
         Self::Privileged,
         Self::E2e,
         Self::Compat,
+        Self::Vm,
     ];
 
     /// Its name, as `--only` takes it.
@@ -59,6 +63,7 @@ impl Suite {
             Self::Privileged => "privileged",
             Self::E2e => "e2e",
             Self::Compat => "compat",
+            Self::Vm => "vm",
         }
     }
 
@@ -69,7 +74,9 @@ impl Suite {
             Self::Privileged => Some(Inside::packages(&["sys", "agent"], 600)),
             Self::E2e => Some(Inside::suite(name, 600)),
             Self::Compat => Some(Inside::suite(name, 300)),
-            Self::Fmt | Self::Tidy | Self::Deny | Self::Clippy | Self::Unit | Self::AgentOnly => None,
+            Self::Fmt | Self::Tidy | Self::Deny | Self::Clippy | Self::Unit | Self::AgentOnly | Self::Vm => {
+                None
+            }
         }
     }
 
@@ -93,6 +100,7 @@ impl Suite {
                 "mend it, or write #[expect(lint, reason = \"…\")]",
             ),
             Self::AgentOnly => agent_only::run(house),
+            Self::Vm => vm::suite::run(house, &vm::suite::Args::default()),
             _ => cargo::unit(house, host),
         }
     }

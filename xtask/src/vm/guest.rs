@@ -3,9 +3,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::mount::{MountFlags, mount};
 use rustix::system::{RebootCommand, reboot};
 
@@ -30,8 +31,9 @@ const MOUNTS: &[(&str, &str, &str)] = &[
 ];
 /// Directories that a filesystem must be given before it can be mounted.
 const POINTS: &[&str] = &["/dev/pts", "/dev/shm"];
-/// What the kernel does not load by itself when it is needed.
-const MODULES: &[&str] = &["virtio_pci", "virtio_console", "loop"];
+/// What the kernel does not load by itself when it is needed; and an address for who serves himself.
+const PREPARATIONS: &[(&str, &[&str])] =
+    &[("modprobe", &["-a", "virtio_pci", "virtio_console", "loop"]), ("ip", &["link", "set", "lo", "up"])];
 
 /// Whether this process is the first one of an emulated machine.
 pub(crate) fn is_guest() -> bool {
@@ -59,8 +61,10 @@ fn work() -> Result<()> {
         mount(*kind, *place, *kind, MountFlags::empty(), data.as_c_str())
             .with_context(|| format!("cannot mount {kind} on {place}"))?;
     }
-    let loaded = std::process::Command::new("/usr/sbin/modprobe").arg("-a").args(MODULES).status();
-    anyhow::ensure!(loaded.is_ok_and(|status| status.success()), "cannot load {MODULES:?}");
+    for (program, arguments) in PREPARATIONS {
+        let status = Command::new(program).args(*arguments).env("PATH", command::PATH).status();
+        ensure!(status.is_ok_and(|status| status.success()), "failed: {program} {arguments:?}");
+    }
     let mut output = port()?;
     let word = std::fs::read_to_string(Path::new(ORDERS).join("word"))?;
     for number in 0.. {
@@ -81,7 +85,7 @@ fn port() -> Result<File> {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    anyhow::bail!("there is no port named {PORT}")
+    bail!("there is no port named {PORT}")
 }
 
 fn find_port() -> Option<PathBuf> {

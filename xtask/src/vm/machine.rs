@@ -31,7 +31,6 @@ pub(crate) struct Machine<'a> {
 
 /// What came of an order.
 pub(crate) struct Answer {
-    pub(crate) name: String,
     /// None if the machine ended before the command did.
     pub(crate) end: Option<End>,
     pub(crate) lines: Vec<String>,
@@ -117,8 +116,11 @@ impl Run {
                 (Some(Mark::Begin(number)), _) => {
                     self.boot.get_or_insert_with(|| begun.elapsed());
                     since = Instant::now();
-                    let name = orders.get(number).context("an order that nobody gave")?.name.clone();
-                    self.answers.push(Answer { name, end: None, lines: Vec::new(), took: Duration::ZERO });
+                    let order = orders.get(number).context("an order that nobody gave")?;
+                    if orders.len() > 1 {
+                        println!("\n-- {}", order.name);
+                    }
+                    self.answers.push(Answer { end: None, lines: Vec::new(), took: Duration::ZERO });
                 }
                 (Some(Mark::End(_, end)), Some(answer)) => {
                     (answer.end, answer.took) = (Some(end), since.elapsed());
@@ -183,8 +185,8 @@ mod tests {
     fn answers_are_told_apart() {
         let (run, done) =
             followed("w begin 0\none\nw end 0 exit 0\nw begin 1\ntwo\nw end 1 exit 3\nw done\n");
-        let ends: Vec<_> = run.answers.iter().map(|answer| (answer.name.as_str(), answer.end)).collect();
-        assert_eq!(ends, [("a", Some(End::Exit(0))), ("b", Some(End::Exit(3)))]);
+        let ends: Vec<_> = run.answers.iter().map(|answer| answer.end).collect();
+        assert_eq!(ends, [Some(End::Exit(0)), Some(End::Exit(3))]);
         assert_eq!(run.answers[1].lines, ["two"]);
         assert!(done && run.boot.is_some());
     }

@@ -15,6 +15,7 @@ const PROGRAMS: &[&str] = &[
     "chmod",
     "cp",
     "cut",
+    "dash",
     "dd",
     "df",
     "dmesg",
@@ -27,6 +28,7 @@ const PROGRAMS: &[&str] = &[
     "grep",
     "head",
     "id",
+    "ip",
     "kill",
     "ln",
     "losetup",
@@ -64,7 +66,14 @@ const PROGRAMS: &[&str] = &[
     "unshare",
     "wc",
 ];
-const FILES: &[&str] = &["/etc/group", "/etc/mke2fs.conf", "/etc/nsswitch.conf", "/etc/passwd"];
+const FILES: &[&str] = &[
+    "/etc/group",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/mke2fs.conf",
+    "/etc/nsswitch.conf",
+    "/etc/passwd",
+];
 /// Of the kernel's modules.
 const MODULES: &[&str] = &[
     "arch",

@@ -17,8 +17,10 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, kill_p
 use super::super::marks::{End, Mark};
 use super::super::order::Order;
 
+/// Where the guest's programs lie.
+pub(super) const PATH: &str = "/usr/sbin:/usr/bin";
 const ENVIRONMENT: [(&str, &str); 4] =
-    [("PATH", "/usr/sbin:/usr/bin"), ("HOME", "/"), ("TMPDIR", "/tmp"), ("RUST_BACKTRACE", "1")];
+    [("PATH", PATH), ("HOME", "/"), ("TMPDIR", "/tmp"), ("RUST_BACKTRACE", "1")];
 /// How long output may still come when nobody is left who could write it.
 const GRACE: Duration = Duration::from_secs(5);
 
