@@ -34,6 +34,7 @@ pub(super) const PLAN: &[Boot] = &[
         cases: &[
             Case { name: "smoke", ..case("tests", "machine", 60) },
             Case { name: "sys kernel", ..case("sys", "kernel", 120) },
+            Case { name: "sys bpf", ..case("sys", "bpf", 300) },
             Case { name: "guard", ..case("agent", "guard_kernel", 300) },
             case("agent", "acts", 120),
             case("agent", "vault", 300),
@@ -48,6 +49,7 @@ pub(super) const PLAN: &[Boot] = &[
         cases: &[
             Case { name: "smoke", ..case("tests", "machine", 60) },
             Case { name: "sys kernel", ..case("sys", "kernel", 120) },
+            Case { name: "sys bpf", ..case("sys", "bpf", 300) },
             Case { name: "guard", arguments: &["denies", "failures"], ..case("agent", "guard_kernel", 180) },
         ],
     },
