@@ -5,8 +5,8 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use md5::Md5;
-use model::Digests;
 use model::facts::Facts;
+use model::{Digests, Kinds, Names};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use sys::identity::Stat;
@@ -71,28 +71,72 @@ pub fn hash_steadily(file: BorrowedFd<'_>, patience: Duration) -> Result<Hashed,
 /// # Errors
 /// Those of reading.
 pub fn hash_plainly(file: BorrowedFd<'_>) -> io::Result<(Digests, Facts)> {
-    let (mut md5, mut sha1, mut sha256) = (Md5::new(), Sha1::new(), Sha256::new());
-    let mut piece = vec![0; PIECE];
-    let mut size = 0;
-    let mut facts = None;
-    loop {
-        let length = read_at(file, &mut piece, size)?;
-        let bytes = &piece[..length];
-        facts.get_or_insert_with(|| inspect::facts(&bytes[..length.min(inspect::HEAD)], 0));
-        if length == 0 {
-            break;
+    let mut hasher = Hasher::new(Kinds::ALL);
+    while !hasher.read_on(file, u64::MAX)? {}
+    let (names, facts) = hasher.finish();
+    let digests = names.all().ok_or_else(|| io::Error::other("a digest of each kind was asked for"))?;
+    Ok((digests, facts))
+}
+
+/// A file that is being hashed, for as long at a time as its owner likes.
+pub(crate) struct Hasher {
+    sha256: Sha256,
+    sha1: Option<Sha1>,
+    md5: Option<Md5>,
+    facts: Option<Facts>,
+    size: u64,
+    piece: Vec<u8>,
+}
+
+impl Hasher {
+    /// Computes the SHA-256, and digests of these kinds.
+    pub(crate) fn new(kinds: Kinds) -> Self {
+        Self {
+            sha256: Sha256::new(),
+            sha1: kinds.sha1.then(Sha1::new),
+            md5: kinds.md5.then(Md5::new),
+            facts: None,
+            size: 0,
+            piece: Vec::new(),
         }
-        md5.update(bytes);
-        sha1.update(bytes);
-        sha256.update(bytes);
-        size += length as u64;
     }
-    let digests = Digests {
-        sha256: model::Sha256(sha256.finalize().into()),
-        sha1: model::Sha1(sha1.finalize().into()),
-        md5: model::Md5(md5.finalize().into()),
-    };
-    Ok((digests, Facts { size, ..facts.unwrap_or_default() }))
+
+    /// Goes on reading, for about `most` bytes. True at the end of the file.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub(crate) fn read_on(&mut self, file: BorrowedFd<'_>, most: u64) -> io::Result<bool> {
+        self.piece.resize(PIECE, 0);
+        let limit = self.size.saturating_add(most);
+        while self.size < limit {
+            let length = read_at(file, &mut self.piece, self.size)?;
+            let bytes = &self.piece[..length];
+            self.facts.get_or_insert_with(|| inspect::facts(&bytes[..length.min(inspect::HEAD)], 0));
+            if length == 0 {
+                return Ok(true);
+            }
+            self.sha256.update(bytes);
+            self.sha1.iter_mut().for_each(|sha1| sha1.update(bytes));
+            self.md5.iter_mut().for_each(|md5| md5.update(bytes));
+            self.size += length as u64;
+        }
+        Ok(false)
+    }
+
+    /// Lets go of memory that is needed only while it reads.
+    pub(crate) fn rest(&mut self) {
+        self.piece = Vec::new();
+    }
+
+    /// What was read is called so.
+    pub(crate) fn finish(self) -> (Names, Facts) {
+        let names = Names {
+            sha256: model::Sha256(self.sha256.finalize().into()),
+            sha1: self.sha1.map(|sha1| model::Sha1(sha1.finalize().into())),
+            md5: self.md5.map(|md5| model::Md5(md5.finalize().into())),
+        };
+        (names, Facts { size: self.size, ..self.facts.unwrap_or_default() })
+    }
 }
 
 /// What the beginning of a file says of it, without hashing it.
@@ -138,6 +182,21 @@ mod tests {
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
         assert_eq!(facts.size, 3);
+    }
+
+    #[test]
+    fn a_file_read_in_parts_has_the_same_names_and_only_those_asked_for() {
+        let file = tempfile::tempfile().unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &vec![7; 3 * PIECE + 5], 0).unwrap();
+        let whole = Names::from(hash_plainly(file.as_fd()).unwrap().0);
+        let mut hasher = Hasher::new(Kinds { sha1: true, md5: false });
+        let mut parts = 0;
+        while !hasher.read_on(file.as_fd(), 1).unwrap() {
+            hasher.rest();
+            parts += 1;
+        }
+        assert_eq!(parts, 4);
+        assert_eq!(hasher.finish().0, Names { md5: None, ..whole });
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod vault;
 
 mod attach;
 mod core;
+mod hearing;
 mod perform;
 
 mod examine;

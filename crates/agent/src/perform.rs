@@ -193,7 +193,7 @@ pub(crate) fn own_denies(core: &Core, digests: &Digests) -> Vec<RuleId> {
     let ledger = core.ledger.lock();
     let denies = ledger
         .rules()
-        .filter(|rule| rule.scope == own && rule.effect.denies() && rule.identifier.matches(digests));
+        .filter(|rule| rule.scope == own && rule.effect.denies() && rule.identifier.matches(&digests.into()));
     denies.map(|rule| rule.id).collect()
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::rule::{Identifier, Rule};
-use model::{Digests, RuleId};
+use model::{Kinds, Names, RuleId};
 use sha2::{Digest, Sha256};
 use wire::link::{frame, v1};
 
@@ -52,23 +52,29 @@ impl RuleSet {
         self.rules.get(&id)
     }
 
-    /// The rules that name a file by one of these digests. Nothing is allocated: the guard asks this while the
-    /// kernel waits.
-    pub fn matching<'s>(&'s self, digests: &Digests) -> impl Iterator<Item = &'s Rule> + use<'s> {
-        let names = [
-            Identifier::Sha256(digests.sha256),
-            Identifier::Sha1(digests.sha1),
-            Identifier::Md5(digests.md5),
-        ];
-        names.into_iter().flat_map(|name| self.named(name))
+    /// Which digests besides SHA-256 its rules name.
+    pub fn kinds(&self) -> Kinds {
+        self.rules.values().fold(Kinds::NONE, |kinds, rule| kinds.union(rule.identifier.kinds()))
     }
 
-    fn named(&self, name: Identifier) -> impl Iterator<Item = &Rule> {
-        let start = start(&name).unwrap_or_default();
+    /// The rules that name a file by one of these names. Nothing is allocated: the guard asks this while the
+    /// kernel waits.
+    pub fn matching<'s>(&'s self, names: &Names) -> impl Iterator<Item = Rule> + use<'s> {
+        let identifiers = [
+            Some(Identifier::Sha256(names.sha256)),
+            names.sha1.map(Identifier::Sha1),
+            names.md5.map(Identifier::Md5),
+        ];
+        identifiers.into_iter().flatten().flat_map(|identifier| self.named(identifier))
+    }
+
+    fn named(&self, identifier: Identifier) -> impl Iterator<Item = Rule> {
+        let start = start(&identifier).unwrap_or_default();
         self.by_digest
             .range((start, RuleId(0))..=(start, RuleId(u64::MAX)))
             .filter_map(|(_, id)| self.rules.get(id))
-            .filter(move |rule| rule.identifier == name)
+            .filter(move |rule| rule.identifier == identifier)
+            .copied()
     }
 
     /// How many rules there are.
@@ -109,7 +115,7 @@ fn start(identifier: &Identifier) -> Option<u64> {
 mod tests {
     use super::*;
     use model::rule::{Effect, Scope};
-    use model::{Md5, Sha1};
+    use model::{Digests, Md5, Sha1};
     use proptest::prelude::*;
 
     fn rule(id: u64, identifier: Identifier) -> Rule {
@@ -121,7 +127,7 @@ mod tests {
     }
 
     fn ids(set: &RuleSet, digests: &Digests) -> Vec<u64> {
-        let mut ids: Vec<_> = set.matching(digests).map(|rule| rule.id.0).collect();
+        let mut ids: Vec<_> = set.matching(&digests.into()).map(|rule| rule.id.0).collect();
         ids.sort_unstable();
         ids
     }
@@ -160,7 +166,7 @@ mod tests {
             for byte in 0..5 {
                 let file = digests(byte);
                 let looked: Vec<_> =
-                    set.rules().filter(|rule| rule.identifier.matches(&file)).map(|rule| rule.id.0).collect();
+                    set.rules().filter(|rule| rule.identifier.matches(&file.into())).map(|rule| rule.id.0).collect();
                 prop_assert_eq!(ids(&set, &file), looked);
             }
             let again = RuleSet::new(set.rules().copied().collect::<Vec<_>>().into_iter().rev());

@@ -1,6 +1,5 @@
 //! The agent's process: opens what is on the disk, enforces it, then reaches for the server.
 
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,21 +7,19 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
-use model::facts::Facts;
-use model::sighting::Seen;
+use crossbeam_channel::{Receiver, bounded, unbounded};
 use model::{MachineId, OrganizationId};
 use parking_lot::Mutex;
-use sys::identity::{Identity, Stat};
 
 use crate::clock::SystemClock;
 use crate::core::{Core, Nudge, Parts};
 use crate::guard::client::{Event, Guard};
+use crate::hearing::Hearing;
 use crate::inventory::{Inventory, Known, Note};
 use crate::ledger::Ledger;
 use crate::looking::{Looker, Ours};
-use crate::places::{self, Place, Watched};
-use crate::recorder::{Noticed, Recorder, wait_recorded};
+use crate::places::{self, Watched};
+use crate::recorder::{Recorder, wait_recorded};
 use crate::ruleset::RuleSet;
 use crate::spool::Spool;
 use crate::sweep::{Errands, Milestone, Sweep};
@@ -104,7 +101,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         let _ = large_looks.iter().try_for_each(|path| patient.look(path));
     })?;
     enforce_from_ledger(&core)?;
-    hear_guard(&core, guard_events, noticed.clone())?;
+    let hearing = Hearing::new(core.clone(), noticed.clone());
+    spawn("guard events", move || hearing.run(&guard_events))?;
     look_around(&core, &data_dir, errands)?;
     keep_spared(&core)?;
 
@@ -181,58 +179,6 @@ fn enforce_from_ledger(core: &Arc<Core>) -> anyhow::Result<()> {
         }
         core.nudge(Nudge::Changed);
     })
-}
-
-/// Takes in what the guard tells: denials, and files that were hashed for it.
-fn hear_guard(core: &Arc<Core>, events: Receiver<Event>, noticed: Sender<Noticed>) -> anyhow::Result<()> {
-    let core = core.clone();
-    spawn("guard events", move || {
-        for event in events {
-            let told = match event {
-                Event::Denied { digests, size, path, pid, rule, late, spared } => {
-                    tracing::warn!(path = %path.display(), sha256 = %digests.sha256, pid, rule = %rule, late, spared, "execution met a rule");
-                    let facts = core.inventory.at(&path).map(|known| known.facts);
-                    let facts = facts.unwrap_or(Facts { size, ..Facts::default() });
-                    let seen = match (spared, late) {
-                        (true, _) => Seen::Running,
-                        (false, true) => Seen::DeniedLate(rule),
-                        (false, false) => Seen::Denied(rule),
-                    };
-                    Some(Noticed::Run(path, digests, facts, seen))
-                }
-                Event::Hashed { path, hashed } => {
-                    let known = Known::new(hashed.digests, hashed.facts, &hashed.stat);
-                    let is_news = hashed.stat.links > 0
-                        && lies_at(&core.places, &path, &hashed.stat)
-                        && known.facts.file_type.is_executable()
-                        && core.inventory.at(&path).as_ref() != Some(&known);
-                    is_news.then_some(Noticed::Here(path, known))
-                }
-                Event::Ready | Event::Lost => {
-                    core.nudge(Nudge::Changed);
-                    None
-                }
-            };
-            if told.is_some_and(|told| noticed.send(told).is_err()) {
-                return;
-            }
-        }
-    })
-}
-
-/// Whether the file is what this path leads to here. It was run by whoever it was, perhaps in a mount namespace of
-/// its own making, where the same path means something else. No other filesystem is entered to find out.
-fn lies_at(places: &[Place], path: &Path, stat: &Stat) -> bool {
-    use rustix::fs::{Mode, OFlags, ResolveFlags};
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-    let found = places.iter().filter_map(|place| {
-        let below = path.strip_prefix(&place.mount.point).ok()?;
-        let file = rustix::fs::openat2(&place.root, below, flags, Mode::empty(), resolve).ok()?;
-        Identity::of(file.as_fd()).ok()
-    });
-    let is_it = |found: Stat| (found.device, found.inode) == (stat.device, stat.inode);
-    found.into_iter().any(is_it)
 }
 
 /// Watches, looks at what changed, and sweeps.
@@ -316,24 +262,4 @@ fn keep_spared(core: &Arc<Core>) -> anyhow::Result<()> {
             thread::sleep(PACKAGES);
         }
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_of_another_mount_namespace_says_nothing_here() {
-        let dir = tempfile::tempdir().unwrap();
-        let point = dir.path().canonicalize().unwrap();
-        let mount = sys::mounts::Mount { point: point.clone(), ..sys::mounts::containing(&point).unwrap() };
-        let root = std::fs::File::open(&point).unwrap();
-        let places = [Place { mount, root, is_guarded: true }];
-        std::fs::write(point.join("sudo"), "innocent").unwrap();
-        std::fs::write(point.join("other"), "run as /sudo elsewhere").unwrap();
-        let stat = |name: &str| Identity::of(std::fs::File::open(point.join(name)).unwrap().as_fd()).unwrap();
-        assert!(lies_at(&places, &point.join("sudo"), &stat("sudo")));
-        assert!(!lies_at(&places, &point.join("sudo"), &stat("other")));
-        assert!(!lies_at(&places, Path::new("/sudo"), &stat("other")));
-    }
 }

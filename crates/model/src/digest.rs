@@ -76,6 +76,73 @@ pub struct Digests {
     pub md5: Md5,
 }
 
+/// What a file is known by so far: its SHA-256 always, its other names if somebody has computed them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Names {
+    /// The file's identity.
+    pub sha256: Sha256,
+    /// Its name in the compatible API, if computed.
+    pub sha1: Option<Sha1>,
+    /// Its oldest name, if computed.
+    pub md5: Option<Md5>,
+}
+
+impl Names {
+    /// Which names beside the SHA-256 are known.
+    pub const fn kinds(&self) -> Kinds {
+        Kinds { sha1: self.sha1.is_some(), md5: self.md5.is_some() }
+    }
+
+    /// Whether all these are known.
+    pub const fn has(&self, kinds: Kinds) -> bool {
+        self.kinds().contains(kinds)
+    }
+
+    /// All three names, if all are known.
+    pub fn all(&self) -> Option<Digests> {
+        Some(Digests { sha256: self.sha256, sha1: self.sha1?, md5: self.md5? })
+    }
+}
+
+impl From<Digests> for Names {
+    fn from(digests: Digests) -> Self {
+        Self { sha256: digests.sha256, sha1: Some(digests.sha1), md5: Some(digests.md5) }
+    }
+}
+
+impl From<&Digests> for Names {
+    fn from(digests: &Digests) -> Self {
+        (*digests).into()
+    }
+}
+
+/// A set of kinds of digests besides SHA-256, which belongs to every such set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Kinds {
+    /// SHA-1 belongs to it.
+    pub sha1: bool,
+    /// MD5 belongs to it.
+    pub md5: bool,
+}
+
+impl Kinds {
+    /// No kind but SHA-256.
+    pub const NONE: Self = Self { sha1: false, md5: false };
+    /// Every kind.
+    pub const ALL: Self = Self { sha1: true, md5: true };
+
+    /// Whether all of `others` belong to it.
+    pub const fn contains(self, others: Self) -> bool {
+        (self.sha1 || !others.sha1) && (self.md5 || !others.md5)
+    }
+
+    /// What belongs to either.
+    #[must_use]
+    pub const fn union(self, others: Self) -> Self {
+        Self { sha1: self.sha1 || others.sha1, md5: self.md5 || others.md5 }
+    }
+}
+
 /// A name by which a caller may mean a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FileId {
@@ -127,6 +194,19 @@ mod tests {
         let id: FileId = upper.parse().unwrap();
         assert!(matches!(id, FileId::Sha1(_)));
         assert_eq!(id.to_string(), upper.to_lowercase());
+    }
+
+    #[test]
+    fn names_have_what_was_computed() {
+        let all = Digests { sha256: Sha256([1; 32]), sha1: Sha1([2; 20]), md5: Md5([3; 16]) };
+        let names = Names::from(all);
+        assert!(names.has(Kinds::ALL));
+        assert_eq!(names.all(), Some(all));
+        let partial = Names { sha1: None, ..names };
+        assert!(partial.has(Kinds::NONE) && partial.has(Kinds { sha1: false, md5: true }));
+        assert!(!partial.has(Kinds { sha1: true, md5: false }) && !partial.has(Kinds::ALL));
+        assert_eq!(partial.all(), None);
+        assert_eq!(partial.kinds().union(Kinds { sha1: true, md5: false }), Kinds::ALL);
     }
 
     #[test]

@@ -21,6 +21,6 @@ pub mod verdict;
 pub mod act;
 pub mod order;
 
-pub use digest::{Digests, FileId, InvalidHash, Md5, Sha1, Sha256};
+pub use digest::{Digests, FileId, InvalidHash, Kinds, Md5, Names, Sha1, Sha256};
 pub use ids::{ActId, Epoch, Generation, GroupId, MachineId, OrderId, OrganizationId, RuleId, VaultId};
 pub use time::{Clock, Time};

@@ -1,6 +1,6 @@
 //! Standing will: effect × identifier × scope × until.
 
-use crate::{Digests, GroupId, MachineId, Md5, RuleId, Sha1, Sha256, Time};
+use crate::{GroupId, Kinds, MachineId, Md5, Names, RuleId, Sha1, Sha256, Time};
 
 /// What a rule does to a matching file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +37,11 @@ impl Effect {
         Self::ALL.into_iter().find(|effect| effect.word() == word)
     }
 
+    /// Whether it is reported when such a file is to run.
+    pub const fn is_told(self) -> bool {
+        !matches!(self, Self::Allow)
+    }
+
     /// Whether the file may not run.
     pub const fn denies(self) -> bool {
         matches!(self, Self::Deny | Self::DenyAndStop | Self::Warn)
@@ -57,14 +62,21 @@ pub enum Identifier {
 }
 
 impl Identifier {
-    /// Whether a file with these digests is meant. Signers are known only after inspection.
-    pub fn matches(&self, digests: &Digests) -> bool {
+    /// Whether a file with these names is meant. By a name that was not computed none is: ask only with
+    /// names that have the [`kinds`](Self::kinds) of all rules that are asked. Signers are known only after
+    /// inspection.
+    pub fn matches(&self, names: &Names) -> bool {
         match self {
-            Self::Sha256(sha256) => *sha256 == digests.sha256,
-            Self::Sha1(sha1) => *sha1 == digests.sha1,
-            Self::Md5(md5) => *md5 == digests.md5,
+            Self::Sha256(sha256) => *sha256 == names.sha256,
+            Self::Sha1(sha1) => Some(*sha1) == names.sha1,
+            Self::Md5(md5) => Some(*md5) == names.md5,
             Self::Signer(_) => false,
         }
+    }
+
+    /// Which digests besides SHA-256 tell whether a file is meant.
+    pub const fn kinds(&self) -> Kinds {
+        Kinds { sha1: matches!(self, Self::Sha1(_)), md5: matches!(self, Self::Md5(_)) }
     }
 }
 
@@ -124,6 +136,7 @@ pub fn rank(rule: &Rule) -> impl Ord + use<> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Digests;
 
     const FILE: Digests = Digests { sha256: Sha256([1; 32]), sha1: Sha1([2; 20]), md5: Md5([3; 16]) };
     const MACHINE: Scope = Scope::Machine(MachineId([9; 20]));

@@ -25,13 +25,8 @@ pub enum Because {
 }
 
 /// Judges a file by the strongest of the rules that match it. `spared` is asked only when a rule denies.
-pub fn judge<'r>(
-    matching: impl IntoIterator<Item = &'r Rule>,
-    now: Time,
-    spared: impl FnOnce() -> bool,
-) -> Verdict {
-    let strongest =
-        matching.into_iter().filter(|rule| rule.holds_at(now)).max_by_key(|rule| crate::rule::rank(rule));
+pub fn judge(matching: impl IntoIterator<Item = Rule>, now: Time, spared: impl FnOnce() -> bool) -> Verdict {
+    let strongest = matching.into_iter().filter(|rule| rule.holds_at(now)).max_by_key(crate::rule::rank);
     match strongest {
         None => Verdict { permits: true, because: Because::NoRule },
         Some(rule) if !rule.effect.denies() => {
@@ -69,14 +64,14 @@ mod tests {
     #[test]
     fn an_ended_rule_does_not_count() {
         let ended = Rule { until: Some(NOW), ..deny(1) };
-        assert!(judge([&ended], NOW, || false).permits);
-        assert!(!judge([&ended, &deny(2)], NOW, || false).permits);
+        assert!(judge([ended], NOW, || false).permits);
+        assert!(!judge([ended, deny(2)], NOW, || false).permits);
     }
 
     #[test]
     fn a_spared_copy_runs_and_the_rule_is_named() {
         assert_eq!(
-            judge([&deny(4)], NOW, || true),
+            judge([deny(4)], NOW, || true),
             Verdict { permits: true, because: Because::Spared(RuleId(4)) }
         );
     }
@@ -85,6 +80,6 @@ mod tests {
     fn a_longer_hash_allows_what_a_shorter_one_denies() {
         let short = Rule { identifier: Identifier::Md5(Md5([1; 16])), ..deny(9) };
         let long = Rule { effect: Effect::Allow, ..deny(1) };
-        assert!(judge([&short, &long], NOW, || false).permits);
+        assert!(judge([short, long], NOW, || false).permits);
     }
 }

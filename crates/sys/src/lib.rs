@@ -17,6 +17,7 @@ pub mod handle;
 pub mod identity;
 pub mod lease;
 
+pub mod owner;
 pub mod pidfd;
 pub mod process;
 pub mod processes;

@@ -10,14 +10,17 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
-use model::{Digests, RuleId};
+use model::rule::Effect;
+use model::{Names, RuleId};
 use rustix::fs::{AtFlags, CWD, StatxFlags};
 use rustix::io::Errno;
 use sys::identity::Stat;
 use sys::pidfd::PidFd;
 use wire::link::{things, v1};
 
+use super::costs::Costs;
 use super::outbox::Outbox;
+use super::recent::{Given, Recent};
 
 /// How long exec usually needs from our answer to shutting writers out, with something to spare. Then one looks; few
 /// leases of one file are left meanwhile, and each open of it walks their list.
@@ -37,8 +40,10 @@ pub(super) struct Task {
     pub(super) file: OwnedFd,
     pub(super) pid: i32,
     pub(super) then: Then,
-    /// The denial to report.
-    pub(super) denial: Option<Denial>,
+    /// What is to be reported.
+    pub(super) meeting: Option<Meeting>,
+    /// What it was told.
+    pub(super) given: Given,
 }
 
 /// What has become of the opener.
@@ -51,14 +56,22 @@ pub(super) enum Then {
     Nothing,
 }
 
-/// A denial before anybody looked for the path.
+/// A file met a rule; nobody has looked for its path yet.
 #[derive(Clone, Copy)]
-pub(super) struct Denial {
-    pub(super) digests: Digests,
+pub(super) struct Meeting {
+    pub(super) names: Names,
     pub(super) size: u64,
     pub(super) rule: RuleId,
+    pub(super) effect: Effect,
     pub(super) late: bool,
     pub(super) spared: bool,
+}
+
+/// Where what was done is told.
+pub(super) struct Books<'g> {
+    pub(super) outbox: &'g Outbox<'g>,
+    pub(super) recent: &'g Recent,
+    pub(super) costs: &'g Costs,
 }
 
 /// The way to the thread. When it is full, files are closed on the spot and reports are lost, rather than that
@@ -68,15 +81,15 @@ pub(super) fn channel() -> (Sender<Task>, Receiver<Task>) {
 }
 
 /// Works until the other end is gone, and keeps no more than `most` files meanwhile.
-pub(super) fn run(tasks: &Receiver<Task>, most: usize, outbox: &Outbox<'_>) {
+pub(super) fn run(tasks: &Receiver<Task>, most: usize, books: &Books<'_>) {
     // In the order in which they are to be looked at.
     let mut held: VecDeque<(Instant, Task)> = VecDeque::new();
     loop {
         if held.is_empty() {
             let Ok(task) = tasks.recv() else { return };
-            take(task, &mut held, outbox);
+            take(task, &mut held, books);
         }
-        tasks.try_iter().for_each(|task| take(task, &mut held, outbox));
+        tasks.try_iter().for_each(|task| take(task, &mut held, books));
         let now = Instant::now();
         let due = held.front().map_or(now, |(due, _)| *due);
         if due > now && held.len() < most {
@@ -91,13 +104,15 @@ pub(super) fn run(tasks: &Receiver<Task>, most: usize, outbox: &Outbox<'_>) {
 }
 
 /// Does what need not wait, and keeps the file if its lease is still needed.
-fn take(task: Task, held: &mut VecDeque<(Instant, Task)>, outbox: &Outbox<'_>) {
+fn take(task: Task, held: &mut VecDeque<(Instant, Task)>, books: &Books<'_>) {
     if let Then::Stops { file, process } = &task.then {
         stop(process, task.pid, file);
     }
-    if let Some(denial) = &task.denial {
-        outbox.put(report(&task, denial));
+    if let Some(meeting) = &task.meeting {
+        books.outbox.put(report(&task, meeting));
     }
+    books.costs.count(task.pid, task.given.waited);
+    books.recent.keep(task.pid, task.given);
     if let Then::Runs { answered, .. } = task.then {
         held.push_back((answered + STEP, task));
     }
@@ -117,15 +132,18 @@ fn is_script(file: &OwnedFd) -> bool {
     rustix::io::pread(file, &mut head, 0) == Ok(2) && &head == b"#!"
 }
 
-fn report(task: &Task, denial: &Denial) -> v1::Denial {
+fn report(task: &Task, meeting: &Meeting) -> v1::Denial {
     v1::Denial {
-        digests: Some((&denial.digests).into()),
-        size: denial.size,
+        digests: Some((&meeting.names).into()),
+        size: meeting.size,
         path: sys::place::path_of(task.file.as_fd()).map(|path| things::bytes_of(&path)).unwrap_or_default(),
         pid: task.pid,
-        rule: denial.rule.0,
-        late: denial.late,
-        spared: denial.spared,
+        rule: meeting.rule.0,
+        late: meeting.late,
+        spared: meeting.spared,
+        effect: meeting.effect.word().to_owned(),
+        times: 1,
+        user: sys::owner::of(task.pid).unwrap_or(u32::MAX),
     }
 }
 
@@ -155,6 +173,18 @@ mod tests {
     use super::*;
     use sys::identity::Identity;
 
+    fn task(file: OwnedFd, pid: i32, then: Then) -> Task {
+        let given = Given {
+            answer: sys::fanotify::permission::Answer::Permit,
+            because: crate::guard::recent::Because::Failed,
+            file: None,
+            names: None,
+            waited: Duration::ZERO,
+            at: model::Time::default(),
+        };
+        Task { file, pid, then, meeting: None, given }
+    }
+
     #[test]
     fn only_a_process_that_runs_the_file_is_stopped() {
         let program = std::fs::canonicalize("/bin/sleep").unwrap();
@@ -177,7 +207,7 @@ mod tests {
         let needs = |path: &str, pid, after| {
             let file = open(path);
             let then = Then::Runs { file: Identity::of(file.as_fd()).unwrap(), answered };
-            needs_lease(&Task { file, pid, then, denial: None }, answered + after)
+            needs_lease(&task(file, pid, then), answered + after)
         };
         let this = std::process::id().cast_signed();
         assert!(needs("/bin/sh", this, STEP), "it still runs what it ran before");

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
-use model::Clock;
+use model::{Clock, Kinds};
 use rustix::event::{Timespec, epoll};
 use sys::fanotify::EventBuffer;
 use wire::link::{frame, v1};
@@ -102,7 +102,7 @@ impl<'g> Answering<'g> {
                 self.desk.retry(&moment);
                 self.desk.answer_late(&moment);
                 self.desk.give_back_late(&moment);
-                self.send_questions();
+                self.send_questions(moment.snapshot.kinds());
             }
         }
     }
@@ -138,6 +138,7 @@ impl<'g> Answering<'g> {
                     self.lose_agent();
                     let data = epoll::EventData::new_u64(AGENT);
                     epoll::add(&self.epoll, &socket, data, epoll::EventFlags::IN)?;
+                    self.desk.agent = Some(sys::socket::peer_pid(socket.as_fd()).unwrap_or(0));
                     self.agent = Some(socket);
                 }
                 Word::Fail(error) => return Err(error),
@@ -163,11 +164,20 @@ impl<'g> Answering<'g> {
     }
 
     /// Passes on which files are to be hashed, as far as the agent takes them.
-    fn send_questions(&mut self) {
+    fn send_questions(&mut self, needed: Kinds) {
         let Some(agent) = &self.agent else { return };
         let mut blocked = false;
-        while let Some((id, opener)) = self.desk.questions.unsent() {
-            let question = frame::body(&v1::Question { id, pid: opener.pid });
+        while let Some((id, waiting)) = self.desk.questions.unsent() {
+            let opener = &waiting.opener;
+            let Kinds { sha1, md5 } = needed;
+            let question = frame::body(&v1::Question {
+                id,
+                pid: opener.pid,
+                user: waiting.user,
+                sha1,
+                md5,
+                opened: !opener.executes,
+            });
             match sys::socket::send(agent.as_fd(), &question, &[opener.file.as_fd()], true) {
                 Ok(_) => self.desk.questions.mark_sent(id),
                 Err(error)

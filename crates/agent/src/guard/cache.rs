@@ -5,7 +5,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use model::Digests;
+use model::Names;
 use sys::handle::FileHandle;
 use sys::identity::Identity;
 
@@ -27,7 +27,7 @@ pub(super) struct Cache {
 
 struct Entry {
     identity: Identity,
-    digests: Digests,
+    names: Names,
     trust: Trust,
     used: u64,
 }
@@ -51,20 +51,20 @@ impl Cache {
     }
 
     /// What is known of a file in this state.
-    pub(super) fn get(&mut self, identity: &Identity) -> Option<(Digests, Trust)> {
+    pub(super) fn get(&mut self, identity: &Identity) -> Option<(Names, Trust)> {
         let set = self.place(identity.handle());
         let entry = self.sets[set].iter_mut().find(|entry| entry.identity == *identity)?;
         self.uses += 1;
         entry.used = self.uses;
-        Some((entry.digests, entry.trust))
+        Some((entry.names, entry.trust))
     }
 
     /// Keeps what was learnt, in place of what was known of the file before, or of the entry of its place that
     /// was not used for the longest time.
-    pub(super) fn insert(&mut self, identity: Identity, digests: Digests, trust: Trust) {
+    pub(super) fn insert(&mut self, identity: Identity, names: Names, trust: Trust) {
         let place = self.place(identity.handle());
         self.uses += 1;
-        let entry = Entry { identity, digests, trust, used: self.uses };
+        let entry = Entry { identity, names, trust, used: self.uses };
         let set = &mut self.sets[place];
         if let Some(older) = set.iter_mut().find(|older| same_file(&older.identity, &identity)) {
             *older = entry;
@@ -109,12 +109,8 @@ mod tests {
 
     use super::*;
 
-    fn digests(byte: u8) -> Digests {
-        Digests {
-            sha256: model::Sha256([byte; 32]),
-            sha1: model::Sha1([byte; 20]),
-            md5: model::Md5([byte; 16]),
-        }
+    fn names(byte: u8) -> Names {
+        Names { sha256: model::Sha256([byte; 32]), sha1: Some(model::Sha1([byte; 20])), md5: None }
     }
 
     /// Identities of real files; those of the same index are of the same file.
@@ -141,15 +137,15 @@ mod tests {
     fn a_file_is_known_in_one_state_only() {
         let (_dir, mut files, identities) = identities(2);
         let mut cache = Cache::new();
-        cache.insert(identities[0], digests(1), Trust::Identity);
-        assert_eq!(cache.get(&identities[0]), Some((digests(1), Trust::Identity)));
+        cache.insert(identities[0], names(1), Trust::Identity);
+        assert_eq!(cache.get(&identities[0]), Some((names(1), Trust::Identity)));
         assert_eq!(cache.get(&identities[1]), None);
 
         files[0].write_all(b"more").unwrap();
         let now = identity(&files[0]);
         assert_eq!(cache.get(&now), None);
-        cache.insert(now, digests(2), Trust::Identity);
-        assert_eq!(cache.get(&now), Some((digests(2), Trust::Identity)));
+        cache.insert(now, names(2), Trust::Identity);
+        assert_eq!(cache.get(&now), Some((names(2), Trust::Identity)));
         assert_eq!(cache.get(&identities[0]), None, "its older self is displaced");
     }
 
@@ -158,10 +154,10 @@ mod tests {
         let (_dir, _files, identities) = identities(WAYS + 1);
         let mut cache = Cache::with_places(1);
         for identity in &identities[..WAYS] {
-            cache.insert(*identity, digests(0), Trust::Identity);
+            cache.insert(*identity, names(0), Trust::Identity);
         }
         assert!(cache.get(&identities[0]).is_some());
-        cache.insert(identities[WAYS], digests(1), Trust::Identity);
+        cache.insert(identities[WAYS], names(1), Trust::Identity);
         let lost: Vec<_> = (0..=WAYS).filter(|&n| cache.get(&identities[n]).is_none()).collect();
         assert_eq!(lost, [1]);
     }
@@ -170,9 +166,9 @@ mod tests {
     fn news_forget_only_what_depends_on_them() {
         let (_dir, files, identities) = identities(3);
         let mut cache = Cache::new();
-        cache.insert(identities[0], digests(0), Trust::IdentityAndNews);
-        cache.insert(identities[1], digests(1), Trust::IdentityAndNews);
-        cache.insert(identities[2], digests(2), Trust::Identity);
+        cache.insert(identities[0], names(0), Trust::IdentityAndNews);
+        cache.insert(identities[1], names(1), Trust::IdentityAndNews);
+        cache.insert(identities[2], names(2), Trust::Identity);
         for file in [&files[0], &files[2]] {
             cache.forget(&FileHandle::of(file.as_fd()).unwrap());
         }

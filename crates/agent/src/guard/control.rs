@@ -96,6 +96,12 @@ impl Control<'_> {
                     self.adopt(&file);
                 }
             }
+            Ok(Some(packet)) if packet.starts_with(protocol::EXPLAIN) => {
+                if let Ok(wanted) = frame::decode(&packet[protocol::EXPLAIN.len()..]) {
+                    let explained = self.shared.recent.about(&wanted);
+                    self.send(Report::Explained(explained));
+                }
+            }
             Ok(Some(_)) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Ok(None) | Err(_) => self.agent = None,
@@ -134,6 +140,7 @@ impl Control<'_> {
 
     /// Sends what there is to report.
     fn report(&mut self) {
+        self.outbox.settle();
         if self.agent.is_none() {
             return;
         }
@@ -144,6 +151,7 @@ impl Control<'_> {
             }
         }
         self.send(Report::Counters(self.shared.counters.message()));
+        self.send(Report::Costs(self.shared.costs.message()));
     }
 
     /// Sends to the agent; one that does not listen is dropped, and comes again when it lives.

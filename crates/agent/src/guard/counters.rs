@@ -1,6 +1,7 @@
 //! How often what happened. Written by the loop after its answers, read by whoever reports.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use wire::link::v1::GuardCounters;
 
@@ -11,6 +12,10 @@ impl Counter {
     pub(super) fn count(&self) {
         // A count orders nothing.
         self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
     }
 
     fn get(&self) -> u64 {
@@ -40,6 +45,26 @@ pub(super) struct Counters {
     pub(super) reports_lost: Counter,
     /// Answered by policy because the file could not be read.
     pub(super) failed: Counter,
+    /// Of the questions, those about opens.
+    pub(super) opens: Counter,
+    /// Permitted, and a rule wanted to hear of it.
+    pub(super) watched: Counter,
+    /// The n-th: openers that waited less than 2^n µs, and not less than half of that.
+    pub(super) waits: Waits,
+    /// What all of them waited.
+    pub(super) waited_ns: Counter,
+}
+
+/// How many openers waited how long, by powers of two of a microsecond.
+#[derive(Debug, Default)]
+pub(super) struct Waits([Counter; 20]);
+
+impl Waits {
+    pub(super) fn count(&self, waited: Duration) {
+        let us = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
+        let bucket = (u64::BITS - us.leading_zeros()) as usize;
+        self.0[bucket.min(self.0.len() - 1)].count();
+    }
 }
 
 impl Counters {
@@ -55,6 +80,26 @@ impl Counters {
             spared: self.spared.get(),
             reports_lost: self.reports_lost.get(),
             failed: self.failed.get(),
+            opens: self.opens.get(),
+            watched: self.watched.get(),
+            waits: self.waits.0.iter().map(Counter::get).collect(),
+            waited_us: self.waited_ns.get() / 1000,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_counted_by_powers_of_two() {
+        let counters = Counters::default();
+        for us in [0, 1, 2, 3, 4, 1_000_000_000] {
+            counters.waits.count(Duration::from_micros(us));
+        }
+        let waits = counters.message().waits;
+        assert_eq!(waits[..4], [1, 1, 2, 1]);
+        assert_eq!((waits.len(), waits[19]), (20, 1));
     }
 }

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use arc_swap::Guard;
 use crossbeam_channel::Sender;
-use model::verdict::Because;
-use model::{Digests, Time};
+use model::rule::Effect;
+use model::{Names, Time, verdict};
 use sys::fanotify::permission::{Answer, PermissionGroup, Question};
 use sys::identity::{Identity, Stat};
 use sys::lease::{self, Lease};
@@ -21,11 +21,12 @@ use sys::pidfd::PidFd;
 use wire::link::v1;
 use wire::link::v1::hashed::Result as Outcome;
 
-use super::after::{Denial, Task, Then};
-use super::counters::{Counter, Counters};
+use super::after::{Meeting, Task, Then};
+use super::counters::Counters;
 use super::known::Known;
 use super::protocol::sight;
 use super::questions::{Questions, WRITER_PATIENCE, Waiting};
+use super::recent::{Because, Given};
 use super::snapshot::Snapshot;
 
 /// One pass of the loop: all its verdicts are made by the same rules and the same clock.
@@ -39,10 +40,12 @@ pub(super) struct Moment {
 pub(super) struct Opener {
     pub(super) file: OwnedFd,
     pub(super) pid: i32,
+    /// It is to run, and not only opened.
+    pub(super) executes: bool,
     /// A lease has been on the file since it was asked about.
-    leased: bool,
+    pub(super) leased: bool,
     /// What the timer told it, and the process if that was to run.
-    told: Option<(Answer, Option<PidFd>)>,
+    pub(super) told: Option<(Answer, Option<PidFd>)>,
 }
 
 pub(super) struct Desk<'g> {
@@ -53,46 +56,59 @@ pub(super) struct Desk<'g> {
     pub(super) questions: Questions<Opener>,
     /// What is said when there is nothing to judge by.
     pub(super) policy: Answer,
+    /// The agent's process, while there is one: nobody asks it about what it opens itself.
+    pub(super) agent: Option<i32>,
     /// After this, a file that is still being hashed is given back to its writers.
     pub(super) longest_lease: Duration,
 }
 
-/// Why a hashing has brought no digests.
-#[derive(Clone, Copy)]
-enum Unknown {
-    Busy,
-    Unreadable,
-}
-
 impl Desk<'_> {
     pub(super) fn ask(&mut self, question: Question, moment: &Moment) {
-        self.look(question.file, question.pid, moment.instant, moment);
+        let Question { file, pid, executes } = question;
+        if executes {
+            self.look(file, pid, moment.instant, moment);
+        } else {
+            self.counters.opens.count();
+            self.look_at_open(file, pid, moment);
+        }
     }
 
     fn look(&mut self, file: OwnedFd, pid: i32, asked: Instant, moment: &Moment) {
+        let opener = |file, leased| Opener { file, pid, executes: true, leased, told: None };
         let leased = match lease::take_read(file.as_fd()) {
             Ok(Lease::Held) => true,
-            Ok(Lease::Writer) if moment.instant >= asked + WRITER_PATIENCE => return self.busy(file),
-            Ok(Lease::Writer) if self.questions.is_full() => return self.by_policy(file, |c| &c.timed_out),
+            Ok(Lease::Writer) if moment.instant >= asked + WRITER_PATIENCE => {
+                return self.without_verdict(opener(file, false), asked, Because::Busy, moment);
+            }
             Ok(Lease::Writer) => {
-                let opener = Opener { file, pid, leased: false, told: None };
-                return self.questions.wait_for_writer(opener, asked, moment.instant);
+                let user = user_of(pid);
+                return if self.questions.is_full(user) {
+                    self.without_verdict(opener(file, false), asked, Because::TimedOut, moment);
+                } else {
+                    self.questions.wait_for_writer(opener(file, false), user, asked, moment.instant);
+                };
             }
             // A filesystem without leases: each exec has its own hash, and exec's own look at writers is all
             // that stands between that and a change.
             Err(_) => false,
         };
-        let Ok(stat) = Identity::of(file.as_fd()) else { return self.by_policy(file, |c| &c.failed) };
-        let opener = Opener { file, pid, leased, told: None };
+        let opener = opener(file, leased);
+        let Ok(stat) = Identity::of(opener.file.as_fd()) else {
+            return self.without_verdict(opener, asked, Because::Failed, moment);
+        };
         let identity = stat.identity.filter(|_| leased);
-        if let Some(digests) = identity.and_then(|identity| self.known.digests(&identity)) {
-            let task = self.decide(opener, &stat, &digests, moment);
+        let needed = moment.snapshot.kinds();
+        if let Some(names) = identity.and_then(|identity| self.known.names(&identity, needed)) {
+            let task = self.decide(opener, asked, &stat, &names, true, moment);
             self.counters.from_cache.count();
             self.leave(task);
-        } else if self.questions.is_full() {
-            self.by_policy(opener.file, |counters| &counters.timed_out);
+            return;
+        }
+        let user = user_of(pid);
+        if self.questions.is_full(user) {
+            self.without_verdict(opener, asked, Because::TimedOut, moment);
         } else {
-            self.questions.wait_for_hash(opener, asked, identity);
+            self.questions.wait_for_hash(opener, user, true, asked, identity);
         }
     }
 
@@ -101,14 +117,18 @@ impl Desk<'_> {
         let Some(leader) = self.questions.leader(reply.id) else { return };
         let steady = leader.opener.leased;
         let learnt = match (&reply.result, Identity::of(leader.opener.file.as_fd())) {
-            (Some(Outcome::Digests(digests)), Ok(stat)) => match Digests::try_from(digests) {
-                Ok(digests) if sight(&stat)[..] == reply.identity => Ok((digests, stat)),
+            (Some(Outcome::Digests(digests)), Ok(stat)) => match Names::try_from(digests) {
+                // Rules that came meanwhile may ask for more.
+                Ok(names) if sight(&stat)[..] == reply.identity && names.has(moment.snapshot.kinds()) => {
+                    Ok((names, stat))
+                }
                 Ok(_) if self.questions.try_again(reply.id) => return,
-                Ok(_) => Err(Unknown::Busy),
-                Err(_) => Err(Unknown::Unreadable),
+                Ok(_) => Err(Because::Busy),
+                Err(_) => Err(Because::Failed),
             },
-            (Some(Outcome::Busy(_)), Ok(_)) => Err(Unknown::Busy),
-            _ => Err(Unknown::Unreadable),
+            (Some(Outcome::Busy(_)), Ok(_)) => Err(Because::Busy),
+            (Some(Outcome::Data(_)), Ok(_)) if !leader.opener.executes => Err(Because::Data),
+            _ => Err(Because::Failed),
         };
         let mut leader = None;
         let mut again = Vec::new();
@@ -117,18 +137,17 @@ impl Desk<'_> {
             match &learnt {
                 // Its own lease began when the hash had, and until then somebody may have written.
                 Ok(_) if !leads && !steady && !waiting.late => again.push(waiting),
-                Ok((digests, stat)) => {
-                    let task = self.answer_hashed(waiting, digests, stat, moment);
+                Ok((names, stat)) => {
+                    let task = self.answer_hashed(waiting, names, stat, moment);
                     if leads { leader = Some(task) } else { self.leave(task) }
                 }
                 Err(_) if waiting.late => {}
-                Err(Unknown::Busy) => self.busy(waiting.opener.file),
-                Err(Unknown::Unreadable) => self.by_policy(waiting.opener.file, |counters| &counters.failed),
+                Err(because) => self.without_verdict(waiting.opener, waiting.asked, *because, moment),
             }
         }
-        if let (Some(task), Ok((digests, stat))) = (leader, &learnt) {
+        if let (Some(task), Ok((names, stat))) = (leader, &learnt) {
             if steady {
-                self.known.learn(task.file.as_fd(), stat, *digests, moment.time);
+                self.known.learn(task.file.as_fd(), stat, *names, moment.time);
             }
             self.leave(task);
         }
@@ -137,15 +156,9 @@ impl Desk<'_> {
         }
     }
 
-    fn answer_hashed(
-        &self,
-        waiting: Waiting<Opener>,
-        digests: &Digests,
-        stat: &Stat,
-        moment: &Moment,
-    ) -> Task {
+    fn answer_hashed(&self, waiting: Waiting<Opener>, names: &Names, stat: &Stat, moment: &Moment) -> Task {
         let late = waiting.late;
-        let task = self.decide(waiting.opener, stat, digests, moment);
+        let task = self.decide(waiting.opener, waiting.asked, stat, names, false, moment);
         if !late {
             self.counters.hashed.count();
         }
@@ -157,9 +170,14 @@ impl Desk<'_> {
         while let Some((waiting, being_read)) = self.questions.next_late(moment.instant) {
             let opener = &mut waiting.opener;
             // It waits for the answer below, so that its id is still its own if that reaches it.
-            let process = sys::pidfd::open(opener.pid).ok().filter(|_| self.policy == Answer::Permit);
+            // Who only read the file is not stopped for it.
+            let process = if opener.executes && self.policy == Answer::Permit {
+                sys::pidfd::open(opener.pid).ok()
+            } else {
+                None
+            };
             let reached = self.group.answer(opener.file.as_fd(), self.policy).is_ok();
-            self.counters.questions.count();
+            count(self.counters, waiting.asked);
             self.counters.timed_out.count();
             opener.told = Some((self.policy, process.filter(|_| reached)));
             if !being_read {
@@ -184,67 +202,120 @@ impl Desk<'_> {
 
     /// The agent is gone, and with it who read the files.
     pub(super) fn forget_agent(&mut self) {
+        self.agent = None;
         self.questions.forget_sent();
         self.questions.late().for_each(|waiting| waiting.opener.give_back());
     }
 
     /// Judges and answers; the rest is left to be done.
-    fn decide(&self, opener: Opener, stat: &Stat, digests: &Digests, moment: &Moment) -> Task {
-        let verdict = moment.snapshot.judge(digests, stat, moment.time);
+    pub(super) fn decide(
+        &self,
+        opener: Opener,
+        asked: Instant,
+        stat: &Stat,
+        names: &Names,
+        from_cache: bool,
+        moment: &Moment,
+    ) -> Task {
+        let verdict = moment.snapshot.judge(names, stat, moment.time);
+        let answer = if verdict.permits { Answer::Permit } else { Answer::Deny };
         let (told, process) = opener.told.unzip();
-        if told.is_none() {
-            self.say(&opener.file, if verdict.permits { Answer::Permit } else { Answer::Deny });
-        }
+        let answered = match told {
+            None => self.say(&opener.file, answer, asked),
+            Some(_) => moment.instant,
+        };
         let late = told == Some(Answer::Permit);
         let (rule, spared) = match verdict.because {
-            Because::Spared(rule) => (Some(rule), true),
-            Because::Rule(rule, _) if !verdict.permits => (Some(rule), false),
-            _ => (None, false),
+            verdict::Because::NoRule => (None, false),
+            verdict::Because::Rule(rule, effect) => (Some((rule, effect)), false),
+            verdict::Because::Spared(rule) => (Some((rule, Effect::Deny)), true),
         };
-        match rule {
-            Some(_) if spared => self.counters.spared.count(),
-            Some(_) if late => self.counters.denied_late.count(),
-            Some(_) => self.counters.denied.count(),
+        let meeting = rule.filter(|(_, effect)| effect.is_told()).map(|(rule, effect)| Meeting {
+            names: *names,
+            size: stat.size,
+            rule,
+            effect,
+            late: late && effect.denies() && !spared,
+            spared,
+        });
+        match &meeting {
+            Some(Meeting { spared: true, .. }) => self.counters.spared.count(),
+            Some(Meeting { late: true, .. }) => self.counters.denied_late.count(),
+            Some(meeting) if meeting.effect.denies() => self.counters.denied.count(),
+            Some(_) => self.counters.watched.count(),
             None => {}
         }
-        let denial = rule.map(|rule| {
-            let late = late && !spared;
-            Denial { digests: *digests, size: stat.size, rule, late, spared }
-        });
         let then = match process.flatten() {
-            _ if verdict.permits && told.is_none() => Then::Runs { file: *stat, answered: Instant::now() },
+            _ if opener.executes && verdict.permits && told.is_none() => Then::Runs { file: *stat, answered },
             Some(process) if !verdict.permits => Then::Stops { file: *stat, process },
             _ => Then::Nothing,
         };
-        Task { file: opener.file, pid: opener.pid, then, denial }
-    }
-
-    fn busy(&self, file: OwnedFd) {
-        self.say(&file, Answer::Busy);
-        self.counters.busy.count();
-        self.leave(Task { file, pid: 0, then: Then::Nothing, denial: None });
+        let given = Given {
+            answer: told.unwrap_or(answer),
+            because: Because::Judged { rule, spared, from_cache },
+            file: Some(*stat),
+            names: Some(*names),
+            waited: answered.saturating_duration_since(asked),
+            at: moment.time,
+        };
+        Task { file: opener.file, pid: opener.pid, then, meeting, given }
     }
 
     /// Without a verdict there is no content to keep as it is, so the lease ends with the answer.
-    fn by_policy(&self, file: OwnedFd, counter: fn(&Counters) -> &Counter) {
-        self.say(&file, self.policy);
-        counter(self.counters).count();
-        self.leave(Task { file, pid: 0, then: Then::Nothing, denial: None });
+    pub(super) fn without_verdict(&self, opener: Opener, asked: Instant, because: Because, moment: &Moment) {
+        let answer = match because {
+            Because::Busy if opener.executes => Answer::Busy,
+            // What is read while somebody writes to it is mostly a log.
+            Because::Busy | Because::Data => Answer::Permit,
+            _ => self.policy,
+        };
+        let answered = self.say(&opener.file, answer, asked);
+        match because {
+            Because::Busy => self.counters.busy.count(),
+            Because::Data => {}
+            Because::TimedOut => self.counters.timed_out.count(),
+            Because::Failed | Because::Judged { .. } => self.counters.failed.count(),
+        }
+        let given = Given {
+            answer,
+            because,
+            file: None,
+            names: None,
+            waited: answered.saturating_duration_since(asked),
+            at: moment.time,
+        };
+        self.leave(Task { file: opener.file, pid: opener.pid, then: Then::Nothing, meeting: None, given });
     }
 
-    fn say(&self, file: &OwnedFd, answer: Answer) {
+    /// Answers, and says when that was.
+    fn say(&self, file: &OwnedFd, answer: Answer, asked: Instant) -> Instant {
         // It fails only when the opener was killed meanwhile.
         let _ = self.group.answer(file.as_fd(), answer);
-        self.counters.questions.count();
+        count(self.counters, asked)
     }
 
-    fn leave(&self, task: Task) {
+    pub(super) fn leave(&self, task: Task) {
         if let Err(refused) = self.after.try_send(task)
-            && refused.into_inner().denial.is_some()
+            && refused.into_inner().meeting.is_some()
         {
             self.counters.reports_lost.count();
         }
     }
+}
+
+/// Counts an answer, and says when it was given.
+fn count(counters: &Counters, asked: Instant) -> Instant {
+    let now = Instant::now();
+    let waited = now.saturating_duration_since(asked);
+    counters.questions.count();
+    counters.waits.count(waited);
+    counters.waited_ns.add(u64::try_from(waited.as_nanos()).unwrap_or(0));
+    now
+}
+
+/// Whose share of the room a process takes. Those that are gone already share one.
+pub(super) fn user_of(pid: i32) -> u32 {
+    sys::owner::of(pid).unwrap_or(u32::MAX)
 }
 
 impl Opener {

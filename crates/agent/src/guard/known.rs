@@ -2,7 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 
-use model::{Digests, Time};
+use model::{Kinds, Names, Time};
 use sys::fanotify::EventBuffer;
 use sys::fanotify::writers::{Closed, WriterGroup};
 use sys::identity::{Identity, Stat};
@@ -32,29 +32,30 @@ impl Known {
         Self { cache: Cache::new(), writers, buffer: EventBuffer::new(0) }
     }
 
-    /// The digests of a file. **A lease on it must be held**: only then had everyone who wrote to it left
-    /// before its state was seen.
-    pub(super) fn digests(&mut self, identity: &Identity) -> Option<Digests> {
-        let (digests, trust) = self.cache.get(identity)?;
-        match trust {
-            Trust::Identity => Some(digests),
+    /// The digests of a file, if those that are needed are known. **A lease on it must be held**: only then had
+    /// everyone who wrote to it left before its state was seen.
+    pub(super) fn names(&mut self, identity: &Identity, needed: Kinds) -> Option<Names> {
+        let (names, trust) = self.cache.get(identity)?;
+        let names = match trust {
+            Trust::Identity => names,
             Trust::IdentityAndNews => {
                 self.hear();
-                self.cache.get(identity).map(|(digests, _)| digests)
+                self.cache.get(identity)?.0
             }
-        }
+        };
+        names.has(needed).then_some(names)
     }
 
     /// Keeps the digests of a file, if they can be told to be its digests later. The lease must have been held
     /// since before it was hashed, and be held still.
-    pub(super) fn learn(&mut self, file: BorrowedFd<'_>, stat: &Stat, digests: Digests, now: Time) {
+    pub(super) fn learn(&mut self, file: BorrowedFd<'_>, stat: &Stat, names: Names, now: Time) {
         let Some(identity) = stat.identity.filter(|_| !is_young(stat.ctime_ns, now)) else { return };
         let Some(trust) = self.trust(file) else { return };
         if trust == Trust::IdentityAndNews {
             // The news of those who wrote before are old, and must not be taken for new ones later.
             self.hear();
         }
-        self.cache.insert(identity, digests, trust);
+        self.cache.insert(identity, names, trust);
     }
 
     fn trust(&self, file: BorrowedFd<'_>) -> Option<Trust> {

@@ -28,13 +28,16 @@ mod after;
 mod answering;
 mod cache;
 mod control;
+mod costs;
 mod counters;
 mod desk;
 mod ground;
 mod known;
+mod opens;
 mod outbox;
 mod protocol;
 mod questions;
+mod recent;
 mod shared;
 mod snapshot;
 
@@ -46,7 +49,7 @@ use std::time::Duration;
 use anyhow::Context;
 use model::Sha256;
 use rustix::pipe::PipeFlags;
-use sys::fanotify::permission::{Answer, PermissionGroup};
+use sys::fanotify::permission::{About, Answer, PermissionGroup};
 use sys::socket::Kind;
 
 use crate::clock::SystemClock;
@@ -71,6 +74,9 @@ pub struct Config {
     pub timer: Duration,
     /// What an exec is told for whose file nobody knows the digests in time.
     pub permit_on_timeout: bool,
+    /// Opens are asked about as well as execs: scripts given to their interpreters, libraries, programs given to the
+    /// loader. Each open on the guarded filesystems then waits for an answer.
+    pub opens: bool,
 }
 
 /// Nobody is kept waiting longer, whatever the configuration says.
@@ -110,7 +116,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let descriptors = sys::process::raise_descriptor_limit()?.unwrap_or(u64::MAX);
     sys::process::prefer_speed();
     sys::process::exempt_from_oom_killer();
-    let group = PermissionGroup::new().context("the kernel gives no permission group")?;
+    let about = if config.opens { About::Opens } else { About::Execs };
+    let group = PermissionGroup::new(about).context("the kernel gives no permission group")?;
     let writers = ground::told_of_writers(&grounds)?;
     let shared = Shared::new()?;
     let outbox = Outbox::new(&shared.counters)?;
@@ -133,6 +140,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
             config.timer.min(LONGEST_TIMER),
         ),
         policy: if config.permit_on_timeout { Answer::Permit } else { Answer::Deny },
+        agent: None,
         longest_lease: LONGEST_LEASE.min(lease_break_time() / 2),
     };
     let answering = Answering::new(desk, &shared, &SystemClock, words, end.as_fd())?;
@@ -146,9 +154,10 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         agent: None,
         asks: false,
     };
+    let books = after::Books { outbox: &outbox, recent: &shared.recent, costs: &shared.costs };
     sys::process::lock_memory().context("memory cannot be locked")?;
     std::thread::scope(|threads| {
-        threads.spawn(|| after::run(&tasks, most_held, &outbox));
+        threads.spawn(|| after::run(&tasks, most_held, &books));
         threads.spawn(|| control.run());
         let outcome = answering.run();
         shared.ended.store(true, Ordering::SeqCst);

@@ -18,6 +18,8 @@ pub(super) const QUESTIONS: &[u8] = b"questions";
 pub(super) const CONTROL: &[u8] = b"control";
 /// The packet that carries a snapshot.
 pub(super) const SNAPSHOT: &[u8] = b"snapshot";
+/// Begins the packet that asks for the last answers about something; an `Explain` follows.
+pub(super) const EXPLAIN: &[u8] = b"explain";
 /// No packet is longer: the longest is a report with a path, and one with all guarded paths.
 pub(super) const LARGEST: usize = 128 << 10;
 

@@ -27,6 +27,8 @@ pub(super) struct Questions<T> {
 pub(super) struct Waiting<T> {
     /// What its owner keeps of it.
     pub(super) opener: T,
+    /// For whom.
+    pub(super) user: u32,
     /// When it asked.
     pub(super) asked: Instant,
     /// Its time was over and it has its answer; only the verdict on what it runs is open.
@@ -45,6 +47,8 @@ enum For {
 /// A file that is to be hashed, or is being.
 struct Hashing {
     id: u64,
+    user: u32,
+    executes: bool,
     /// By which others who ask for the same file find it. Without one each has a hashing of its own.
     identity: Option<Identity>,
     sent: bool,
@@ -63,9 +67,12 @@ impl<T> Questions<T> {
         }
     }
 
-    /// Whether the next opener must be answered at once.
-    pub(super) fn is_full(&self) -> bool {
-        self.waiting.len() >= self.capacity
+    /// Whether an opener of this user must be answered at once. While fewer than half of the places are taken
+    /// anybody gets one; of the others nobody gets more than an eighth of all.
+    pub(super) fn is_full(&self, user: u32) -> bool {
+        let taken = self.waiting.len();
+        let own = || self.waiting.iter().filter(|waiting| waiting.user == user).count();
+        taken >= self.capacity || (taken >= self.capacity / 2 && own() >= self.capacity.div_ceil(8))
     }
 
     /// Whether nobody waits.
@@ -74,26 +81,37 @@ impl<T> Questions<T> {
     }
 
     /// Keeps an opener until the writer of its file goes.
-    pub(super) fn wait_for_writer(&mut self, opener: T, asked: Instant, now: Instant) {
-        self.push(opener, asked, For::Writer { next: now + RETRY });
+    pub(super) fn wait_for_writer(&mut self, opener: T, user: u32, asked: Instant, now: Instant) {
+        self.push(opener, user, asked, For::Writer { next: now + RETRY });
     }
 
-    /// Keeps an opener until its file's digests are there; shares the hashing that is under way for it.
-    pub(super) fn wait_for_hash(&mut self, opener: T, asked: Instant, identity: Option<Identity>) {
-        let shared = self.hashings.iter().find(|hashing| identity.is_some() && hashing.identity == identity);
-        if let Some(id) = shared.map(|hashing| hashing.id) {
-            self.push(opener, asked, For::Hash { id, leads: false });
+    /// Keeps an opener until its file's digests are there; shares the hashing that is under way for the same user
+    /// (another's may have to wait for much that is nobody else's) and the same purpose.
+    pub(super) fn wait_for_hash(
+        &mut self,
+        opener: T,
+        user: u32,
+        executes: bool,
+        asked: Instant,
+        identity: Option<Identity>,
+    ) {
+        let is_it = |hashing: &&Hashing| {
+            let same = (hashing.identity, hashing.user, hashing.executes) == (identity, user, executes);
+            identity.is_some() && same
+        };
+        if let Some(id) = self.hashings.iter().find(is_it).map(|hashing| hashing.id) {
+            self.push(opener, user, asked, For::Hash { id, leads: false });
             return;
         }
         self.last_id += 1;
-        self.hashings.push(Hashing { id: self.last_id, identity, sent: false, tries: 1 });
-        self.push(opener, asked, For::Hash { id: self.last_id, leads: true });
+        self.hashings.push(Hashing { id: self.last_id, user, executes, identity, sent: false, tries: 1 });
+        self.push(opener, user, asked, For::Hash { id: self.last_id, leads: true });
     }
 
     /// The oldest hashing that nobody was asked for yet, and the opener whose descriptor goes with it.
-    pub(super) fn unsent(&self) -> Option<(u64, &T)> {
+    pub(super) fn unsent(&self) -> Option<(u64, &Waiting<T>)> {
         let hashing = self.hashings.iter().find(|hashing| !hashing.sent)?;
-        Some((hashing.id, &self.leader(hashing.id)?.opener))
+        Some((hashing.id, self.leader(hashing.id)?))
     }
 
     /// Notes that a hashing was asked for.
@@ -158,6 +176,11 @@ impl<T> Questions<T> {
         self.waiting.iter_mut().filter(|waiting| waiting.late)
     }
 
+    /// How many have their answer and wait for the verdict all the same.
+    pub(super) fn late_count(&self) -> usize {
+        self.waiting.iter().filter(|waiting| waiting.late).count()
+    }
+
     /// When something is due by itself.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let due = |waiting: &Waiting<T>| match waiting.waits_for {
@@ -168,8 +191,8 @@ impl<T> Questions<T> {
         self.waiting.iter().filter_map(due).min()
     }
 
-    fn push(&mut self, opener: T, asked: Instant, waits_for: For) {
-        self.waiting.push(Waiting { opener, asked, late: false, waits_for });
+    fn push(&mut self, opener: T, user: u32, asked: Instant, waits_for: For) {
+        self.waiting.push(Waiting { opener, user, asked, late: false, waits_for });
     }
 
     fn set_sent(&mut self, id: u64, sent: bool) {

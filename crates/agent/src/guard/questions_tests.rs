@@ -18,7 +18,7 @@ fn openers(questions: &mut Questions<&'static str>, id: u64) -> Vec<(&'static st
 
 fn sent(questions: &mut Questions<&'static str>) -> Vec<(u64, &'static str)> {
     std::iter::from_fn(|| {
-        let (id, opener) = questions.unsent().map(|(id, opener)| (id, *opener))?;
+        let (id, opener) = questions.unsent().map(|(id, waiting)| (id, waiting.opener))?;
         questions.mark_sent(id);
         Some((id, opener))
     })
@@ -30,17 +30,17 @@ fn one_file_is_hashed_once_for_all_who_wait() {
     let start = Instant::now();
     let mut questions = Questions::new(8, TIMER);
     let file = identity();
-    questions.wait_for_hash("a", start, file);
-    questions.wait_for_hash("b", start, identity());
-    questions.wait_for_hash("c", start, file);
-    questions.wait_for_hash("unknown", start, None);
-    questions.wait_for_hash("unknown too", start, None);
+    questions.wait_for_hash("a", 0, true, start, file);
+    questions.wait_for_hash("b", 0, true, start, identity());
+    questions.wait_for_hash("c", 0, true, start, file);
+    questions.wait_for_hash("unknown", 0, true, start, None);
+    questions.wait_for_hash("unknown too", 0, true, start, None);
     assert_eq!(sent(&mut questions), [(1, "a"), (2, "b"), (3, "unknown"), (4, "unknown too")]);
     assert_eq!(openers(&mut questions, 1), [("a", false), ("c", false)]);
     assert_eq!(openers(&mut questions, 1), []);
     assert_eq!(openers(&mut questions, 9), []);
     // It is a new hashing afterwards.
-    questions.wait_for_hash("d", start, file);
+    questions.wait_for_hash("d", 0, true, start, file);
     assert_eq!(sent(&mut questions), [(5, "d")]);
 }
 
@@ -49,10 +49,10 @@ fn each_is_answered_when_its_own_time_is_over() {
     let start = Instant::now();
     let mut questions = Questions::new(8, TIMER);
     let file = identity();
-    questions.wait_for_hash("early", start, file);
+    questions.wait_for_hash("early", 0, true, start, file);
     sent(&mut questions);
-    questions.wait_for_hash("follows", start + ms(50), file);
-    questions.wait_for_hash("unsent", start + ms(60), None);
+    questions.wait_for_hash("follows", 0, true, start + ms(50), file);
+    questions.wait_for_hash("unsent", 0, true, start + ms(60), None);
     assert_eq!(questions.next_due(), Some(start + ms(200)));
     assert!(questions.next_late(start + ms(199)).is_none());
 
@@ -74,7 +74,7 @@ fn each_is_answered_when_its_own_time_is_over() {
 fn a_writer_is_waited_for_in_small_steps() {
     let start = Instant::now();
     let mut questions = Questions::new(8, TIMER);
-    questions.wait_for_writer("w", start, start + ms(5));
+    questions.wait_for_writer("w", 0, start, start + ms(5));
     assert_eq!(questions.next_due(), Some(start + ms(6)));
     assert!(questions.take_retry(start + ms(5)).is_none());
     assert!(questions.next_late(start + ms(900)).is_none(), "it is answered as busy, long before");
@@ -87,8 +87,8 @@ fn a_writer_is_waited_for_in_small_steps() {
 fn a_new_agent_is_asked_everything_again() {
     let start = Instant::now();
     let mut questions = Questions::new(8, TIMER);
-    questions.wait_for_hash("a", start, None);
-    questions.wait_for_hash("b", start, None);
+    questions.wait_for_hash("a", 0, true, start, None);
+    questions.wait_for_hash("b", 0, true, start, None);
     assert_eq!(sent(&mut questions).len(), 2);
     assert_eq!(sent(&mut questions), []);
     questions.forget_sent();
@@ -99,7 +99,7 @@ fn a_new_agent_is_asked_everything_again() {
 fn a_file_that_never_rests_is_given_up() {
     let start = Instant::now();
     let mut questions = Questions::new(8, TIMER);
-    questions.wait_for_hash("a", start, None);
+    questions.wait_for_hash("a", 0, true, start, None);
     let tries: Vec<_> = (0..4)
         .map(|_| {
             assert_eq!(sent(&mut questions), [(1, "a")]);
@@ -114,8 +114,36 @@ fn a_file_that_never_rests_is_given_up() {
 fn there_is_an_end_to_the_room() {
     let start = Instant::now();
     let mut questions = Questions::new(2, TIMER);
-    questions.wait_for_hash("a", start, None);
-    assert!(!questions.is_full());
-    questions.wait_for_writer("b", start, start);
-    assert!(questions.is_full());
+    questions.wait_for_hash("a", 0, true, start, None);
+    assert!(!questions.is_full(1));
+    questions.wait_for_writer("b", 1, start, start);
+    assert!(questions.is_full(2));
+}
+
+#[test]
+fn one_user_leaves_room_for_others() {
+    let start = Instant::now();
+    let mut questions = Questions::new(16, TIMER);
+    let flood = std::iter::from_fn(|| {
+        let has_room = !questions.is_full(1);
+        has_room.then(|| questions.wait_for_hash("flood", 1, true, start, None))
+    });
+    assert_eq!(flood.count(), 8);
+    for user in [2, 2, 3] {
+        assert!(!questions.is_full(user));
+        questions.wait_for_hash("other", user, true, start, None);
+    }
+    assert!(questions.is_full(2), "an eighth of all");
+    assert!(!questions.is_full(3));
+}
+
+#[test]
+fn nobody_waits_for_what_another_user_asked_for() {
+    let start = Instant::now();
+    let mut questions = Questions::new(8, TIMER);
+    let file = identity();
+    questions.wait_for_hash("flood", 1, true, start, file);
+    questions.wait_for_hash("other", 2, true, start, file);
+    questions.wait_for_hash("reader", 2, false, start, file);
+    assert_eq!(sent(&mut questions), [(1, "flood"), (2, "other"), (3, "reader")]);
 }

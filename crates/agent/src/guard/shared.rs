@@ -8,7 +8,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rustix::event::{EventfdFlags, eventfd};
 
+use super::costs::Costs;
 use super::counters::Counters;
+use super::recent::Recent;
 use super::snapshot::Snapshot;
 
 pub(super) struct Shared {
@@ -18,6 +20,8 @@ pub(super) struct Shared {
     /// Wakes the loop.
     pub(super) wake: OwnedFd,
     pub(super) counters: Counters,
+    pub(super) recent: Recent,
+    pub(super) costs: Costs,
     /// The loop has ended, and so shall the others.
     pub(super) ended: AtomicBool,
 }
@@ -39,6 +43,8 @@ impl Shared {
             passes: AtomicU64::new(0),
             wake: bell()?,
             counters: Counters::default(),
+            recent: Recent::default(),
+            costs: Costs::default(),
             ended: AtomicBool::new(false),
         })
     }

@@ -4,7 +4,7 @@ use std::io;
 
 use model::rule::Rule;
 use model::verdict::{Verdict, judge};
-use model::{Digests, Sha256, Time};
+use model::{Kinds, Names, Sha256, Time};
 use sys::identity::Stat;
 use wire::link::{frame, v1};
 
@@ -16,6 +16,8 @@ pub(super) struct Snapshot {
     /// The agent's own number for it, given back when it is in force.
     pub(super) version: u64,
     rules: RuleSet,
+    /// What the rules ask for.
+    kinds: Kinds,
     /// Sorted.
     spared: Vec<SparedInode>,
 }
@@ -50,13 +52,19 @@ impl Snapshot {
             spared.push(SparedInode { device: inode.device, inode: inode.inode, sha256 });
         }
         spared.sort_unstable();
-        Ok(Self { version: message.version, rules: RuleSet::new(rules), spared })
+        let rules = RuleSet::new(rules);
+        Ok(Self { version: message.version, kinds: rules.kinds(), rules, spared })
     }
 
-    /// Whether a copy may run now. Neither allocates nor waits.
-    pub(super) fn judge(&self, digests: &Digests, copy: &Stat, now: Time) -> Verdict {
-        judge(self.rules.matching(digests), now, || {
-            let copy = SparedInode { device: copy.device, inode: copy.inode, sha256: digests.sha256 };
+    /// Which digests besides SHA-256 a file must be known by to be judged.
+    pub(super) fn kinds(&self) -> Kinds {
+        self.kinds
+    }
+
+    /// Whether a copy may run now. Neither allocates nor waits. The names must have [`Self::kinds`].
+    pub(super) fn judge(&self, names: &Names, copy: &Stat, now: Time) -> Verdict {
+        judge(self.rules.matching(names), now, || {
+            let copy = SparedInode { device: copy.device, inode: copy.inode, sha256: names.sha256 };
             self.spared.binary_search(&copy).is_ok()
         })
     }
@@ -66,9 +74,9 @@ impl Snapshot {
 mod tests {
     use std::os::fd::AsFd;
 
-    use model::RuleId;
     use model::rule::{Effect, Identifier, Scope};
     use model::verdict::Because;
+    use model::{Digests, RuleId};
     use sys::identity::Identity;
 
     use super::*;
@@ -92,7 +100,8 @@ mod tests {
         ];
         let snapshot = Snapshot::decode(&Snapshot::encode(9, &rules, &spared)).unwrap();
         assert_eq!(snapshot.version, 9);
-        let because = |digests: &Digests, stat: &Stat| snapshot.judge(digests, stat, Time::default()).because;
+        let because =
+            |digests: &Digests, stat: &Stat| snapshot.judge(&digests.into(), stat, Time::default()).because;
         assert_eq!(because(&digests, &stat), Because::Spared(RuleId(5)));
         let copy = Stat { inode: stat.inode + 1, ..stat };
         assert_eq!(because(&digests, &copy), Because::Rule(RuleId(5), Effect::Deny));

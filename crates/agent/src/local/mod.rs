@@ -37,7 +37,7 @@ pub enum Reply {
     /// The copy is back at this path.
     Restored(PathBuf),
     /// How the agent is.
-    Status(Status),
+    Status(Box<Status>),
     /// It was not done, and why.
     Refused(String),
 }
@@ -71,8 +71,10 @@ pub struct Status {
     pub guarded: Vec<PathBuf>,
     /// What is watched.
     pub watched: Vec<PathBuf>,
-    /// The guard's counters, by name.
-    pub counters: Vec<(String, u64)>,
+    /// What the guard has counted since its start.
+    pub counters: v1::GuardCounters,
+    /// Which processes wait for the guard most, by a sample.
+    pub costs: v1::Costs,
     /// Rules in force.
     pub rules: u64,
     /// Copies that may never be denied.
@@ -154,14 +156,12 @@ fn shape(reply: Reply) -> v1::LocalReply {
         }
         Reply::Restored(path) => local_reply::Reply::Restored(things::bytes_of(&path)),
         Reply::Refused(reason) => local_reply::Reply::Refused(reason),
-        Reply::Status(status) => local_reply::Reply::Status(shape_status(status)),
+        Reply::Status(status) => local_reply::Reply::Status(shape_status(*status)),
     };
     v1::LocalReply { reply: Some(reply) }
 }
 
 fn shape_status(status: Status) -> v1::LocalStatus {
-    let counter =
-        |name: &str| status.counters.iter().find(|(own, _)| own == name).map_or(0, |(_, value)| *value);
     v1::LocalStatus {
         files_known: status.files_known,
         sweep_seen: status.sweep_seen,
@@ -175,18 +175,8 @@ fn shape_status(status: Status) -> v1::LocalStatus {
         guard_level: status.guard_level.clone(),
         guarded: status.guarded.iter().map(|path| things::bytes_of(path)).collect(),
         watched: status.watched.iter().map(|path| things::bytes_of(path)).collect(),
-        counters: Some(v1::GuardCounters {
-            questions: counter("questions"),
-            from_cache: counter("fromCache"),
-            hashed: counter("hashed"),
-            denied: counter("denied"),
-            denied_late: counter("deniedLate"),
-            busy: counter("busy"),
-            timed_out: counter("timedOut"),
-            spared: counter("spared"),
-            reports_lost: counter("reportsLost"),
-            failed: counter("failed"),
-        }),
+        counters: Some(status.counters),
+        costs: Some(status.costs),
         rules: status.rules,
         spared: status.spared,
         in_force: status.in_force,
@@ -201,7 +191,7 @@ fn decode(reply: v1::LocalReply) -> anyhow::Result<Reply> {
         }
         local_reply::Reply::Restored(path) => Reply::Restored(things::path_of(path)),
         local_reply::Reply::Refused(reason) => Reply::Refused(reason),
-        local_reply::Reply::Status(status) => Reply::Status(Status {
+        local_reply::Reply::Status(status) => Reply::Status(Box::new(Status {
             files_known: status.files_known,
             sweep_seen: status.sweep_seen,
             first_sweep_complete: status.first_sweep_complete,
@@ -215,17 +205,19 @@ fn decode(reply: v1::LocalReply) -> anyhow::Result<Reply> {
             in_force: status.in_force,
             guarded: status.guarded.into_iter().map(things::path_of).collect(),
             watched: status.watched.into_iter().map(things::path_of).collect(),
-            counters: counters(&status.counters.unwrap_or_default()),
+            counters: status.counters.unwrap_or_default(),
+            costs: status.costs.unwrap_or_default(),
             rules: status.rules,
             spared: status.spared,
-        }),
+        })),
     })
 }
 
 /// The guard's counters with their names, in the order of the documentation.
-pub(crate) fn counters(counters: &v1::GuardCounters) -> Vec<(String, u64)> {
-    let named = [
+pub fn counters(counters: &v1::GuardCounters) -> [(&'static str, u64); 13] {
+    [
         ("questions", counters.questions),
+        ("opens", counters.opens),
         ("fromCache", counters.from_cache),
         ("hashed", counters.hashed),
         ("denied", counters.denied),
@@ -235,8 +227,9 @@ pub(crate) fn counters(counters: &v1::GuardCounters) -> Vec<(String, u64)> {
         ("spared", counters.spared),
         ("reportsLost", counters.reports_lost),
         ("failed", counters.failed),
-    ];
-    named.map(|(name, value)| (name.to_owned(), value)).into()
+        ("watched", counters.watched),
+        ("waitedUs", counters.waited_us),
+    ]
 }
 
 #[cfg(test)]

@@ -13,9 +13,10 @@ use model::{RuleId, VaultId};
 use sys::socket::Kind;
 use wire::link::{frame, v1};
 
-use super::{Reply, Request, SOCKET, Status, counters, say, understand};
+use super::{Reply, Request, SOCKET, Status, say, understand};
 use crate::clock::SystemClock;
 use crate::core::{Core, Nudge};
+use crate::guard::client::Guard;
 use crate::ledger::Ledger;
 use crate::vault::Vault;
 
@@ -60,7 +61,7 @@ fn converse(core: &Core, mut stream: UnixStream) -> io::Result<()> {
     let reply = match understand(request) {
         Some(Request::VaultList) => Reply::Resting(core.vault.list()),
         Some(Request::VaultRestore(id)) => restore(core, id),
-        Some(Request::Status) => Reply::Status(status(core)),
+        Some(Request::Status) => Reply::Status(Box::new(status(core))),
         None => Reply::Refused("this agent does not know that request".to_owned()),
     };
     say(&mut stream, reply)
@@ -99,6 +100,8 @@ fn status(core: &Core) -> Status {
         let ledger = core.ledger.lock();
         (ledger.position(), ledger.rules().count() as u64)
     };
+    let guard = core.guard.as_ref().map(Guard::status);
+    let (counters, costs) = guard.map(|guard| (guard.counters, guard.costs)).unwrap_or_default();
     Status {
         files_known: core.inventory.len(),
         sweep_seen: core.progress.seen.load(Ordering::Relaxed),
@@ -113,7 +116,8 @@ fn status(core: &Core) -> Status {
         in_force: core.in_force() == Some(position) && core.guard_level() != "absent",
         guarded: core.guarded().map(|place| place.mount.point.clone()).collect(),
         watched: core.watched_roots(),
-        counters: core.guard.as_ref().map(|guard| counters(&guard.status().counters)).unwrap_or_default(),
+        counters,
+        costs,
         rules,
         spared: core.spared().len() as u64,
     }
@@ -138,7 +142,7 @@ pub(super) fn offline(data_dir: &Path, request: Request) -> anyhow::Result<Reply
     let own: Vec<RuleId> = ledger
         .rules()
         .filter(|rule| matches!(rule.scope, Scope::Machine(_)) && rule.effect.denies())
-        .filter(|rule| rule.identifier.matches(&resting.digests))
+        .filter(|rule| rule.identifier.matches(&resting.digests.into()))
         .map(|rule| rule.id)
         .collect();
     for rule in own {

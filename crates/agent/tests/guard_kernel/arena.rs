@@ -117,7 +117,11 @@ impl Arena {
 
     /// A guard of this filesystem, and an agent that is this process.
     pub(crate) fn guarded(&self) -> Guarded {
-        let guard = Child::guard(self.data_dir(), self.ground());
+        self.guarded_by(Child::guard(self.data_dir(), self.ground()))
+    }
+
+    /// The same with another guard.
+    pub(crate) fn guarded_by(&self, guard: Child) -> Guarded {
         let (sender, events) = crossbeam_channel::unbounded();
         let client = Guard::attach(Guard::socket(self.data_dir()), sender);
         let guarded = Guarded { process: guard, client, events };

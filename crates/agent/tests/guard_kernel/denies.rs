@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::thread::sleep;
 
 use agent::guard::SparedInode;
-use agent::guard::client::{Event, Level};
+use agent::guard::client::{Event, Level, Meeting};
 use model::rule::{Identifier, Rule};
 use model::{RuleId, Time};
 
@@ -28,18 +28,22 @@ fn by_each_digest(kind: Kind) {
     let file = digests(&bad);
     let guarded = arena.guarded();
     assert_eq!((run(&bad), run(&good)), (Ok(0), Ok(0)));
-    for identifier in
-        [Identifier::Sha256(file.sha256), Identifier::Sha1(file.sha1), Identifier::Md5(file.md5)]
-    {
-        guarded.adopt([deny_by(7, identifier)]);
+    let identifiers = [
+        (7, Identifier::Sha256(file.sha256)),
+        (8, Identifier::Sha1(file.sha1)),
+        (9, Identifier::Md5(file.md5)),
+    ];
+    for (id, identifier) in identifiers {
+        guarded.adopt([deny_by(id, identifier)]);
         assert_eq!((run(&bad), run(&good)), (Err(EPERM), Ok(0)), "{identifier:?}");
         let denied = guarded.event(|event| match event {
-            Event::Denied { digests, size, path, rule, late: false, spared: false, pid } => {
-                Some((digests, size, path, rule, pid > 0))
+            Event::Met(Meeting { names, size, path, rule, late: false, spared: false, pid, .. }) => {
+                assert!(identifier.matches(&names));
+                Some((names.sha256, size, path, rule, pid > 0))
             }
             _ => None,
         });
-        assert_eq!(denied, (file, bad.metadata().unwrap().len(), bad.clone(), RuleId(7), true));
+        assert_eq!(denied, (file.sha256, bad.metadata().unwrap().len(), bad.clone(), RuleId(id), true));
         guarded.adopt([]);
         assert_eq!(run(&bad), Ok(0));
     }
@@ -129,7 +133,7 @@ fn a_spared_copy_runs_and_others_of_its_file_do_not() {
     guarded.adopt_sparing([deny(4, &file)], vec![spared]);
     assert_eq!((run(&needed), run(&copy)), (Ok(0), Err(EPERM)));
     let told = guarded.event(|event| match event {
-        Event::Denied { path, spared: true, rule, .. } => Some((path, rule)),
+        Event::Met(Meeting { path, spared: true, rule, .. }) => Some((path, rule)),
         _ => None,
     });
     assert_eq!(told, (needed.clone(), RuleId(4)));

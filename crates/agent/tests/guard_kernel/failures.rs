@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use agent::guard::client::{Event, Level};
+use agent::guard::client::{Event, Level, Meeting};
 use rustix::process::Signal;
 
 use crate::arena::{Arena, EPERM, Kind, PATIENCE, SETTLED, deny, digests, run};
@@ -81,7 +81,7 @@ fn a_late_denial_is_reported_as_such() {
     guarded.adopt([deny(9, &digests(&bad))]);
     let outcome = Command::new(&bad).arg("60").stdin(Stdio::null()).status();
     let late = guarded.event(|event| match event {
-        Event::Denied { path, late, spared: false, .. } => {
+        Event::Met(Meeting { path, late, spared: false, .. }) => {
             assert_eq!(path, bad);
             Some(late)
         }

@@ -10,4 +10,6 @@ mod processes;
 
 mod denies;
 mod failures;
+mod fairness;
+mod opens;
 mod rewrites;

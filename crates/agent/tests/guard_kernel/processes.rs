@@ -11,11 +11,15 @@ use agent::guard::client::Guard;
 use agent::guard::{self, Config};
 use agent::ruleset::RuleSet;
 
+use rustix::process::{Pid, Signal};
+
 use crate::arena::{PATIENCE, assert_own, deny_by};
 
 const GUARD: &str = "QUELL_TEST_GUARD";
 const AGENT: &str = "QUELL_TEST_AGENT";
 const GROUND: &str = "QUELL_TEST_GROUND";
+/// Set to have guards ask about opens, too; the whole suite may run so.
+const OPENS: &str = "QUELL_GUARD_OPENS";
 const DENIED: &str = "QUELL_TEST_DENIED";
 /// What the agent says when its rules are in force.
 const ADOPTED: &str = "the rules are in force";
@@ -32,6 +36,12 @@ impl Child {
         Self(command.env(GUARD, data_dir).env(GROUND, ground).spawn().unwrap())
     }
 
+    /// A guard of one filesystem that is asked about every open there.
+    pub(crate) fn guard_of_opens(data_dir: &Path, ground: &Path) -> Self {
+        let mut command = again("processes::guard_child");
+        Self(command.env(GUARD, data_dir).env(GROUND, ground).env(OPENS, "1").spawn().unwrap())
+    }
+
     /// An agent that denies one file, by its SHA-256; returns when that is in force.
     pub(crate) fn agent(data_dir: &Path, denied: &str) -> Self {
         let mut command = again("processes::agent_child");
@@ -42,8 +52,20 @@ impl Child {
         Self(child)
     }
 
-    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
-        rustix::process::kill_process(rustix::process::Pid::from_child(&self.0), signal).unwrap();
+    /// Sends a signal. A stop has reached every thread when this returns: on a busy machine some go on for a while.
+    pub(crate) fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(Pid::from_child(&self.0), signal).unwrap();
+        while signal == Signal::STOP && !self.is_stopped() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.0.id())).unwrap();
+        threads.flatten().all(|thread| {
+            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+        })
     }
 
     pub(crate) fn kill(&mut self) -> ExitStatus {
@@ -93,6 +115,7 @@ fn guard_child() {
         parent: parent(),
         timer: TIMER,
         permit_on_timeout: true,
+        opens: std::env::var_os(OPENS).is_some(),
     };
     guard::run(config).unwrap();
 }

@@ -22,6 +22,10 @@ pub(super) struct Args {
     /// The filesystems where execution is denied
     #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
     guard: Vec<PathBuf>,
+    /// Ask about every open, not only execs: sees scripts given to their interpreters and libraries, and costs a
+    /// round trip at each open
+    #[arg(long)]
+    guard_opens: bool,
     /// End when this process does
     #[arg(long, value_name = "PID", hide = true)]
     parent: Option<i32>,
@@ -35,5 +39,6 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         parent: args.parent.unwrap_or_else(parent),
         timer: TIMER,
         permit_on_timeout: true,
+        opens: args.guard_opens,
     })?)
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use agent::local::{self, Reply, Request, Status};
+use agent::local::{self, Reply, Request, Status, counters};
 use serde_json::{Value, json};
 
 use crate::data_dir::DataDir;
@@ -57,16 +57,13 @@ fn describe(status: &Status) -> String {
         ("guarded", names(&status.guarded).join(", ")),
         ("watched", names(&status.watched).join(", ")),
     ]);
-    let counters = status.counters.iter().map(|(name, count)| (name.as_str(), count.to_string()));
-    match status.counters.is_empty() {
-        true => facts,
-        false => format!("{facts}\n\n{}", table::facts(counters)),
-    }
+    let counters = counters(&status.counters).map(|(name, count)| (name, count.to_string()));
+    format!("{facts}\n\n{}", table::facts(counters))
 }
 
 fn shape(status: &Status) -> Value {
     let counters: serde_json::Map<String, Value> =
-        status.counters.iter().map(|(name, count)| (name.clone(), json!(count))).collect();
+        counters(&status.counters).into_iter().map(|(name, count)| (name.to_owned(), json!(count))).collect();
     json!({
         "filesKnown": status.files_known,
         "sweepSeen": status.sweep_seen,

@@ -24,11 +24,22 @@ use super::event::{EventBuffer, Record, Records};
 #[derive(Debug)]
 pub struct PermissionGroup {
     fd: OwnedFd,
+    mask: u64,
     can_refuse_busy: bool,
     skipped: AtomicU64,
 }
 
-/// One exec that waits for its answer.
+/// What a group is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    /// Execs.
+    Execs,
+    /// Every open, and execs: an exec is asked about twice, as an exec and as an open. Costs a round trip at each
+    /// open on the marked filesystems.
+    Opens,
+}
+
+/// One exec or open that waits for its answer.
 #[derive(Debug)]
 pub struct Question {
     /// The file that is to run, open for reading. **Its number is the name of the question**: answer before
@@ -36,6 +47,8 @@ pub struct Question {
     pub file: OwnedFd,
     /// The process that asked; 0 when it is outside our process namespace.
     pub pid: i32,
+    /// It is to run; otherwise it is opened, whatever for.
+    pub executes: bool,
 }
 
 /// What the opener is told.
@@ -59,7 +72,7 @@ impl PermissionGroup {
     /// # Errors
     /// EPERM without CAP_SYS_ADMIN in the initial user namespace; ENOSYS or EINVAL where the kernel was
     /// built without permission events.
-    pub fn new() -> io::Result<Self> {
+    pub fn new(about: About) -> io::Result<Self> {
         const FLAGS: u32 =
             libc::FAN_CLOEXEC | libc::FAN_NONBLOCK | libc::FAN_UNLIMITED_QUEUE | libc::FAN_UNLIMITED_MARKS;
         const FILE: i32 = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_LARGEFILE;
@@ -78,7 +91,11 @@ impl PermissionGroup {
         }
         let fd = outcome?;
         let can_refuse_busy = accepts_busy(fd.as_fd());
-        Ok(Self { fd, can_refuse_busy, skipped: AtomicU64::new(0) })
+        let mask = match about {
+            About::Execs => libc::FAN_OPEN_EXEC_PERM,
+            About::Opens => libc::FAN_OPEN_EXEC_PERM | libc::FAN_OPEN_PERM,
+        };
+        Ok(Self { fd, mask, can_refuse_busy, skipped: AtomicU64::new(0) })
     }
 
     /// Whether [`Answer::Busy`] reaches the opener as ETXTBSY.
@@ -92,12 +109,12 @@ impl PermissionGroup {
         self.skipped.load(Ordering::Relaxed)
     }
 
-    /// Asks from now on about every exec on the filesystem of `dir`, through whichever mount.
+    /// Asks from now on about all execs, or opens, on the filesystem of `dir`, through whichever mount.
     ///
     /// # Errors
     /// ENODEV or EXDEV where the filesystem cannot be marked as a whole; EINVAL for pseudo filesystems.
     pub fn mark_filesystem(&self, dir: BorrowedFd<'_>) -> io::Result<()> {
-        super::mark_filesystem(self, libc::FAN_MARK_ADD, libc::FAN_OPEN_EXEC_PERM, dir)
+        super::mark_filesystem(self, libc::FAN_MARK_ADD, self.mask, dir)
     }
 
     /// Asks no longer about the filesystem of `dir`. Questions already queued must still be answered.
@@ -105,7 +122,7 @@ impl PermissionGroup {
     /// # Errors
     /// ENOENT when it was not marked.
     pub fn unmark_filesystem(&self, dir: BorrowedFd<'_>) -> io::Result<()> {
-        super::mark_filesystem(self, libc::FAN_MARK_REMOVE, libc::FAN_OPEN_EXEC_PERM, dir)
+        super::mark_filesystem(self, libc::FAN_MARK_REMOVE, self.mask, dir)
     }
 
     /// Takes what is queued, without waiting and without allocating; nothing queued is an empty iterator.
@@ -155,11 +172,14 @@ impl Iterator for Questions<'_> {
     fn next(&mut self) -> Option<Question> {
         for record in &mut self.records {
             match record {
-                Ok(Record { mask, fd, pid, .. }) if mask & libc::FAN_OPEN_EXEC_PERM != 0 && fd >= 0 => {
+                Ok(Record { mask, fd, pid, .. })
+                    if mask & (libc::FAN_OPEN_EXEC_PERM | libc::FAN_OPEN_PERM) != 0 && fd >= 0 =>
+                {
                     // SAFETY: the kernel opened `fd` for this very event and told it to this read alone;
                     // the walk passes each record once, so it gets exactly one owner.
                     let file = unsafe { OwnedFd::from_raw_fd(fd) };
-                    return Some(Question { file, pid });
+                    let executes = mask & libc::FAN_OPEN_EXEC_PERM != 0;
+                    return Some(Question { file, pid, executes });
                 }
                 // An overflow, which an unlimited queue never has; an event whose file could not be opened,
                 // which the kernel has denied by itself; or bytes that are no event.

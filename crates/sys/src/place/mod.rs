@@ -87,6 +87,15 @@ pub fn path_of(file: BorrowedFd<'_>) -> io::Result<PathBuf> {
     std::fs::read_link(proc_path(file))
 }
 
+/// Opens an open file once more, for reading: whatever leases belong to `file` are none of the new one's.
+///
+/// # Errors
+/// Those of opening it; EACCES where it may not be read.
+pub fn reopen(file: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(rustix::fs::CWD, proc_path(file), flags, rustix::fs::Mode::empty())?)
+}
+
 fn proc_path(file: BorrowedFd<'_>) -> String {
     format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::arena::{Arena, PATIENCE, run, run_asked};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sys::fanotify::EventBuffer;
-use sys::fanotify::permission::{Answer, PermissionGroup};
+use sys::fanotify::permission::{About, Answer, PermissionGroup};
 use sys::lease::{self, Lease};
 
 /// Answers the next `count` questions; returns what was asked. A panic or the end of patience closes the
@@ -40,7 +40,7 @@ fn wait(group: &PermissionGroup, deadline: Instant) -> bool {
 }
 
 fn guarded(arena: &Arena) -> PermissionGroup {
-    let group = PermissionGroup::new().unwrap();
+    let group = PermissionGroup::new(About::Execs).unwrap();
     group.mark_filesystem(arena.root().as_fd()).unwrap();
     group
 }
@@ -79,7 +79,7 @@ fn denied_it_does_not() {
 #[test]
 fn busy_it_may_try_again() {
     let Some(arena) = Arena::enter() else { return };
-    let can = PermissionGroup::new().unwrap().can_refuse_busy();
+    let can = PermissionGroup::new(About::Execs).unwrap().can_refuse_busy();
     let error = run_answered(&arena, &arena.program("tool"), Answer::Busy).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(if can { libc::ETXTBSY } else { libc::EPERM }));
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();

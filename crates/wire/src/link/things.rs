@@ -8,7 +8,7 @@ use std::time::Duration;
 use model::facts::{Facts, FileType};
 use model::sighting::{Seen, Sighting};
 use model::spared::{Record, Spared};
-use model::{Digests, FileId, RuleId};
+use model::{Digests, FileId, Names, RuleId};
 
 use super::v1;
 
@@ -45,6 +45,30 @@ impl TryFrom<&v1::Digests> for Digests {
             sha256: model::Sha256(fixed(&digests.sha256, "sha256")?),
             sha1: model::Sha1(fixed(&digests.sha1, "sha1")?),
             md5: model::Md5(fixed(&digests.md5, "md5")?),
+        })
+    }
+}
+
+impl From<&Names> for v1::Digests {
+    fn from(names: &Names) -> Self {
+        Self {
+            sha256: names.sha256.0.to_vec(),
+            sha1: names.sha1.map(|sha1| sha1.0.to_vec()).unwrap_or_default(),
+            md5: names.md5.map(|md5| md5.0.to_vec()).unwrap_or_default(),
+        }
+    }
+}
+
+/// An empty digest was not computed.
+impl TryFrom<&v1::Digests> for Names {
+    type Error = Malformed;
+
+    fn try_from(digests: &v1::Digests) -> Result<Self, Malformed> {
+        let (sha1, md5) = (&digests.sha1, &digests.md5);
+        Ok(Self {
+            sha256: model::Sha256(fixed(&digests.sha256, "sha256")?),
+            sha1: if sha1.is_empty() { None } else { Some(model::Sha1(fixed(sha1, "sha1")?)) },
+            md5: if md5.is_empty() { None } else { Some(model::Md5(fixed(md5, "md5")?)) },
         })
     }
 }

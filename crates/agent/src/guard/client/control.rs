@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_channel::Sender;
-use model::{Digests, RuleId};
+use model::rule::Effect;
+use model::{Names, RuleId};
 use parking_lot::{Condvar, Mutex};
 use rustix::net::Shutdown;
 use wire::link::v1::guard_report::Report;
-use wire::link::v1::{GuardCounters, GuardReady};
+use wire::link::v1::{Costs, Explain, Explained, GuardCounters, GuardReady};
 use wire::link::{frame, things, v1};
 
 use super::socket::{Pause, connect};
-use super::{Event, GuardStatus, Level, NotInForce};
+use super::{Event, GuardStatus, Level, Meeting, NotInForce};
 use crate::guard::protocol;
 
 #[derive(Debug)]
@@ -23,6 +24,7 @@ pub(super) struct Control {
     events: Sender<Event>,
     state: Mutex<State>,
     changed: Condvar,
+    explaining: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -32,6 +34,9 @@ struct State {
     control: Option<Arc<OwnedFd>>,
     ready: Option<GuardReady>,
     counters: GuardCounters,
+    costs: Costs,
+    /// The answer to the last question about answers.
+    explained: Option<Explained>,
     /// The last rules, as they are sent.
     rules: Option<(u64, Arc<OwnedFd>)>,
     given: u64,
@@ -46,7 +51,7 @@ pub(super) fn start(control: &Arc<Control>) {
 
 impl Control {
     pub(super) fn new(path: PathBuf, events: Sender<Event>) -> Self {
-        Self { path, events, state: Mutex::default(), changed: Condvar::new() }
+        Self { path, events, state: Mutex::default(), changed: Condvar::new(), explaining: Mutex::new(()) }
     }
 
     pub(super) fn socket(&self) -> &Path {
@@ -108,13 +113,29 @@ impl Control {
         Ok(())
     }
 
+    /// Asks the guard, one question at a time.
+    pub(super) fn explain(&self, wanted: &Explain, deadline: Instant) -> Option<Explained> {
+        let _alone = self.explaining.lock();
+        let mut state = self.state.lock();
+        state.explained = None;
+        let packet = [protocol::EXPLAIN, &frame::body(wanted)].concat();
+        sys::socket::send(state.control.as_ref()?.as_fd(), &packet, &[], true).ok()?;
+        while state.explained.is_none() {
+            if self.changed.wait_until(&mut state, deadline).timed_out() {
+                return None;
+            }
+        }
+        state.explained.take()
+    }
+
     pub(super) fn status(&self) -> GuardStatus {
         let state = self.state.lock();
         let ready = state.ready.clone().unwrap_or_default();
         GuardStatus {
             level: if ready.level == "deny" { Level::Deny } else { Level::Absent },
             guarded: ready.guarded.into_iter().map(things::path_of).collect(),
-            counters: state.counters,
+            counters: state.counters.clone(),
+            costs: state.costs.clone(),
             refuses_busy: ready.refuses_busy,
         }
     }
@@ -181,9 +202,14 @@ impl Control {
                 }
             }
             Report::Counters(counters) => self.state.lock().counters = counters,
+            Report::Costs(costs) => self.state.lock().costs = costs,
+            Report::Explained(explained) => {
+                self.state.lock().explained = Some(explained);
+                self.changed.notify_all();
+            }
             Report::Denial(denial) => {
-                if let Some(denied) = denied(denial) {
-                    self.tell(denied);
+                if let Some(meeting) = meeting(denial) {
+                    self.tell(Event::Met(meeting));
                 }
             }
         }
@@ -199,14 +225,17 @@ impl State {
     }
 }
 
-fn denied(denial: v1::Denial) -> Option<Event> {
-    Some(Event::Denied {
-        digests: Digests::try_from(denial.digests.as_ref()?).ok()?,
+fn meeting(denial: v1::Denial) -> Option<Meeting> {
+    Some(Meeting {
+        names: Names::try_from(denial.digests.as_ref()?).ok()?,
         size: denial.size,
         path: things::path_of(denial.path),
         pid: denial.pid,
+        user: denial.user,
         rule: RuleId(denial.rule),
+        effect: Effect::from_word(&denial.effect)?,
         late: denial.late,
         spared: denial.spared,
+        times: denial.times,
     })
 }

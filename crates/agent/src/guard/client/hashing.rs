@@ -1,73 +1,94 @@
 //! Hashes what the guard asks about.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::Sender;
+use model::facts::Facts;
+use model::{Kinds, Names};
+use sys::identity::{Identity, Stat};
+use sys::lease::Lease;
 use wire::link::v1::hashed::Result as Outcome;
 use wire::link::{frame, v1};
 
 use super::Event;
 use super::control::Control;
+use super::queue::Queue;
+use super::rest::{self, Partly};
 use super::socket::{Pause, connect};
-use crate::digest::{Hashed, Unsteady, hash_steadily};
+use crate::digest::{self, Hashed, Hasher, Unsteady};
 use crate::guard::protocol;
 
 /// How long a writer may take to go.
 const PATIENCE: Duration = Duration::from_millis(20);
+/// When to look again whether it has.
+const RETRY: Duration = Duration::from_millis(1);
 /// How often a file is read again because its inode changed meanwhile: a new name or mode is no new content.
 const TRIES: u32 = 3;
-/// Questions that wait for a worker. Beyond that they wait in the socket, and then with the guard.
-const ROOM: usize = 64;
-
-/// Files above this size take longer than the guard's timer. They have a worker of their own, so that nobody keeps
-/// small files from being hashed in time by executing large ones.
-const LARGE: u64 = 64 << 20;
+/// Questions that wait for a worker: more than the guard keeps.
+const ROOM: usize = 2048;
+/// How much is read of a file before another one may get its turn: some milliseconds' worth.
+const SLICE: u64 = 4 << 20;
 
 /// One file to hash.
 struct Job {
     id: u64,
     file: OwnedFd,
+    kinds: Kinds,
+    /// It is not to run, only to be read.
+    opened: bool,
     /// Where the reply goes; of no use any more when the guard is another by then.
     guard: Arc<OwnedFd>,
+    /// Until when a writer is waited for.
+    deadline: Instant,
+    tries: u32,
+    reading: Option<Reading>,
+}
+
+/// A file without writers, as far as it was read.
+struct Reading {
+    before: Stat,
+    hasher: Hasher,
+    read: u64,
+}
+
+/// A file's names, what its bytes say, and its inode before and after.
+type Read = Result<(Names, Facts, Stat), Unsteady>;
+
+/// A script is not larger.
+const LARGEST_SCRIPT: u64 = 64 << 20;
+/// As above, where somebody has the file open for writing: its digests are of no use again.
+const LARGEST_WRITTEN: u64 = 4 << 20;
+
+/// What came of a turn.
+enum Turn {
+    Done(Box<Read>),
+    /// Nothing that anybody could run.
+    Data,
+    /// So much was read, so much is left.
+    More {
+        read: u64,
+        left: u64,
+    },
 }
 
 pub(super) fn start(control: &Arc<Control>, workers: usize) {
-    let lane = |workers| {
-        let (jobs, queue) = crossbeam_channel::bounded(ROOM);
-        for _ in 0..workers {
-            let (queue, control) = (queue.clone(), Arc::clone(control));
-            std::thread::spawn(move || work(&queue, &control));
-        }
-        jobs
-    };
-    let lanes = Lanes { small: lane(workers), large: lane(1) };
-    let control = Arc::clone(control);
-    std::thread::spawn(move || receive(&lanes, &control));
-}
-
-/// Where files wait for a worker.
-struct Lanes {
-    small: Sender<Job>,
-    large: Sender<Job>,
-}
-
-impl Lanes {
-    /// Whether there is anybody left to work. A large file for which there is no room is answered by the guard's
-    /// timer, and not hashed: waiting would hold up the small ones behind it.
-    fn put(&self, job: Job) -> bool {
-        let is_large = rustix::fs::fstat(&job.file).is_ok_and(|stat| stat.st_size.cast_unsigned() > LARGE);
-        if is_large {
-            !matches!(self.large.try_send(job), Err(TrySendError::Disconnected(_)))
-        } else {
-            self.small.send(job).is_ok()
-        }
+    let queue = Arc::new(Queue::new(ROOM));
+    let rest = rest::start(control);
+    for _ in 0..workers {
+        let (queue, control, rest) = (Arc::clone(&queue), Arc::clone(control), rest.clone());
+        std::thread::spawn(move || work(&queue, &control, &rest));
     }
+    let control = Arc::clone(control);
+    std::thread::spawn(move || {
+        receive(&queue, &control);
+        queue.close();
+    });
 }
 
 /// Takes questions off the socket until the client is dropped.
-fn receive(lanes: &Lanes, control: &Control) {
+fn receive(queue: &Queue<Job>, control: &Control) {
     let mut pause = Pause::new();
     let mut packet = [0; 256];
     while !control.is_closed() {
@@ -83,41 +104,119 @@ fn receive(lanes: &Lanes, control: &Control) {
             let (Ok(question), Some(file)) = (frame::decode::<v1::Question>(packet), file.take()) else {
                 continue;
             };
-            if !lanes.put(Job { id: question.id, file, guard: Arc::clone(&guard) }) {
-                return;
-            }
+            let size = rustix::fs::fstat(&file).map_or(0, |stat| stat.st_size.cast_unsigned());
+            // Without room the guard's timer answers.
+            let _ = queue.put(question.user, size, Job::new(&question, file, Arc::clone(&guard)));
         }
         control.hold_questions(None);
     }
 }
 
-fn work(queue: &Receiver<Job>, control: &Control) {
-    for job in queue {
-        let hashed = hash(&job.file);
-        let reply = frame::body(&reply(job.id, &hashed));
+fn work(queue: &Queue<Job>, control: &Control, rest: &Sender<Partly>) {
+    while let Some((user, mut job)) = queue.take() {
+        match job.turn() {
+            Turn::More { read, left } => {
+                if read == 0 {
+                    queue.pause(RETRY);
+                }
+                queue.served(user, read, Some((left, job)));
+            }
+            Turn::Data => {
+                job.say(&v1::Hashed { id: job.id, result: Some(Outcome::Data(true)), identity: Vec::new() });
+                queue.served(user, 0, None);
+            }
+            Turn::Done(outcome) => {
+                job.say(&reply(job.id, &outcome));
+                let read = (*outcome).as_ref().map_or(0, |(_, facts, _)| facts.size % SLICE);
+                queue.served(user, read, None);
+                if let Ok((names, facts, stat)) = *outcome {
+                    tell(control, rest, job.file, names, facts, stat);
+                }
+            }
+        }
+    }
+}
+
+/// Tells the agent what the file is, at once or when its other digests are there.
+fn tell(control: &Control, rest: &Sender<Partly>, file: OwnedFd, names: Names, facts: Facts, stat: Stat) {
+    let Ok(path) = sys::place::path_of(file.as_fd()) else { return };
+    if let Some(digests) = names.all() {
+        control.tell(Event::Hashed { path, hashed: Hashed { digests, facts, stat } });
+    } else if let Ok(file) = sys::place::reopen(file.as_fd()) {
+        // Opened anew, for this descriptor keeps writers waiting. When there is no room, the watch finds the copy.
+        let _ = rest.try_send(Partly { file, path, names, stat });
+    }
+}
+
+impl Job {
+    fn new(question: &v1::Question, file: OwnedFd, guard: Arc<OwnedFd>) -> Self {
+        let kinds = Kinds { sha1: question.sha1, md5: question.md5 };
+        let deadline = Instant::now() + PATIENCE;
+        let (id, opened) = (question.id, question.opened);
+        Self { id, file, kinds, opened, guard, deadline, tries: 1, reading: None }
+    }
+
+    fn say(&self, reply: &v1::Hashed) {
         // It fails only when the guard is gone, and then nobody waits.
-        let _ = sys::socket::send(job.guard.as_fd(), &reply, &[], false);
-        if let Ok(hashed) = hashed
-            && let Ok(path) = sys::place::path_of(job.file.as_fd())
-        {
-            control.tell(Event::Hashed { path, hashed });
+        let _ = sys::socket::send(self.guard.as_fd(), &frame::body(reply), &[], false);
+    }
+
+    fn turn(&mut self) -> Turn {
+        self.read_on().unwrap_or_else(|error| Turn::Done(Box::new(Err(error.into()))))
+    }
+
+    fn read_on(&mut self) -> std::io::Result<Turn> {
+        let Some(reading) = &mut self.reading else {
+            let lease = match sys::lease::take_read(self.file.as_fd()) {
+                Err(_) if self.opened => Lease::Writer,
+                outcome => outcome?,
+            };
+            if lease == Lease::Writer && !self.opened {
+                let is_over = Instant::now() >= self.deadline;
+                return Ok(match is_over {
+                    true => Turn::Done(Box::new(Err(Unsteady::Busy))),
+                    false => Turn::More { read: 0, left: 0 },
+                });
+            }
+            let before = Identity::of(self.file.as_fd())?;
+            if self.opened && !may_run(self.file.as_fd(), before.size, lease)? {
+                return Ok(Turn::Data);
+            }
+            self.reading = Some(Reading { before, hasher: Hasher::new(self.kinds), read: 0 });
+            return self.read_on();
+        };
+        let size = reading.before.size;
+        if !reading.hasher.read_on(self.file.as_fd(), SLICE)? {
+            reading.hasher.rest();
+            reading.read += SLICE;
+            return Ok(Turn::More { read: SLICE, left: size.saturating_sub(reading.read) });
         }
+        let Some(reading) = self.reading.take() else {
+            return Ok(Turn::Done(Box::new(Err(Unsteady::Changed))));
+        };
+        let (names, facts) = reading.hasher.finish();
+        let after = Identity::of(self.file.as_fd())?;
+        let is_steady = (reading.before.ctime_ns, size) == (after.ctime_ns, after.size) && facts.size == size;
+        if is_steady {
+            return Ok(Turn::Done(Box::new(Ok((names, facts, after)))));
+        }
+        self.tries += 1;
+        if self.tries > TRIES {
+            return Ok(Turn::Done(Box::new(Err(Unsteady::Changed))));
+        }
+        Ok(Turn::More { read: facts.size % SLICE, left: after.size })
     }
 }
 
-fn hash(file: &OwnedFd) -> Result<Hashed, Unsteady> {
-    let mut tries = 1;
-    loop {
-        match hash_steadily(file.as_fd(), PATIENCE) {
-            Err(Unsteady::Changed) if tries < TRIES => tries += 1,
-            outcome => return outcome,
-        }
-    }
+/// Whether somebody could run what is opened: any text of a script's size, any size of what begins as a program.
+fn may_run(file: BorrowedFd<'_>, size: u64, lease: Lease) -> std::io::Result<bool> {
+    let largest = if lease == Lease::Held { LARGEST_SCRIPT } else { LARGEST_WRITTEN };
+    Ok(size <= largest || (lease == Lease::Held && digest::look(file, size)?.file_type.is_executable()))
 }
 
-fn reply(id: u64, hashed: &Result<Hashed, Unsteady>) -> v1::Hashed {
-    let (result, identity) = match hashed {
-        Ok(hashed) => (Outcome::Digests((&hashed.digests).into()), protocol::sight(&hashed.stat).to_vec()),
+fn reply(id: u64, outcome: &Read) -> v1::Hashed {
+    let (result, identity) = match outcome {
+        Ok((names, _, stat)) => (Outcome::Digests(names.into()), protocol::sight(stat).to_vec()),
         Err(Unsteady::Busy | Unsteady::Changed) => (Outcome::Busy(true), Vec::new()),
         Err(Unsteady::Unreadable(error)) => {
             (Outcome::Unreadable(error.raw_os_error().unwrap_or_default()), Vec::new())
@@ -130,23 +229,42 @@ fn reply(id: u64, hashed: &Result<Hashed, Unsteady>) -> v1::Hashed {
 mod tests {
     use super::*;
     use std::fs::File;
+    use std::io::Write;
+
+    fn job(path: &std::path::Path) -> Job {
+        let question = v1::Question { sha1: true, ..Default::default() };
+        let socket = Arc::new(File::open("/dev/null").unwrap().into());
+        Job::new(&question, File::open(path).unwrap().into(), socket)
+    }
+
+    fn end(job: &mut Job) -> (usize, Read) {
+        let mut turns = 1;
+        loop {
+            match job.turn() {
+                Turn::Done(outcome) => return (turns, *outcome),
+                Turn::Data => unreachable!("it is to run"),
+                Turn::More { .. } => turns += 1,
+            }
+        }
+    }
 
     #[test]
-    fn large_files_keep_no_small_one_waiting() {
-        let dir = tempfile::tempdir().unwrap();
-        let (small, smalls) = crossbeam_channel::bounded(4);
-        let (large, larges) = crossbeam_channel::bounded(1);
-        let lanes = Lanes { small, large };
-        let guard = Arc::new(OwnedFd::from(File::open(dir.path()).unwrap()));
-        let job = |id, size| {
-            let file = File::create(dir.path().join("file")).unwrap();
-            file.set_len(size).unwrap();
-            Job { id, file: file.into(), guard: Arc::clone(&guard) }
-        };
-        for id in 0..10 {
-            assert!(lanes.put(job(id, LARGE + 1)), "nobody waits for room");
-        }
-        assert!(lanes.put(job(10, LARGE)));
-        assert_eq!((larges.len(), smalls.len()), (1, 1));
+    fn a_large_file_takes_turns_and_has_the_names_that_were_asked_for() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&vec![1; 9 << 20]).unwrap();
+        let path = file.into_temp_path();
+        let (turns, outcome) = end(&mut job(&path));
+        let (names, facts, _) = outcome.unwrap();
+        assert_eq!((turns, facts.size), (3, 9 << 20));
+        assert_eq!(names.kinds(), Kinds { sha1: true, md5: false });
+        let whole = crate::digest::hash_plainly(File::open(&path).unwrap().as_fd()).unwrap().0;
+        assert_eq!(names, Names { md5: None, ..whole.into() });
+    }
+
+    #[test]
+    fn a_writer_that_stays_makes_it_busy() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let (turns, outcome) = end(&mut job(file.path()));
+        assert!(matches!(outcome, Err(Unsteady::Busy)) && turns > 1);
     }
 }

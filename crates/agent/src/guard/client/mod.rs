@@ -4,6 +4,8 @@
 
 mod control;
 mod hashing;
+mod queue;
+mod rest;
 mod socket;
 
 use std::path::PathBuf;
@@ -11,8 +13,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
-use model::{Digests, RuleId};
-use wire::link::v1::GuardCounters;
+use model::rule::Effect;
+use model::{Names, RuleId};
+use wire::link::v1::{Costs, Explain, Explained, GuardCounters};
 
 use super::snapshot::Snapshot;
 use super::{SparedInode, protocol};
@@ -24,24 +27,8 @@ use control::Control;
 /// exec nor [`Guard::adopt`] ever waits for the receiver.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The kernel refused an exec, or a process was stopped for it, or it was permitted against a rule because
-    /// the copy is spared.
-    Denied {
-        /// What was to run.
-        digests: Digests,
-        /// Its length.
-        size: u64,
-        /// Where it lies, as seen by the guard; empty if nobody knows.
-        path: PathBuf,
-        /// Who wanted to run it.
-        pid: i32,
-        /// The strongest rule against it.
-        rule: RuleId,
-        /// It ran until its digests were known.
-        late: bool,
-        /// It runs all the same.
-        spared: bool,
-    },
+    /// A file that somebody wanted to run met a rule.
+    Met(Meeting),
     /// A file was hashed because somebody runs it.
     Hashed {
         /// Where it lies.
@@ -53,6 +40,32 @@ pub enum Event {
     Ready,
     /// The guard is gone. Nothing is denied until it is back.
     Lost,
+}
+
+/// The kernel refused an exec, or a process was stopped for it, or it was permitted against a rule because the copy
+/// is spared, or because the rule only wants to hear of it.
+#[derive(Clone, Debug)]
+pub struct Meeting {
+    /// What was to run. Its other digests are told soon after by [`Event::Hashed`].
+    pub names: Names,
+    /// Its length.
+    pub size: u64,
+    /// Where it lies, as seen by the guard; empty if nobody knows.
+    pub path: PathBuf,
+    /// Who wanted to run it: the process.
+    pub pid: i32,
+    /// And its user; `u32::MAX` when it had ended.
+    pub user: u32,
+    /// The strongest rule about it.
+    pub rule: RuleId,
+    /// What that rule does.
+    pub effect: Effect,
+    /// It ran until its digests were known.
+    pub late: bool,
+    /// It runs all the same.
+    pub spared: bool,
+    /// How often this happened since it was told last.
+    pub times: u64,
 }
 
 /// How much is enforced.
@@ -75,6 +88,8 @@ pub struct GuardStatus {
     pub counters: GuardCounters,
     /// A file that is being written is refused with ETXTBSY, not EPERM.
     pub refuses_busy: bool,
+    /// Which processes wait for it most, by a sample.
+    pub costs: Costs,
 }
 
 /// Why rules are not known to be in force.
@@ -126,6 +141,11 @@ impl Guard {
         let deadline = Instant::now() + patience;
         let version = self.control.give(|version| Snapshot::encode(version, &rules, &spared));
         self.control.wait_for(version, deadline)
+    }
+
+    /// What was answered lately about a process or an inode; none when the guard does not say so in time.
+    pub fn explain(&self, wanted: &Explain, patience: Duration) -> Option<Explained> {
+        self.control.explain(wanted, Instant::now() + patience)
     }
 
     /// How it is now.

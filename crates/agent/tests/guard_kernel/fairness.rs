@@ -1,0 +1,82 @@
+//! One user's flood of fresh executables keeps nobody else's verdict from coming in time.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use model::rule::Identifier;
+
+use crate::arena::{Arena, EPERM, Kind, deny_by, digests, run};
+
+const NOBODY: u32 = 65534;
+/// Each takes a worker longer than the timer.
+const LARGE: u64 = 200 << 20;
+const FLOOD: usize = 8;
+
+#[test]
+fn a_flood_of_large_files_makes_no_other_user_wait_for_the_timer() {
+    let Some(arena) = Arena::enter(Kind::Tmpfs) else { return };
+    let bad = arena.program("bad", "bad");
+    let rule = deny_by(1, Identifier::Md5(digests(&bad).md5));
+    fs::remove_file(&bad).unwrap();
+    let guarded = arena.guarded();
+    guarded.adopt([rule]);
+    fs::set_permissions(arena.ground(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(arena.data_dir(), fs::Permissions::from_mode(0o711)).unwrap();
+    let (done, floods) = (AtomicBool::new(false), AtomicU32::new(0));
+    std::thread::scope(|threads| {
+        for n in 0..FLOOD {
+            let path = arena.path(&format!("flood {n}"));
+            let (done, floods) = (&done, &floods);
+            threads.spawn(move || {
+                let mut round = 0;
+                while !done.load(Ordering::Relaxed) {
+                    write_fresh(&path, n, round);
+                    // Refused as busy now and then: another child is forked while the file is being written.
+                    let _ = Command::new(&path).uid(NOBODY).stdin(Stdio::null()).status();
+                    floods.fetch_add(1, Ordering::Relaxed);
+                    round += 1;
+                }
+            });
+        }
+        while floods.load(Ordering::Relaxed) < 4 {
+            std::thread::yield_now();
+        }
+        for n in 0..20 {
+            let fresh = denied_copy(&arena, n);
+            let outcome = retried(&fresh);
+            done.store(n == 19, Ordering::Relaxed);
+            assert_eq!(outcome, Err(EPERM), "copy {n}");
+        }
+    });
+    let counters = guarded.status(|status| status.counters.denied == 20).counters;
+    assert_eq!(counters.denied_late, 0);
+    println!("{} large files executed, {} answered by the timer", floods.into_inner(), counters.timed_out);
+}
+
+fn write_fresh(path: &Path, n: usize, round: u32) {
+    let mut bytes = fs::read("/bin/true").unwrap();
+    bytes.extend(format!("{n} {round}").bytes());
+    let _ = fs::remove_file(path);
+    fs::write(path, bytes).unwrap();
+    // A hole takes no room, but time to read.
+    fs::File::options().write(true).open(path).unwrap().set_len(LARGE).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn denied_copy(arena: &Arena, n: usize) -> PathBuf {
+    arena.program(&format!("copy {n}"), "bad")
+}
+
+/// A child of another thread, forked while this file was being written, has it open until its own exec.
+fn retried(path: &Path) -> Result<i32, i32> {
+    loop {
+        match run(path) {
+            Err(crate::arena::ETXTBSY) => {}
+            outcome => return outcome,
+        }
+    }
+}
