@@ -10,6 +10,8 @@
 #define FMODE_WRITE 0x2
 #define SB_KERNMOUNT 0x400000
 #define F_SEAL_WRITE 0x8
+#define MNT_NOEXEC 0x4
+#define SB_I_NOEXEC 0x2
 #define OVERLAYFS 0x794c7630
 
 /* The kernel keeps a flag there since 6.13. */
@@ -179,21 +181,28 @@ static __always_inline struct inode *below_overlay(struct inode *inode)
 	return looks_like(found, inode) ? found : 0;
 }
 
-static __always_inline void name_below(struct inode *inode, struct below *below)
+static __always_inline void name_of(struct inode *inode, struct name *name)
 {
-	below->device = BPF_CORE_READ(inode, i_sb, s_dev);
-	below->inode = BPF_CORE_READ(inode, i_ino);
-	below->generation = BPF_CORE_READ(inode, i_generation);
+	name->device = BPF_CORE_READ(inode, i_sb, s_dev);
+	name->inode = BPF_CORE_READ(inode, i_ino);
+	name->generation = BPF_CORE_READ(inode, i_generation);
 }
 
 /* Called when somebody opens the file for writing, who is then counted among its writers already. */
 static __always_inline void forget(struct file *file)
 {
-	struct below below = {};
+	struct name name = {};
 
 	bpf_inode_storage_delete(&inodes, file->f_inode);
-	name_below(file->f_inode, &below);
-	bpf_map_delete_elem(&overlaid, &below);
+	name_of(file->f_inode, &name);
+	bpf_map_delete_elem(&apart, &name);
+}
+
+/* Whether a mapping of it can become executable. */
+static __always_inline bool may_execute(struct file *file)
+{
+	return !(BPF_CORE_READ(file, f_path.mnt, mnt_flags) & MNT_NOEXEC) &&
+	       !(file->f_inode->i_sb->s_iflags & SB_I_NOEXEC);
 }
 
 static __always_inline bool is_guarded(struct standing *standing, __u64 device)

@@ -43,8 +43,10 @@ int BPF_PROG(quell_exec, struct linux_binprm *bprm, int ret)
 SEC("lsm.s/mmap_file")
 int BPF_PROG(quell_map, struct file *file, unsigned long wanted, unsigned long prot, unsigned long flags, int ret)
 {
-	if (ret || !file || !(prot & PROT_EXEC))
+	if (ret || !file)
 		return ret;
+	if (!(prot & PROT_EXEC))
+		return judge(file, PLAIN);
 	if (probed(file))
 		return 0;
 	return judge(file, MAP);

@@ -18,6 +18,8 @@ enum hook {
 	MAP = 2,
 	PROTECT = 3,
 	READ = 4,
+	/* Mapped without being executable, which it may become where nothing can be hashed. Never refused, never told. */
+	PLAIN = 5,
 };
 
 /* What became of it. */
@@ -42,9 +44,10 @@ struct standing {
 	__u64 epoch;
 	/* How many rules there are; with none, nothing is judged. */
 	__u64 rules;
-	/* Larger files are not judged; nor are larger ones that interpreters read. */
+	/* Larger files are not judged; nor are larger ones that interpreters read, or that are mapped as data. */
 	__u64 largest;
 	__u64 largest_script;
+	__u64 largest_plain;
 	/* By how much the kernel's international atomic time is ahead of UTC, in nanoseconds. */
 	__s64 tai_ahead;
 	/* All filesystems are guarded, not only those in `guarded`. */

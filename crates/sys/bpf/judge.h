@@ -7,7 +7,9 @@
 #define ETXTBSY 26
 #define O_DIRECT 00040000
 
-#define VERDICT 0xff
+#define VERDICT 0x7f
+/* Beside the verdict: it was found while the file was young, and counts only where nothing can be hashed. */
+#define YOUNG_ONE 0x80
 
 /* What is found out about one file. */
 struct finding {
@@ -23,7 +25,7 @@ static __always_inline int answer_to(struct file *file, struct known *known, __u
 	struct told told = { .rule = known->rule, .hook = hook, .verdict = verdict };
 	struct content content = { .algorithm = known->algorithm };
 
-	if (verdict == PERMIT || verdict == UNJUDGED)
+	if (verdict == PERMIT || verdict == UNJUDGED || hook == PLAIN)
 		return 0;
 	if (verdict != DENY && hook == MAP)
 		return 0;
@@ -40,11 +42,13 @@ static __always_inline bool holds(__u64 until)
 }
 
 /* The verdict that is remembered, if it still counts; else 0. */
-static __always_inline __u32 remembered(struct standing *standing, struct known *known)
+static __always_inline __u32 remembered(struct standing *standing, struct known *known, __u32 hook)
 {
 	__u64 judged = known->judged;
 
 	if (judged >> 8 != standing->epoch || !holds(known->until))
+		return 0;
+	if ((judged & YOUNG_ONE) && hook != PROTECT && hook != PLAIN)
 		return 0;
 	return judged & VERDICT;
 }
@@ -91,7 +95,7 @@ static __always_inline void judge_anew(struct standing *standing, struct known *
 {
 	known->rule = finding->rule;
 	known->until = finding->until;
-	*(volatile __u64 *)&known->judged = standing->epoch << 8 | finding->verdict;
+	*(volatile __u64 *)&known->judged = standing->epoch << 8 | (known->judged & YOUNG_ONE) | finding->verdict;
 }
 
 static __always_inline void describe(struct known *known, struct standing *standing, struct look *look,
@@ -108,35 +112,42 @@ static __always_inline void describe(struct known *known, struct standing *stand
 	known->until = finding->until;
 }
 
-/* Keeps what was found, unless it may be changed without a trace. `before` is from before the hash. */
+/*
+ * Keeps what was found, unless it may be changed without a trace: where its writers are not counted, and while there
+ * are any. `before` is from before the hash, and of the inode that holds the content: `below`, if there is one.
+ */
 static __always_inline void remember(struct standing *standing, struct inode *inode, struct inode *below,
 				     struct look *before, struct finding *finding)
 {
+	bool young = is_young(standing, before);
+	struct inode *holder = below ? below : inode;
 	struct known known = {};
-	struct below name = {};
 	struct known *kept;
 	struct look now = {};
 
+	if (before->writers > 0 || is_open_memfd(inode) || (!below && inode->i_sb->s_magic == OVERLAYFS))
+		return;
 	describe(&known, standing, before, finding);
-	if (below) {
-		look_at(below, &now);
-		if (!is_same(&now, before) || now.writers > 0)
-			return;
-		name_below(below, &name);
-		bpf_map_update_elem(&overlaid, &name, &known, BPF_ANY);
-		kept = bpf_map_lookup_elem(&overlaid, &name);
+	look_at(holder, &now);
+	if (!is_same(&now, before) || now.writers > 0)
+		return;
+	if (below || young) {
+		struct name name = {};
+
+		if (young)
+			known.judged |= YOUNG_ONE;
+		name_of(holder, &name);
+		bpf_map_update_elem(&apart, &name, &known, BPF_ANY);
+		kept = bpf_map_lookup_elem(&apart, &name);
 		if (!kept)
 			return;
 		/* Orders the look at the writers behind the entry. */
 		__sync_fetch_and_add(&kept->judged, 0);
-		look_at(below, &now);
+		look_at(holder, &now);
 		if (now.writers > 0)
-			bpf_map_delete_elem(&overlaid, &name);
+			bpf_map_delete_elem(&apart, &name);
 		return;
 	}
-	look_quickly(inode, &now);
-	if (!is_same(&now, before) || now.writers > 0)
-		return;
 	bpf_inode_storage_delete(&inodes, inode);
 	kept = bpf_inode_storage_get(&inodes, inode, &known, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!kept)
@@ -153,9 +164,11 @@ static __always_inline int unjudged(struct file *file, struct standing *standing
 	struct told told = { .hook = hook, .verdict = UNJUDGED, .error = error };
 
 	finding->verdict = UNJUDGED;
-	count(UNJUDGEABLE);
-	tell(file, &finding->content, &told, true);
-	if (!error && look->writers <= 0 && !is_young(standing, look))
+	if (hook != PLAIN) {
+		count(UNJUDGEABLE);
+		tell(file, &finding->content, &told, true);
+	}
+	if (!error && !is_young(standing, look))
 		remember(standing, file->f_inode, below, look, finding);
 	return 0;
 }
@@ -169,7 +182,7 @@ static __noinline int judge_slowly(struct file *file, __u32 hook)
 	struct inode *below = 0;
 	struct finding finding = {};
 	struct known *known = 0;
-	struct below name = {};
+	struct name name = {};
 	struct look look = {};
 	struct told told = {};
 	bool is_known = false;
@@ -185,29 +198,36 @@ static __noinline int judge_slowly(struct file *file, __u32 hook)
 	    !(below && is_guarded(standing, BPF_CORE_READ(below, i_sb, s_dev))))
 		return 0;
 	if (!is_local(sb->s_magic) || (inode->i_flags & S_PRIVATE)) {
-		count(UNJUDGEABLE);
+		if (hook != PLAIN)
+			count(UNJUDGEABLE);
 		return 0;
 	}
 
 	if (below) {
 		look_at(below, &look);
-		name_below(below, &name);
-		known = bpf_map_lookup_elem(&overlaid, &name);
+		name_of(below, &name);
+		known = bpf_map_lookup_elem(&apart, &name);
 	} else {
 		look_quickly(inode, &look);
 		known = bpf_inode_storage_get(&inodes, inode, 0, 0);
+		if (!known && hook == PLAIN) {
+			name_of(inode, &name);
+			known = bpf_map_lookup_elem(&apart, &name);
+		}
 	}
+	if (hook == PLAIN && (look.writers > 0 || look.size > standing->largest_plain || !may_execute(file)))
+		return 0;
 	if (hook == EXEC && look.writers > 0) {
 		count(BUSIES);
 		return -ETXTBSY;
 	}
 	if (known && is_fresh(known, &look)) {
-		__u32 verdict = remembered(standing, known);
+		__u32 verdict = remembered(standing, known, hook);
 
 		if (verdict)
 			return answer_to(file, known, verdict, hook);
 		/* Known by its content, and not yet judged by the rules in force. */
-		if ((known->judged & VERDICT) != UNJUDGED) {
+		if ((known->judged & VERDICT) != UNJUDGED && !(known->judged & YOUNG_ONE)) {
 			finding.content.algorithm = known->algorithm;
 			__builtin_memcpy(finding.content.digest, known->digest, DIGEST);
 			is_known = true;
@@ -218,7 +238,7 @@ static __noinline int judge_slowly(struct file *file, __u32 hook)
 			return unjudged(file, standing, below, &look, &finding, hook, 0);
 		if (hook == READ && look.size > standing->largest_script)
 			return 0;
-		if (hook == MAP && !below && is_own_program(inode) && !(sb->s_flags & SB_KERNMOUNT) &&
+		if ((hook == MAP || hook == PLAIN) && is_own_program(inode) && !(sb->s_flags & SB_KERNMOUNT) &&
 		    sb->s_magic != OVERLAYFS)
 			return 0;
 		hashed = bpf_ima_file_hash(file, finding.content.digest, DIGEST);
@@ -240,11 +260,10 @@ static __noinline int judge_slowly(struct file *file, __u32 hook)
 	apply_rules(inode, &finding);
 	if (is_known)
 		judge_anew(standing, known, &finding);
-	else if (look.writers <= 0 && !is_young(standing, &look) && !is_open_memfd(inode) &&
-		 (below || sb->s_magic != OVERLAYFS))
+	else
 		remember(standing, inode, below, &look, &finding);
 
-	if (finding.verdict == PERMIT)
+	if (finding.verdict == PERMIT || hook == PLAIN)
 		return 0;
 	told.rule = finding.rule;
 	told.hook = hook;
@@ -269,7 +288,7 @@ static __always_inline int judge(struct file *file, __u32 hook)
 	if (known) {
 		look_quickly(inode, &look);
 		if (is_fresh(known, &look)) {
-			verdict = remembered(standing, known);
+			verdict = remembered(standing, known, hook);
 			if (verdict)
 				return answer_to(file, known, verdict, hook);
 		}
@@ -278,15 +297,16 @@ static __always_inline int judge(struct file *file, __u32 hook)
 }
 
 /*
- * A mapping that becomes executable. Nothing can be hashed here: what nobody has judged is refused and told, so that
- * user space can have it judged and the next one succeeds. What is being written is code that never was a file.
+ * A mapping that becomes executable. Nothing can be hashed here, so files are judged when they are mapped as data.
+ * What was too large then is refused and told, so that user space can have it judged and the next one succeeds. What
+ * is being written is code that never was a file.
  */
 static __always_inline int judge_mapped(struct vm_area_struct *vma)
 {
 	struct told told = { .hook = PROTECT, .verdict = UNKNOWN };
 	struct standing *standing = how_things_stand();
 	struct finding finding = {};
-	struct below name = {};
+	struct name name = {};
 	struct known *known;
 	struct look look;
 	struct inode *inode;
@@ -303,12 +323,12 @@ static __always_inline int judge_mapped(struct vm_area_struct *vma)
 	look_quickly(inode, &look);
 	known = bpf_inode_storage_get(&inodes, inode, 0, 0);
 	if (!known || !is_fresh(known, &look)) {
-		name_below(inode, &name);
-		known = bpf_map_lookup_elem(&overlaid, &name);
+		name_of(inode, &name);
+		known = bpf_map_lookup_elem(&apart, &name);
 	}
 	if (known && is_fresh(known, &look)) {
 		told.rule = known->rule;
-		verdict = remembered(standing, known);
+		verdict = remembered(standing, known, PROTECT);
 		finding.content.algorithm = known->algorithm;
 		__builtin_memcpy(finding.content.digest, known->digest, DIGEST);
 		if (!verdict && (known->judged & VERDICT) != UNJUDGED) {

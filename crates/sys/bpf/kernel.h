@@ -18,6 +18,7 @@ typedef struct {
 struct super_block {
 	__u32 s_dev;
 	unsigned long s_flags;
+	unsigned long s_iflags;
 	unsigned long s_magic;
 };
 
@@ -65,7 +66,12 @@ struct dentry {
 	struct qstr d_name;
 };
 
+struct vfsmount {
+	int mnt_flags;
+};
+
 struct path {
+	struct vfsmount *mnt;
 	struct dentry *dentry;
 };
 

@@ -11,14 +11,14 @@ struct known {
 	__u32 generation;
 	__u32 algorithm;
 	__u8 digest[DIGEST];
-	/* These three alone change. The epoch, eight bits up, and the verdict. */
+	/* These three alone change. The epoch, eight bits up; YOUNG or not; the verdict. */
 	__u64 judged;
 	__u64 rule;
 	__u64 until;
 };
 
-/* An inode of a filesystem below an overlay. */
-struct below {
+/* An inode, wherever it lies. */
+struct name {
 	__u64 device;
 	__u64 inode;
 	__u64 generation;
@@ -78,13 +78,16 @@ struct {
 	__type(value, struct known);
 } inodes SEC(".maps");
 
-/* The same for what is seen through an overlay, whose own inodes do not tell of changes below. */
+/*
+ * The same for what is seen through an overlay, whose own inodes do not tell of changes below; and for young files,
+ * whose mappings may be made executable before they are older.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
-	__type(key, struct below);
+	__type(key, struct name);
 	__type(value, struct known);
-} overlaid SEC(".maps");
+} apart SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

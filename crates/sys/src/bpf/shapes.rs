@@ -83,6 +83,7 @@ pub(super) struct Standing {
     pub(super) rules: u64,
     pub(super) largest: u64,
     pub(super) largest_script: u64,
+    pub(super) largest_plain: u64,
     pub(super) tai_ahead: i64,
     pub(super) everywhere: u32,
     pub(super) prober: u32,

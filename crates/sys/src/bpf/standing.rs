@@ -13,11 +13,13 @@ pub struct Scope {
     pub largest: u64,
     /// As above, for what interpreters read.
     pub largest_script: u64,
+    /// As above, for what is mapped as data: such a mapping may be made executable, and then nothing can be hashed.
+    pub largest_plain: u64,
 }
 
 impl Default for Scope {
     fn default() -> Self {
-        Self { everywhere: false, largest: 1 << 30, largest_script: 16 << 20 }
+        Self { everywhere: false, largest: 1 << 30, largest_script: 16 << 20, largest_plain: 64 << 20 }
     }
 }
 
@@ -35,6 +37,7 @@ impl Standing {
             rules,
             largest: scope.largest,
             largest_script: scope.largest_script,
+            largest_plain: scope.largest_plain,
             everywhere: scope.everywhere.into(),
             ..self.shape
         };

@@ -24,17 +24,12 @@ fn protect(file: &impl std::os::fd::AsFd) -> Result<(), i32> {
 #[test]
 fn a_mapping_that_becomes_executable() {
     let Some(mut arena) = Arena::enter(Kind::Ext4) else { return };
+    // Also while they are young.
     let (bad, good) = (arena.program("bad", "bad"), arena.program("good", "good"));
-    sleep(SETTLED);
     arena.deny(&[&bad]);
-    arena.events();
     let (bad, good) = (File::open(bad).unwrap(), File::open(good).unwrap());
-    // Nobody knows either of them yet.
-    assert_eq!((protect(&bad), protect(&good)), (Err(EPERM), Err(EPERM)));
-    let told: Vec<_> = arena.events().iter().map(|event| (event.outcome, event.hook)).collect();
-    assert_eq!(told, [(Outcome::Unknown, Hook::Protect); 2]);
-    // Whoever is told has them judged.
-    assert_eq!((map(&bad), map(&good)), (Err(EPERM), Ok(())));
+    assert_eq!((protect(&bad), protect(&good)), (Err(EPERM), Ok(())));
+    sleep(SETTLED);
     assert_eq!((protect(&bad), protect(&good)), (Err(EPERM), Ok(())));
     let last = arena.events().pop().unwrap();
     assert_eq!((last.outcome, last.hook, last.rule), (Outcome::Denied, Hook::Protect, 1));
@@ -48,6 +43,23 @@ fn a_mapping_that_becomes_executable() {
     let written = File::options().read(true).write(true).create(true).truncate(false).open(arena.path("w")).unwrap();
     written.set_len(4096).unwrap();
     assert_eq!(protect(&written), Ok(()));
+}
+
+#[test]
+fn a_mapping_that_becomes_executable_of_a_file_too_large_to_be_judged_as_data() {
+    let Some(mut arena) = Arena::enter(Kind::Tmpfs) else { return };
+    let (bad, good) = (arena.program("bad", "bad"), arena.program("good", "good"));
+    sleep(SETTLED);
+    arena.stage().scope.largest_plain = 4096;
+    arena.deny(&[&bad]);
+    arena.events();
+    let (bad, good) = (File::open(bad).unwrap(), File::open(good).unwrap());
+    assert_eq!((protect(&bad), protect(&good)), (Err(EPERM), Err(EPERM)));
+    let told: Vec<_> = arena.events().iter().map(|event| (event.outcome, event.hook)).collect();
+    assert_eq!(told, [(Outcome::Unknown, Hook::Protect); 2]);
+    // Whoever is told has them judged.
+    assert_eq!((map(&bad), map(&good)), (Err(EPERM), Ok(())));
+    assert_eq!((protect(&bad), protect(&good)), (Err(EPERM), Ok(())));
 }
 
 #[test]
