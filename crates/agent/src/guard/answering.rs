@@ -104,6 +104,7 @@ impl<'g> Answering<'g> {
                 self.desk.give_back_late(&moment);
                 self.send_questions(moment.snapshot.kinds());
             }
+            self.desk.counters.waiting.set(self.desk.questions.waiting_count());
         }
     }
 

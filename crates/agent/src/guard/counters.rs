@@ -18,6 +18,10 @@ impl Counter {
         self.0.fetch_add(more, Ordering::Relaxed);
     }
 
+    pub(super) fn set(&self, now: u64) {
+        self.0.store(now, Ordering::Relaxed);
+    }
+
     fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -45,6 +49,8 @@ pub(super) struct Counters {
     pub(super) reports_lost: Counter,
     /// Answered by policy because the file could not be read.
     pub(super) failed: Counter,
+    /// Openers that wait now.
+    pub(super) waiting: Counter,
     /// Of the questions, those about opens.
     pub(super) opens: Counter,
     /// Permitted, and a rule wanted to hear of it.
@@ -80,6 +86,7 @@ impl Counters {
             spared: self.spared.get(),
             reports_lost: self.reports_lost.get(),
             failed: self.failed.get(),
+            waiting: self.waiting.get(),
             opens: self.opens.get(),
             watched: self.watched.get(),
             waits: self.waits.0.iter().map(Counter::get).collect(),

@@ -75,6 +75,11 @@ impl<T> Questions<T> {
         taken >= self.capacity || (taken >= self.capacity / 2 && own() >= self.capacity.div_ceil(8))
     }
 
+    /// How many wait for their answer.
+    pub(super) fn waiting_count(&self) -> u64 {
+        self.waiting.iter().filter(|waiting| !waiting.late).count() as u64
+    }
+
     /// Whether nobody waits.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()

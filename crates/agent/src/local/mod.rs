@@ -13,6 +13,8 @@ use wire::link::{acts, frame, things};
 
 use crate::vault::Resting;
 
+pub use v1::GuardCounters as Counters;
+
 pub(crate) use serve::serve;
 
 /// The socket's name in the data directory.

@@ -1,6 +1,6 @@
 //! `quell agent status`: how the agent is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use agent::local::{self, Reply, Request, Status, counters};
 use serde_json::{Value, json};
@@ -22,14 +22,18 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    match local::ask(&args.data_dir.path(), Request::Status)? {
-        Reply::Status(status) => {
-            say::out(match args.output.unwrap_or_default() {
-                Format::Table => describe(&status),
-                Format::Json => shape(&status).to_string(),
-            });
-            Ok(())
-        }
+    let status = ask(&args.data_dir.path())?;
+    say::out(match args.output.unwrap_or_default() {
+        Format::Table => describe(&status),
+        Format::Json => shape(&status).to_string(),
+    });
+    Ok(())
+}
+
+/// Asks the agent how it is.
+pub(super) fn ask(data_dir: &Path) -> Result<Status, Failure> {
+    match local::ask(data_dir, Request::Status)? {
+        Reply::Status(status) => Ok(*status),
         Reply::Refused(reason) => Err(Failure::new(Exit::Failed, reason)),
         Reply::Resting(_) | Reply::Restored(_) => {
             Err(Failure::new(Exit::Failed, "the agent answered something else"))
