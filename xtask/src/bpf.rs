@@ -39,7 +39,9 @@ pub(crate) fn run(house: &House, args: &Args) -> Result<bool> {
     }
     let differs = differences(house)?;
     for section in &differs {
-        println!("{HOME}/{OBJECT}: {section} is not what the source gives: type `cargo xtask bpf` and commit");
+        println!(
+            "{HOME}/{OBJECT}: {section} is not what the source gives: type `cargo xtask bpf` and commit"
+        );
     }
     Ok(differs.is_empty())
 }

@@ -12,6 +12,7 @@ use sys::fanotify::permission::PermissionGroup;
 use wire::link::v1::guard_report::Report;
 use wire::link::{frame, things, v1};
 
+use super::bpf::{self, InKernel};
 use super::ground::Ground;
 use super::outbox::Outbox;
 use super::protocol;
@@ -35,6 +36,10 @@ pub(super) struct Control<'g> {
     pub(super) agent: Option<OwnedFd>,
     /// The guarded filesystems are marked: since the first rules.
     pub(super) asks: bool,
+    /// The kernel denies by itself.
+    pub(super) in_kernel: Option<InKernel>,
+    /// Rules were adopted.
+    pub(super) is_in_force: bool,
 }
 
 impl Control<'_> {
@@ -49,6 +54,9 @@ impl Control<'_> {
             }
             if speaks {
                 self.listen(&mut packet);
+            }
+            if let Some(in_kernel) = &mut self.in_kernel {
+                in_kernel.keep(&self.shared.snapshot.load());
             }
             self.report();
         }
@@ -118,13 +126,23 @@ impl Control<'_> {
             }
         };
         let version = snapshot.version;
+        let before = self.shared.snapshot.load_full();
         self.shared.publish(snapshot);
-        if !self.asks {
+        let must_ask = match &mut self.in_kernel {
+            Some(in_kernel) => in_kernel.adopt(&before, &self.shared.snapshot.load()),
+            None => true,
+        };
+        if must_ask && !self.asks {
             if let Err(error) = self.grounds.iter().try_for_each(|ground| ground.mark(self.group)) {
                 self.tell_loop(Word::Fail(error));
                 return;
             }
             self.asks = true;
+        }
+        if !std::mem::replace(&mut self.is_in_force, true) {
+            if !self.in_kernel.as_ref().is_some_and(InKernel::pins) {
+                bpf::leave_no_pins();
+            }
             self.send(Report::Ready(self.ready()));
         }
         self.send(Report::AdoptedVersion(version));
@@ -132,15 +150,19 @@ impl Control<'_> {
 
     fn ready(&self) -> v1::GuardReady {
         v1::GuardReady {
-            level: if self.asks { "deny" } else { "observe" }.to_owned(),
+            level: if self.is_in_force { "deny" } else { "observe" }.to_owned(),
             guarded: self.grounds.iter().map(|ground| things::bytes_of(&ground.path)).collect(),
-            refuses_busy: self.group.can_refuse_busy(),
+            refuses_busy: self.in_kernel.is_some() || self.group.can_refuse_busy(),
+            mechanism: if self.in_kernel.is_some() { "bpf" } else { "fanotify" }.to_owned(),
         }
     }
 
     /// Sends what there is to report.
     fn report(&mut self) {
         self.outbox.settle();
+        if let Some(in_kernel) = &mut self.in_kernel {
+            in_kernel.count(&self.shared.counters);
+        }
         if self.agent.is_none() {
             return;
         }

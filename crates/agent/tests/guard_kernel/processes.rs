@@ -7,6 +7,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use agent::guard::bpf::Level;
 use agent::guard::client::Guard;
 use agent::guard::{self, Config};
 use agent::ruleset::RuleSet;
@@ -103,6 +104,12 @@ fn parent() -> i32 {
     std::os::unix::process::parent_id().cast_signed()
 }
 
+/// The level that this run is about: questions, unless `QUELL_GUARD_LEVEL` names another.
+pub(crate) fn level() -> Level {
+    let named = std::env::var("QUELL_GUARD_LEVEL").ok().and_then(|word| word.parse().ok());
+    named.unwrap_or(Level::Fanotify)
+}
+
 /// No test of its own: the guard of others.
 #[test]
 fn guard_child() {
@@ -116,6 +123,7 @@ fn guard_child() {
         timer: TIMER,
         permit_on_timeout: true,
         opens: std::env::var_os(OPENS).is_some(),
+        level: level(),
     };
     guard::run(config).unwrap();
 }

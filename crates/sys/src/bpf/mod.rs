@@ -27,8 +27,8 @@ use aya::programs::{Lsm, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
 
 pub use shapes::{Content, Copy, Counts, Effect, Event, Hook, Outcome, Rule, SHA256, Spared};
-use standing::Standing;
 pub use standing::Scope;
+use standing::Standing;
 
 /// The compiled programs.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/guard.bpf.o");
@@ -64,7 +64,8 @@ pub struct Programs {
 /// What the kernel says: EPERM where it is locked down or we lack the rights, EINVAL without BPF LSM.
 pub fn probe() -> io::Result<()> {
     let btf = Btf::from_sys_fs().map_err(other)?;
-    let mut ebpf = EbpfLoader::new().btf(Some(&btf)).map_max_entries("rules", 1).load(OBJECT).map_err(other)?;
+    let mut ebpf =
+        EbpfLoader::new().btf(Some(&btf)).map_max_entries("rules", 1).load(OBJECT).map_err(other)?;
     load(&mut ebpf, "quell_probe", "file_open", &btf)?;
     // That it loads does not say that its hook is ever called: the kernel then takes no link.
     lsm(&mut ebpf, "quell_probe")?.attach().map(drop).map_err(other)
@@ -83,11 +84,8 @@ impl Programs {
 
     fn load_telling(level: VerifierLogLevel) -> io::Result<Self> {
         let btf = Btf::from_sys_fs().map_err(other)?;
-        let mut ebpf = EbpfLoader::new()
-            .btf(Some(&btf))
-            .verifier_log_level(level)
-            .load(OBJECT)
-            .map_err(other)?;
+        let mut ebpf =
+            EbpfLoader::new().btf(Some(&btf)).verifier_log_level(level).load(OBJECT).map_err(other)?;
         let mut reads = true;
         for (name, hook, optional) in PROGRAMS {
             match load(&mut ebpf, name, hook, &btf) {
@@ -128,12 +126,13 @@ impl Programs {
         self.map::<i64>("answer")?.set(0, -i64::from(libc::ENODATA), 0).map_err(other)?;
         self.standing.prober = std::process::id();
         self.stand()?;
-        let mapped = map_executable(&file);
+        let mapped = map_executable(file.as_fd());
         self.standing.prober = 0;
         self.stand()?;
         mapped?;
         let answer = self.map::<i64>("answer")?.get(&0, 0).map_err(other)?;
-        u32::try_from(answer).map_err(|_| io::Error::from_raw_os_error(i32::try_from(-answer).unwrap_or(libc::EIO)))
+        u32::try_from(answer)
+            .map_err(|_| io::Error::from_raw_os_error(i32::try_from(-answer).unwrap_or(libc::EIO)))
     }
 
     /// Puts rules into the programs' map, in the place of others for the same content. They count at once for what
@@ -322,23 +321,29 @@ pub fn kernel_device(device: u64) -> u64 {
     u64::from(rustix::fs::major(device)) << 20 | u64::from(rustix::fs::minor(device))
 }
 
+/// The other way round.
+pub fn stat_device(device: u64) -> u64 {
+    let part = |bits| u32::try_from(bits & 0xf_ffff).unwrap_or(0);
+    rustix::fs::makedev(part(device >> 20), part(device))
+}
+
+/// The kernel's clock that rules' ends are told by: nanoseconds since boot, the time asleep included.
+pub fn since_boot() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()
+}
+
 /// Maps the first page of a file so that it could be executed, and unmaps it: the programs judge it thereby.
 ///
 /// # Errors
 /// EPERM when the file is denied, EACCES when it lies on a filesystem where nothing is executed.
-pub fn map_executable(file: &File) -> io::Result<()> {
+pub fn map_executable(file: BorrowedFd<'_>) -> io::Result<()> {
     use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
     let page = rustix::param::page_size();
     // SAFETY: the kernel chooses a place where nothing is, and nothing looks at it before it is unmapped again.
     unsafe {
-        let at = mmap(
-            std::ptr::null_mut(),
-            page,
-            ProtFlags::READ | ProtFlags::EXEC,
-            MapFlags::PRIVATE,
-            file,
-            0,
-        )?;
+        let at =
+            mmap(std::ptr::null_mut(), page, ProtFlags::READ | ProtFlags::EXEC, MapFlags::PRIVATE, file, 0)?;
         Ok(munmap(at, page)?)
     }
 }
@@ -348,7 +353,10 @@ fn load(ebpf: &mut Ebpf, name: &str, hook: &str, btf: &Btf) -> io::Result<()> {
         ProgramError::LoadError { io_error, verifier_log } => {
             let said = verifier_log.to_string();
             let reason = if said.is_empty() { String::new() } else { format!(": {said}") };
-            io::Error::new(io_error.kind(), format!("the kernel takes no program at {hook}: {io_error}{reason}"))
+            io::Error::new(
+                io_error.kind(),
+                format!("the kernel takes no program at {hook}: {io_error}{reason}"),
+            )
         }
         error => other(error),
     })

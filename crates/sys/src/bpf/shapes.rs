@@ -203,8 +203,7 @@ impl Event {
             outcome,
             hook,
             rule: raw.rule,
-            content: (raw.algorithm != 0)
-                .then_some(Content { algorithm: raw.algorithm, digest: raw.digest }),
+            content: (raw.algorithm != 0).then_some(Content { algorithm: raw.algorithm, digest: raw.digest }),
             error: raw.error,
             copy: Copy { device: raw.device, inode: raw.inode },
             generation: raw.generation,

@@ -78,7 +78,13 @@ impl Arena {
                 let image = point.path().with_extension("image");
                 File::create(&image).unwrap().set_len(128 << 20).unwrap();
                 if !command("mkfs.ext4").args(["-q", "-F"]).arg(&image).status().unwrap().success()
-                    || !command("mount").args(["-o", "loop"]).arg(&image).arg(point.path()).status().unwrap().success()
+                    || !command("mount")
+                        .args(["-o", "loop"])
+                        .arg(&image)
+                        .arg(point.path())
+                        .status()
+                        .unwrap()
+                        .success()
                 {
                     eprintln!("not run: no ext4 on a loop device here");
                     return None;
@@ -219,7 +225,7 @@ pub(crate) fn memfd(bytes: &[u8]) -> OwnedFd {
 
 /// What the kernel says when a file is mapped so that it can be executed.
 pub(crate) fn map(file: &File) -> Result<(), i32> {
-    sys::bpf::map_executable(file).map_err(|error| error.raw_os_error().unwrap())
+    sys::bpf::map_executable(file.as_fd()).map_err(|error| error.raw_os_error().unwrap())
 }
 
 pub(crate) fn inode(path: &Path) -> u64 {

@@ -79,8 +79,13 @@ fn without_a_name() {
     let bytes = fs::read(&bad).unwrap();
     assert_eq!(run_fd(&memfd(&bytes)), Err(EPERM), "memfd");
     assert_eq!(run_fd(&memfd(&fs::read(&good).unwrap())), Ok(0), "memfd");
-    let mut unnamed =
-        OpenOptions::new().read(true).write(true).mode(0o755).custom_flags(libc::O_TMPFILE).open(arena.root()).unwrap();
+    let mut unnamed = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .mode(0o755)
+        .custom_flags(libc::O_TMPFILE)
+        .open(arena.root())
+        .unwrap();
     std::io::Write::write_all(&mut unnamed, &bytes).unwrap();
     // Whoever has it open for writing keeps it from running; so a reader is opened, and the writer closed.
     let reader = File::open(format!("/proc/self/fd/{}", unnamed.as_raw_fd())).unwrap();
@@ -95,9 +100,7 @@ fn elsewhere_mounted() {
     let good = arena.program("good", "good");
     arena.deny(&[&bad]);
     let shell = |script: &str| {
-        let out = output(
-            command("unshare").args(["-m", "sh", "-ec", script]).current_dir(arena.root()),
-        );
+        let out = output(command("unshare").args(["-m", "sh", "-ec", script]).current_dir(arena.root()));
         (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
     };
     let denied = |(code, said): (Option<i32>, String)| {
@@ -109,13 +112,14 @@ fn elsewhere_mounted() {
                    mount -t overlay x o/m -o lowerdir=$PWD,upperdir=o/u,workdir=o/w";
     denied(shell(&format!("{overlay} && exec o/m/bad")));
     denied(shell(&format!("{overlay} && o/m/good && exec o/m/bad")));
-    assert_eq!(shell(&format!("{overlay} && o/m/good && o/m/good && chmod 755 o/m/good && exec o/m/good")).0, Some(0));
+    assert_eq!(
+        shell(&format!("{overlay} && o/m/good && o/m/good && chmod 755 o/m/good && exec o/m/good")).0,
+        Some(0)
+    );
     arena.everywhere();
     arena.deny(&[&bad]);
     let shell = |script: &str| {
-        let out = output(
-            command("unshare").args(["-m", "sh", "-ec", script]).current_dir(arena.root()),
-        );
+        let out = output(command("unshare").args(["-m", "sh", "-ec", script]).current_dir(arena.root()));
         (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
     };
     denied(shell(&format!("{overlay} && chmod 700 o/m/bad && exec o/m/bad")));
@@ -135,7 +139,9 @@ fn by_the_loader_and_as_a_library() {
     let Some(mut arena) = Arena::enter(Kind::Tmpfs) else { return };
     let (bad, good) = (arena.program("bad", "bad"), arena.program("good", "good"));
     let library = fs::read_to_string("/proc/self/maps").unwrap();
-    let library = library.lines().find_map(|line| line.split_whitespace().last().filter(|path| path.contains("libc.so")));
+    let library = library
+        .lines()
+        .find_map(|line| line.split_whitespace().last().filter(|path| path.contains("libc.so")));
     let library = library.expect("this program is linked with libc");
     let bad_library = arena.copy(library, "bad.so", "bad");
     let good_library = arena.copy(library, "good.so", "good");
@@ -170,9 +176,7 @@ fn scripts_by_their_interpreter() {
     fs::write(&perl, "exit 7;\n").unwrap();
     fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let runs = || {
-        let shell = |words: &str| {
-            output(command("sh").args(["-c", words, "sh"]).arg(&script)).status.code()
-        };
+        let shell = |words: &str| output(command("sh").args(["-c", words, "sh"]).arg(&script)).status.code();
         [
             ended(&mut command(&script)).unwrap_or(-1),
             ended(command("sh").arg(&script)).unwrap(),

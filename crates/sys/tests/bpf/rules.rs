@@ -29,8 +29,7 @@ fn a_rule_ends_by_itself() {
     let Some(mut arena) = Arena::enter(Kind::Tmpfs) else { return };
     let file = arena.program("file", "file");
     sleep(SETTLED);
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let until = now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned() + 2_000_000_000;
+    let until = sys::bpf::since_boot() + 2_000_000_000;
     arena.adopt(&[(content(&file), Rule::new(1, Effect::Deny, until))]);
     assert_eq!((run(&file), run(&file)), (Err(EPERM), Err(EPERM)));
     sleep(Duration::from_millis(2100));

@@ -40,7 +40,8 @@ fn a_mapping_that_becomes_executable() {
     arena.everywhere();
     arena.deny(&[]);
     assert_eq!(protect(&memfd(&[0; 4096])), Ok(()));
-    let written = File::options().read(true).write(true).create(true).truncate(false).open(arena.path("w")).unwrap();
+    let written =
+        File::options().read(true).write(true).create(true).truncate(false).open(arena.path("w")).unwrap();
     written.set_len(4096).unwrap();
     assert_eq!(protect(&written), Ok(()));
 }
