@@ -254,6 +254,7 @@ impl Session<'_> {
             sweep_seen: core.progress.seen.load(Ordering::Relaxed),
             counters: core.guard.as_ref().map(|guard| guard.status().counters),
             rules_digest,
+            guard_mechanism: core.guard.as_ref().map(|guard| guard.status().mechanism).unwrap_or_default(),
         };
         self.say(up::Message::Heartbeat(heartbeat))
     }

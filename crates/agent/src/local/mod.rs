@@ -67,6 +67,8 @@ pub struct Status {
     pub position: Position,
     /// `deny`, `absent` (the guard is away) or `none` (nothing is guarded).
     pub guard_level: String,
+    /// How it denies: `fanotify` or `bpf`; empty while there is no guard.
+    pub guard_mechanism: String,
     /// Whether the ledger's rules are in force.
     pub in_force: bool,
     /// Where execution is denied.
@@ -175,6 +177,7 @@ fn shape_status(status: Status) -> v1::LocalStatus {
         attached: status.attached,
         position: Some(status.position.into()),
         guard_level: status.guard_level.clone(),
+        guard_mechanism: status.guard_mechanism,
         guarded: status.guarded.iter().map(|path| things::bytes_of(path)).collect(),
         watched: status.watched.iter().map(|path| things::bytes_of(path)).collect(),
         counters: Some(status.counters),
@@ -204,6 +207,7 @@ fn decode(reply: v1::LocalReply) -> anyhow::Result<Reply> {
             attached: status.attached,
             position: status.position.unwrap_or_default().into(),
             guard_level: status.guard_level,
+            guard_mechanism: status.guard_mechanism,
             in_force: status.in_force,
             guarded: status.guarded.into_iter().map(things::path_of).collect(),
             watched: status.watched.into_iter().map(things::path_of).collect(),

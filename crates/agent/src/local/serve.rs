@@ -101,7 +101,8 @@ fn status(core: &Core) -> Status {
         (ledger.position(), ledger.rules().count() as u64)
     };
     let guard = core.guard.as_ref().map(Guard::status);
-    let (counters, costs) = guard.map(|guard| (guard.counters, guard.costs)).unwrap_or_default();
+    let (counters, costs, guard_mechanism) =
+        guard.map(|guard| (guard.counters, guard.costs, guard.mechanism)).unwrap_or_default();
     Status {
         files_known: core.inventory.len(),
         sweep_seen: core.progress.seen.load(Ordering::Relaxed),
@@ -113,6 +114,7 @@ fn status(core: &Core) -> Status {
         attached: core.attached.load(Ordering::Relaxed),
         position,
         guard_level: core.guard_level().to_owned(),
+        guard_mechanism,
         in_force: core.in_force() == Some(position) && core.guard_level() != "absent",
         guarded: core.guarded().map(|place| place.mount.point.clone()).collect(),
         watched: core.watched_roots(),

@@ -33,7 +33,13 @@ pub(crate) struct Child(std::process::Child);
 impl Child {
     /// A guard of one filesystem.
     pub(crate) fn guard(data_dir: &Path, ground: &Path) -> Self {
+        Self::guard_at(level().word(), data_dir, ground)
+    }
+
+    /// A guard of one filesystem at a level of its own.
+    pub(crate) fn guard_at(level: &str, data_dir: &Path, ground: &Path) -> Self {
         let mut command = again("processes::guard_child");
+        command.env("QUELL_GUARD_LEVEL", level);
         Self(command.env(GUARD, data_dir).env(GROUND, ground).spawn().unwrap())
     }
 

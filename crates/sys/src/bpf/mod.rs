@@ -33,6 +33,9 @@ use standing::Standing;
 /// The compiled programs.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/guard.bpf.o");
 
+/// Does nothing. Where it does not load, no other would.
+const PROBE: (&str, &str) = ("quell_probe", "file_open");
+
 /// Each program with its hook, and whether the guard can do without.
 const PROGRAMS: [(&str, &str, bool); 5] = [
     // What forgets comes first, so that nothing is remembered before.
@@ -66,9 +69,16 @@ pub fn probe() -> io::Result<()> {
     let btf = Btf::from_sys_fs().map_err(other)?;
     let mut ebpf =
         EbpfLoader::new().btf(Some(&btf)).map_max_entries("rules", 1).load(OBJECT).map_err(other)?;
-    load(&mut ebpf, "quell_probe", "file_open", &btf)?;
-    // That it loads does not say that its hook is ever called: the kernel then takes no link.
-    lsm(&mut ebpf, "quell_probe")?.attach().map(drop).map_err(other)
+    try_out(&mut ebpf, &btf)
+}
+
+fn try_out(ebpf: &mut Ebpf, btf: &Btf) -> io::Result<()> {
+    let (name, hook) = PROBE;
+    load(ebpf, name, hook, btf)?;
+    let program = lsm(ebpf, name)?;
+    let link = program.attach().map_err(other)?;
+    program.detach(link).map_err(other)?;
+    program.unload().map_err(other)
 }
 
 impl Programs {
@@ -77,18 +87,22 @@ impl Programs {
     /// # Errors
     /// What the kernel's verifier says, and what [`probe`] may say.
     pub fn load() -> io::Result<Self> {
+        let btf = Btf::from_sys_fs().map_err(other)?;
         // The verifier's log is long, and most of the time that loading takes.
-        Self::load_telling(VerifierLogLevel::DISABLE)
-            .or_else(|_| Self::load_telling(VerifierLogLevel::DEBUG | VerifierLogLevel::STATS))
+        Self::load_telling(&btf, VerifierLogLevel::DISABLE).or_else(|error| match error.kind() {
+            // Refused as such, whatever they do.
+            io::ErrorKind::PermissionDenied => Err(error),
+            _ => Self::load_telling(&btf, VerifierLogLevel::DEBUG | VerifierLogLevel::STATS),
+        })
     }
 
-    fn load_telling(level: VerifierLogLevel) -> io::Result<Self> {
-        let btf = Btf::from_sys_fs().map_err(other)?;
+    fn load_telling(btf: &Btf, level: VerifierLogLevel) -> io::Result<Self> {
         let mut ebpf =
-            EbpfLoader::new().btf(Some(&btf)).verifier_log_level(level).load(OBJECT).map_err(other)?;
+            EbpfLoader::new().btf(Some(btf)).verifier_log_level(level).load(OBJECT).map_err(other)?;
+        try_out(&mut ebpf, btf)?;
         let mut reads = true;
         for (name, hook, optional) in PROGRAMS {
-            match load(&mut ebpf, name, hook, &btf) {
+            match load(&mut ebpf, name, hook, btf) {
                 Err(_) if optional => reads = false,
                 outcome => outcome?,
             }
@@ -331,6 +345,17 @@ pub fn stat_device(device: u64) -> u64 {
 pub fn since_boot() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()
+}
+
+/// Makes the kernel judge what a process was refused because nobody knew it ([`Outcome::Unknown`] at
+/// [`Hook::Protect`]): the next one need not be refused.
+///
+/// # Errors
+/// EPERM when it is denied; `NotFound` when the process has ended or mapped something else since.
+pub fn have_judged(event: &Event) -> io::Result<()> {
+    let (process, from, to) = (event.process, event.mapped.start, event.mapped.end);
+    let file = File::open(format!("/proc/{process}/map_files/{from:x}-{to:x}"))?;
+    map_executable(file.as_fd())
 }
 
 /// Maps the first page of a file so that it could be executed, and unmaps it: the programs judge it thereby.

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::thread::sleep;
 
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap, mprotect, munmap};
-use sys::bpf::{Hook, Outcome};
+use sys::bpf::{Event, Hook, Outcome};
 
 use crate::arena::{Arena, EPERM, Kind, SETTLED, map, memfd};
 
@@ -19,6 +19,12 @@ fn protect(file: &impl std::os::fd::AsFd) -> Result<(), i32> {
         munmap(at, 4096).unwrap();
         outcome.map_err(rustix::io::Errno::raw_os_error)
     }
+}
+
+/// Where a file is mapped, until this process ends.
+fn mapped(file: &impl std::os::fd::AsFd) -> u64 {
+    // SAFETY: the kernel chooses the place, and nothing looks at it.
+    unsafe { mmap(std::ptr::null_mut(), 4096, ProtFlags::READ, MapFlags::PRIVATE, file, 0).unwrap() as u64 }
 }
 
 #[test]
@@ -56,10 +62,20 @@ fn a_mapping_that_becomes_executable_of_a_file_too_large_to_be_judged_as_data() 
     arena.events();
     let (bad, good) = (File::open(bad).unwrap(), File::open(good).unwrap());
     assert_eq!((protect(&bad), protect(&good)), (Err(EPERM), Err(EPERM)));
-    let told: Vec<_> = arena.events().iter().map(|event| (event.outcome, event.hook)).collect();
+    let events = arena.events();
+    let told: Vec<_> = events.iter().map(|event| (event.outcome, event.hook)).collect();
     assert_eq!(told, [(Outcome::Unknown, Hook::Protect); 2]);
-    // Whoever is told has them judged.
-    assert_eq!((map(&bad), map(&good)), (Err(EPERM), Ok(())));
+    assert!(events.iter().all(|event| event.process == std::process::id().cast_signed()));
+    // Whoever is told has them judged, as long as they are mapped.
+    let maps = [mapped(&bad), mapped(&good)];
+    let judged: Vec<_> = maps
+        .iter()
+        .map(|at| {
+            let event = Event { mapped: *at..*at + 4096, ..events[0].clone() };
+            sys::bpf::have_judged(&event).map_err(|error| error.raw_os_error().unwrap())
+        })
+        .collect();
+    assert_eq!(judged, [Err(EPERM), Ok(())]);
     assert_eq!((protect(&bad), protect(&good)), (Err(EPERM), Ok(())));
 }
 

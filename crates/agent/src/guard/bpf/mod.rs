@@ -93,8 +93,7 @@ impl InKernel {
     }
 
     fn load(level: Level, guarded: &[PathBuf]) -> anyhow::Result<(Self, Told)> {
-        sys::bpf::probe().context("the kernel takes no LSM programs")?;
-        let mut programs = Programs::load()?;
+        let mut programs = Programs::load().context("the kernel takes no LSM programs")?;
         programs.attach()?;
         let algorithm = programs.algorithm().context("the kernel tells no digests of files")?;
         anyhow::ensure!(algorithm == SHA256, "the kernel tells digests of files, but not SHA-256");
@@ -154,7 +153,7 @@ impl InKernel {
         if let Some(before) = before {
             self.programs.remove_rules(rules::stale(before, now, time))?;
         }
-        self.programs.publish(now.rules().len(), self.scope)?;
+        self.programs.publish(rules::number(now), self.scope)?;
         if self.pins && self.programs.pinned().is_none() {
             self.programs.pin().context("the programs cannot be pinned")?;
         }

@@ -56,6 +56,11 @@ pub(super) fn stale<'s>(
         .map(|(sha256, _)| Content::sha256(sha256.0))
 }
 
+/// How many rules there are that the kernel can judge by.
+pub(super) fn number(snapshot: &Snapshot) -> usize {
+    sha256_rules(snapshot).count()
+}
+
 /// When the next rule by SHA-256 ends.
 pub(super) fn next_end(snapshot: &Snapshot, now: Time) -> Option<Time> {
     let ends = snapshot.rules().rules().filter(|rule| matches!(rule.identifier, Identifier::Sha256(_)));

@@ -1,7 +1,6 @@
 //! What the programs in the kernel tell, on its way to the agent.
 
-use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use model::rule::Effect;
@@ -53,7 +52,8 @@ fn heed(event: &Event, shared: &Shared, outbox: &Outbox<'_>) {
         }
     }
     if event.outcome == Outcome::Unknown && event.hook == Hook::Protect {
-        have_judged(event);
+        // It fails when the file is denied, and when nobody needs to know any more.
+        let _ = sys::bpf::have_judged(event);
     }
     shared.recent.keep(pid, given(event, shared));
     if let Some((names, rule, effect)) = meeting(event, shared) {
@@ -122,14 +122,5 @@ fn stat(event: &Event) -> Stat {
         ctime_ns: 0,
         mtime_ns: 0,
         is_regular: true,
-    }
-}
-
-/// Makes the kernel judge what somebody was refused because nobody knew it: the next one need not be refused.
-fn have_judged(event: &Event) {
-    let (process, from, to) = (event.process, event.mapped.start, event.mapped.end);
-    // Both fail only when the process has ended or mapped something else since.
-    if let Ok(file) = File::open(format!("/proc/{process}/map_files/{from:x}-{to:x}")) {
-        let _ = sys::bpf::map_executable(file.as_fd());
     }
 }
