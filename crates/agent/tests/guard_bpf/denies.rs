@@ -8,6 +8,7 @@ use agent::guard::SparedInode;
 use agent::guard::client::{Event, Level, Meeting};
 use model::rule::{Effect, Identifier, Rule, Scope};
 use model::{MachineId, RuleId, Time};
+use wire::link::v1::GuardCounters;
 
 use crate::arena::{EPERM, Guarded, Kind, SETTLED, deny, deny_by, digests, run};
 use crate::enter;
@@ -40,9 +41,12 @@ fn what_the_kernel_does_not_know_is_asked_about() {
     let file = digests(&bad);
     for identifier in [Identifier::Sha1(file.sha1), Identifier::Md5(file.md5)] {
         guarded.adopt([deny_by(7, identifier)]);
-        assert_eq!(run(&bad), Err(EPERM), "{identifier:?}");
+        // An emulated machine may take longer for a hash than an opener waits; then the process is ended.
+        let outcome = run(&bad);
+        assert!([Err(EPERM), Ok(-1)].contains(&outcome), "{identifier:?}: {outcome:?}");
     }
-    let counters = guarded.status(|status| status.counters.denied == 2).counters;
+    let denied = |counters: &GuardCounters| counters.denied + counters.denied_late;
+    let counters = guarded.status(|status| denied(&status.counters) == 2).counters;
     assert_eq!(counters.questions, 2);
 }
 
