@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use sys::fanotify::permission::PermissionGroup;
+use sys::fanotify::permission::{About, PermissionGroup};
 
 #[test]
 fn this_is_a_kernel_that_can_guard() {
@@ -19,6 +19,6 @@ fn this_is_a_kernel_that_can_guard() {
     println!("security modules: {}", modules.trim());
     println!("IMA: {}", Path::new("/sys/kernel/security/ima").is_dir());
     println!("types for BPF programs: {}", Path::new("/sys/kernel/btf/vmlinux").is_file());
-    println!("fanotify with permissions: {}", PermissionGroup::new().is_ok());
-    assert!(PermissionGroup::new().is_ok());
+    println!("fanotify with permissions: {}", PermissionGroup::new(About::Execs).is_ok());
+    assert!(PermissionGroup::new(About::Execs).is_ok());
 }

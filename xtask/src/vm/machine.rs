@@ -14,7 +14,7 @@ use super::order::Order;
 use crate::house::House;
 
 /// Seconds that a boot may take beside its orders.
-const BOOT: u32 = 120;
+const BOOT: u32 = 300;
 /// What the kernel's log holds when something is wrong with the kernel itself.
 const COMPLAINTS: &[&str] = &["Kernel panic", "BUG: ", "Oops: ", "general protection fault", "guest-init: "];
 /// A host that lets the emulated machine wait is not the guest's fault.

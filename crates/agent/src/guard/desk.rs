@@ -147,7 +147,7 @@ impl Desk<'_> {
         }
         if let (Some(task), Ok((names, stat))) = (leader, &learnt) {
             if steady {
-                self.known.learn(task.file.as_fd(), stat, *names, moment.time);
+                self.known.learn(task.file.as_fd(), stat, *names);
             }
             self.leave(task);
         }

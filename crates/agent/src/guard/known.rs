@@ -8,6 +8,7 @@ use sys::fanotify::writers::{Closed, WriterGroup};
 use sys::identity::{Identity, Stat};
 
 use super::cache::{Cache, Trust};
+use crate::clock;
 
 /// A change within one tick of the kernel's clock leaves the same ctime; the slowest tick is 10 ms.
 const TICK_NS: i128 = 20_000_000;
@@ -48,7 +49,9 @@ impl Known {
 
     /// Keeps the digests of a file, if they can be told to be its digests later. The lease must have been held
     /// since before it was hashed, and be held still.
-    pub(super) fn learn(&mut self, file: BorrowedFd<'_>, stat: &Stat, names: Names, now: Time) {
+    pub(super) fn learn(&mut self, file: BorrowedFd<'_>, stat: &Stat, names: Names) {
+        // A change that comes after this look, and so after the lease, is stamped with no less than this.
+        let now = clock::of_stamps();
         let Some(identity) = stat.identity.filter(|_| !is_young(stat.ctime_ns, now)) else { return };
         let Some(trust) = self.trust(file) else { return };
         if trust == Trust::IdentityAndNews {

@@ -66,31 +66,17 @@ pub enum Answer {
 impl PermissionGroup {
     /// Makes a group without marks, that never blocks its reader.
     ///
-    /// It is of the class that sees a file before all others do, because only that class may refuse with
-    /// another error than EPERM (since Linux 6.14).
+    /// Where the kernel can refuse with another error than EPERM (since Linux 6.14), it is of the class that sees a
+    /// file before all others do, which alone may. Elsewhere it must not be: with such a group on a filesystem,
+    /// Linux 6.12 of Debian 12 lets writers open what is being executed, and no content is sure.
     ///
     /// # Errors
     /// EPERM without CAP_SYS_ADMIN in the initial user namespace; ENOSYS or EINVAL where the kernel was
     /// built without permission events.
     pub fn new(about: About) -> io::Result<Self> {
-        const FLAGS: u32 =
-            libc::FAN_CLOEXEC | libc::FAN_NONBLOCK | libc::FAN_UNLIMITED_QUEUE | libc::FAN_UNLIMITED_MARKS;
-        const FILE: i32 = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_LARGEFILE;
-        // Hashing a file is no reason to write its inode back; but a kernel that objects gets its way.
-        let attempts = [
-            (libc::FAN_CLASS_PRE_CONTENT, FILE | libc::O_NOATIME),
-            (libc::FAN_CLASS_PRE_CONTENT, FILE),
-            (libc::FAN_CLASS_CONTENT, FILE),
-        ];
-        let mut outcome = Err(io::ErrorKind::Unsupported.into());
-        for (class, file_flags) in attempts {
-            outcome = super::init(FLAGS | class, file_flags);
-            if !matches!(&outcome, Err(error) if error.raw_os_error() == Some(libc::EINVAL)) {
-                break;
-            }
-        }
-        let fd = outcome?;
-        let can_refuse_busy = accepts_busy(fd.as_fd());
+        let first = init(libc::FAN_CLASS_PRE_CONTENT).ok().filter(|fd| accepts_busy(fd.as_fd()));
+        let can_refuse_busy = first.is_some();
+        let fd = first.map_or_else(|| init(libc::FAN_CLASS_CONTENT), Ok)?;
         let mask = match about {
             About::Execs => libc::FAN_OPEN_EXEC_PERM,
             About::Opens => libc::FAN_OPEN_EXEC_PERM | libc::FAN_OPEN_PERM,
@@ -204,6 +190,17 @@ impl Drop for Questions<'_> {
 
 /// `FAN_DENY_ERRNO(ETXTBSY)`: the errno rides in the highest byte.
 const DENY_BUSY: u32 = libc::FAN_DENY | (libc::ETXTBSY.cast_unsigned() << 24);
+
+fn init(class: u32) -> io::Result<OwnedFd> {
+    const FLAGS: u32 =
+        libc::FAN_CLOEXEC | libc::FAN_NONBLOCK | libc::FAN_UNLIMITED_QUEUE | libc::FAN_UNLIMITED_MARKS;
+    const FILE: i32 = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_LARGEFILE;
+    // Hashing a file is no reason to write its inode back; but a kernel that objects gets its way.
+    match super::init(FLAGS | class, FILE | libc::O_NOATIME) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => super::init(FLAGS | class, FILE),
+        outcome => outcome,
+    }
+}
 
 /// Refuses a question that nobody asked. A kernel that understands the answer misses the question (ENOENT);
 /// one that does not objects to the answer first (EINVAL).
