@@ -13,6 +13,8 @@
 #define MNT_NOEXEC 0x4
 #define SB_I_NOEXEC 0x2
 #define OVERLAYFS 0x794c7630
+/* A flag of overlayfs, the same since 4.19. */
+#define UPPERDATA (1 << 3)
 
 /* The kernel keeps a flag there since 6.13. */
 #define NANOSECONDS 0x3fffffff
@@ -94,7 +96,11 @@ static __always_inline bool is_fresh(struct known *known, struct look *look)
 	       known->size == look->size && known->generation == look->generation;
 }
 
-/* Whether another change could still get the same change time. */
+/*
+ * Whether another change could still get the same change time. The clock that stamps files may be behind the one that is
+ * asked here, by more than any fixed number of ticks when they come late; so this is not all there is: whoever writes
+ * to a file or cuts it is noticed (`forget`).
+ */
 static __always_inline bool is_young(struct standing *standing, struct look *look)
 {
 	__s64 now = (__s64)bpf_ktime_get_tai_ns() - standing->tai_ahead;
@@ -150,35 +156,40 @@ static __always_inline bool looks_like(struct inode *found, struct inode *inode)
 
 /*
  * The inode below an overlay's that holds the content, or none. The overlay is a module, whose types the loader does
- * not know. Its inodes hold, behind what all inodes have, the upper dentry; then since 6.5 a pointer to the lower
- * layers, before that a lower layer and its dentry. So what is found is believed only if it looks like its overlay.
+ * not know. Its inodes hold flags before what all inodes have; behind that the upper dentry, then since 6.5 a pointer
+ * to the lower layers, before that a lower layer and its dentry. So what is found is believed only if it looks like
+ * its overlay.
  */
 static __always_inline struct inode *below_overlay(struct inode *inode)
 {
+	struct inode *upper = 0, *found = 0;
 	struct dentry *words[3] = {};
-	struct dentry *lower = 0;
-	struct inode *found = 0;
+	unsigned long flags = 0;
+	struct dentry *dentry;
 	__u32 depth = 0;
 
+	bpf_probe_read_kernel(&flags, sizeof(flags), (void *)inode - sizeof(flags));
 	bpf_probe_read_kernel(words, sizeof(words), (void *)inode + bpf_core_type_size(struct inode));
-	lower = words[0];
-	if (lower)
-		found = BPF_CORE_READ(lower, d_inode);
-	/* An upper file without blocks of its own may hold only attributes. */
-	if (looks_like(found, inode) && (BPF_CORE_READ(found, i_blocks) || !BPF_CORE_READ(found, i_size)))
-		return found;
+	dentry = words[0];
+	if (dentry)
+		upper = BPF_CORE_READ(dentry, d_inode);
+	if (!looks_like(upper, inode))
+		upper = 0;
+	/* Without this flag an upper file has attributes alone. */
+	if (upper && (flags & UPPERDATA))
+		return upper;
 
 	/* A number, filled up to eight bytes, then pairs of layer and dentry; the last one holds the data. */
 	bpf_probe_read_kernel(&depth, sizeof(depth), words[1]);
 	if (depth && depth <= 512) {
-		bpf_probe_read_kernel(&lower, sizeof(lower), (void *)words[1] + 16 * (__u64)depth);
-		found = BPF_CORE_READ(lower, d_inode);
+		bpf_probe_read_kernel(&dentry, sizeof(dentry), (void *)words[1] + 16 * (__u64)depth);
+		found = BPF_CORE_READ(dentry, d_inode);
 		if (looks_like(found, inode))
 			return found;
 	}
-	lower = words[2];
-	found = BPF_CORE_READ(lower, d_inode);
-	return looks_like(found, inode) ? found : 0;
+	dentry = words[2];
+	found = BPF_CORE_READ(dentry, d_inode);
+	return looks_like(found, inode) ? found : upper;
 }
 
 static __always_inline void name_of(struct inode *inode, struct name *name)
@@ -188,13 +199,16 @@ static __always_inline void name_of(struct inode *inode, struct name *name)
 	name->generation = BPF_CORE_READ(inode, i_generation);
 }
 
-/* Called when somebody opens the file for writing, who is then counted among its writers already. */
-static __always_inline void forget(struct file *file)
+/* Called when somebody is about to change the file, who is counted among its writers already. */
+static __always_inline void forget(struct inode *inode)
 {
+	struct inode *holder = inode;
 	struct name name = {};
 
-	bpf_inode_storage_delete(&inodes, file->f_inode);
-	name_of(file->f_inode, &name);
+	bpf_inode_storage_delete(&inodes, inode);
+	if (inode->i_sb->s_magic == OVERLAYFS)
+		holder = below_overlay(inode);
+	name_of(holder, &name);
 	bpf_map_delete_elem(&apart, &name);
 }
 

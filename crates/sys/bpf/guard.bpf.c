@@ -5,8 +5,8 @@
  * A verdict is kept with the inode, and counts as long as the epoch is the one in force and the inode has the change
  * time, size and generation of the moment before its content was hashed. What could change content behind these three
  * is shut out thus:
- *  - A file that somebody has open for writing is not remembered; who opens it for writing makes it forgotten. Both
- *    sides write first and look then (`remember`, `forget`), so that one of them sees the other.
+ *  - A file that somebody has open for writing is not remembered; who opens it for writing or cuts it off makes it
+ *    forgotten. Both sides write first and look then (`remember`, `forget`), so that one of them sees the other.
  *  - A change within the clock tick of the one before looks like it: what is younger is not remembered.
  *  - Writers of a memfd are counted nowhere: it is remembered only when it is sealed against writing.
  *
@@ -65,7 +65,16 @@ SEC("lsm/file_open")
 int BPF_PROG(quell_open, struct file *file, int ret)
 {
 	if (!ret && (file->f_mode & FMODE_WRITE))
-		forget(file);
+		forget(file->f_inode);
+	return ret;
+}
+
+/* Cut off without being opened. */
+SEC("lsm/path_truncate")
+int BPF_PROG(quell_cut, struct path *path, int ret)
+{
+	if (!ret)
+		forget(path->dentry->d_inode);
 	return ret;
 }
 

@@ -28,7 +28,6 @@ struct inode {
 	struct super_block *i_sb;
 	unsigned long i_ino;
 	long long i_size;
-	unsigned long long i_blocks;
 	atomic_t i_writecount;
 	__u32 i_generation;
 };

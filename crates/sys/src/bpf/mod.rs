@@ -37,9 +37,11 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/guard.bpf.o");
 const PROBE: (&str, &str) = ("quell_probe", "file_open");
 
 /// Each program with its hook, and whether the guard can do without.
-const PROGRAMS: [(&str, &str, bool); 5] = [
+const PROGRAMS: [(&str, &str, bool); 6] = [
     // What forgets comes first, so that nothing is remembered before.
     ("quell_open", "file_open", false),
+    // Only where the kernel has hooks by path (CONFIG_SECURITY_PATH), as those of all distributions do.
+    ("quell_cut", "path_truncate", true),
     ("quell_protect", "file_mprotect", false),
     ("quell_map", "mmap_file", false),
     ("quell_read", "file_post_open", true),
@@ -58,7 +60,8 @@ pub struct Programs {
     links: Vec<(&'static str, FdLink)>,
     pinned: Option<PathBuf>,
     standing: Standing,
-    reads: bool,
+    /// Those that the kernel has no hook for.
+    missing: Vec<&'static str>,
 }
 
 /// Whether this kernel takes LSM programs, tried with one that does nothing.
@@ -74,8 +77,8 @@ pub fn probe() -> io::Result<()> {
 
 fn try_out(ebpf: &mut Ebpf, btf: &Btf) -> io::Result<()> {
     let (name, hook) = PROBE;
-    load(ebpf, name, hook, btf)?;
     let program = lsm(ebpf, name)?;
+    program.load(hook, btf).map_err(|error| refused(hook, error))?;
     let link = program.attach().map_err(other)?;
     program.detach(link).map_err(other)?;
     program.unload().map_err(other)
@@ -100,14 +103,14 @@ impl Programs {
         let mut ebpf =
             EbpfLoader::new().btf(Some(btf)).verifier_log_level(level).load(OBJECT).map_err(other)?;
         try_out(&mut ebpf, btf)?;
-        let mut reads = true;
+        let mut missing = Vec::new();
         for (name, hook, optional) in PROGRAMS {
-            match load(&mut ebpf, name, hook, btf) {
-                Err(_) if optional => reads = false,
-                outcome => outcome?,
+            match lsm(&mut ebpf, name)?.load(hook, btf) {
+                Err(ProgramError::Btf(_)) if optional => missing.push(name),
+                outcome => outcome.map_err(|error| refused(hook, error))?,
             }
         }
-        Ok(Self { ebpf, links: Vec::new(), pinned: None, standing: Standing::default(), reads })
+        Ok(Self { ebpf, links: Vec::new(), pinned: None, standing: Standing::default(), missing })
     }
 
     /// Attaches the programs. What is not published yet they permit.
@@ -116,7 +119,7 @@ impl Programs {
     /// What the kernel says.
     pub fn attach(&mut self) -> io::Result<()> {
         for (name, _, _) in PROGRAMS {
-            if name == "quell_read" && !self.reads {
+            if self.missing.contains(&name) {
                 continue;
             }
             let program = lsm(&mut self.ebpf, name)?;
@@ -128,7 +131,7 @@ impl Programs {
 
     /// Whether what interpreters read is judged: from Linux 6.12 on.
     pub fn judges_scripts(&self) -> bool {
-        self.reads
+        !self.missing.contains(&"quell_read")
     }
 
     /// By which algorithm the kernel tells the digests of files; to be asked when the programs are attached.
@@ -373,8 +376,9 @@ pub fn map_executable(file: BorrowedFd<'_>) -> io::Result<()> {
     }
 }
 
-fn load(ebpf: &mut Ebpf, name: &str, hook: &str, btf: &Btf) -> io::Result<()> {
-    lsm(ebpf, name)?.load(hook, btf).map_err(|error| match error {
+/// Why a program does not load, with what the verifier said.
+fn refused(hook: &str, error: ProgramError) -> io::Error {
+    match error {
         ProgramError::LoadError { io_error, verifier_log } => {
             let said = verifier_log.to_string();
             let reason = if said.is_empty() { String::new() } else { format!(": {said}") };
@@ -384,7 +388,7 @@ fn load(ebpf: &mut Ebpf, name: &str, hook: &str, btf: &Btf) -> io::Result<()> {
             )
         }
         error => other(error),
-    })
+    }
 }
 
 fn lsm<'e>(ebpf: &'e mut Ebpf, name: &str) -> io::Result<&'e mut Lsm> {

@@ -237,8 +237,7 @@ pub struct Counts {
     pub told: u64,
 }
 
-// SAFETY (all of these): `repr(C)`, made of numbers, without padding.
-/// See above.
+// SAFETY: `repr(C)`, made of numbers, without padding.
 unsafe impl aya::Pod for Content {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Rule {}

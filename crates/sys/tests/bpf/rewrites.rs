@@ -10,7 +10,7 @@ use std::thread::sleep;
 use rustix::fs::{FallocateFlags, Timestamps};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
-use crate::arena::{Arena, EPERM, ETXTBSY, Kind, SETTLED, run};
+use crate::arena::{Arena, EPERM, ETXTBSY, Kind, SETTLED, command, run};
 
 type Change = fn(&Path, &[u8]);
 
@@ -150,6 +150,66 @@ fn in_a_known_file(kind: Kind) {
         rustix_truncate(&longer, bad.len() as u64);
         assert_eq!(run(&longer), Err(EPERM));
     }
+    // And with a tail of zeros in the end, so that not even the length tells.
+    let zeros = [&bad[..], &[0; 64]].concat();
+    fs::write(&model, &zeros).unwrap();
+    arena.deny(&[&model]);
+    for _ in 0..10 {
+        fs::write(&longer, [&bad[..], &[1; 64]].concat()).unwrap();
+        fs::set_permissions(&longer, fs::metadata("/bin/true").unwrap().permissions()).unwrap();
+        sleep(SETTLED);
+        assert_eq!(run(&longer), Ok(1));
+        rustix_truncate(&longer, bad.len() as u64);
+        rustix_truncate(&longer, zeros.len() as u64);
+        assert_eq!(run(&longer), Err(EPERM));
+    }
+}
+
+/// What is below an overlay is remembered as such, whoever changes it.
+#[test]
+fn below_an_overlay() {
+    let Some(mut arena) = Arena::enter(Kind::Ext4) else { return };
+    let (clean, bad) = same_size();
+    for directory in ["lower", "upper", "work", "merged"] {
+        fs::create_dir(arena.path(directory)).unwrap();
+    }
+    let model = arena.path("bad");
+    fs::write(&model, &bad).unwrap();
+    arena.deny(&[&model]);
+    let write = |path: &Path, bytes: &[u8]| {
+        fs::write(path, bytes).unwrap();
+        fs::set_permissions(path, fs::metadata("/bin/true").unwrap().permissions()).unwrap();
+    };
+    for layer in ["lower", "upper"] {
+        write(&arena.path(layer).join(layer), &clean);
+    }
+    let options = format!("lowerdir={0}/lower,upperdir={0}/upper,workdir={0}/work", arena.root().display());
+    let mounted = command("mount")
+        .args(["-t", "overlay", "overlay", "-o", &options])
+        .arg(arena.path("merged"))
+        .status()
+        .unwrap();
+    assert!(mounted.success());
+    sleep(SETTLED);
+    for layer in ["lower", "upper"] {
+        let seen = arena.path("merged").join(layer);
+        assert_eq!(run(&seen), Ok(0));
+        let before = arena.hashed();
+        assert_eq!(run(&seen), Ok(0));
+        assert_eq!(arena.hashed(), before, "{layer}: the second is known");
+        writer(&arena.path(layer).join(layer)).write_all_at(&bad, 0).unwrap();
+        assert_eq!(run(&seen), Err(EPERM), "{layer}");
+    }
+    // Through the overlay: the upper file in place, the lower one by a copy.
+    for layer in ["upper", "lower"] {
+        let seen = arena.path("merged").join(layer);
+        writer(&seen).write_all_at(&clean, 0).unwrap();
+        sleep(SETTLED);
+        assert_eq!((run(&seen), run(&seen)), (Ok(0), Ok(0)), "{layer}");
+        writer(&seen).write_all_at(&bad, 0).unwrap();
+        assert_eq!(run(&seen), Err(EPERM), "{layer}");
+    }
+    sys::mounts::unmount_lazily(&arena.path("merged")).unwrap();
 }
 
 /// A writer that changes the file while it is being hashed: what runs is what was judged.
