@@ -11,6 +11,7 @@
 //! Process ids are `i32` throughout, as in the kernel. Errors are [`std::io::Error`] with the kernel's errno
 //! in `raw_os_error`.
 
+pub mod bpf;
 pub mod fanotify;
 pub mod handle;
 pub mod identity;

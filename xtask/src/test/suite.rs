@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use super::namespace::{Host, Inside};
 use super::tally::Outcome;
 use super::{agent_only, cargo, deny};
+use crate::bpf;
 use crate::house::House;
 use crate::tidy;
 use crate::vm;
@@ -19,6 +20,8 @@ pub(super) enum Suite {
     Tidy,
     /// Licences, bans and sources of what we depend on.
     Deny,
+    /// The compiled LSM programs are what their source says.
+    Bpf,
     /// Lints of all targets.
     Clippy,
     /// Tests that need no privileges, and examples in the documentation.
@@ -46,6 +49,7 @@ impl Suite {
         Self::Fmt,
         Self::Tidy,
         Self::Deny,
+        Self::Bpf,
         Self::Clippy,
         Self::Unit,
         Self::AgentOnly,
@@ -63,6 +67,7 @@ impl Suite {
             Self::Fmt => "fmt",
             Self::Tidy => "tidy",
             Self::Deny => "deny",
+            Self::Bpf => "bpf",
             Self::Clippy => "clippy",
             Self::Unit => "unit",
             Self::AgentOnly => "agent-only",
@@ -83,9 +88,7 @@ impl Suite {
             Self::E2e => Some(Inside::suite(name, 600)),
             Self::NeverHang => Some(Inside::suite(name, 600)),
             Self::Rivals | Self::Compat => Some(Inside::suite(name, 300)),
-            Self::Fmt | Self::Tidy | Self::Deny | Self::Clippy | Self::Unit | Self::AgentOnly | Self::Vm => {
-                None
-            }
+            _ => None,
         }
     }
 
@@ -103,6 +106,7 @@ impl Suite {
             Self::Fmt => cargo::step(house, &["fmt", "--all", "--check"], "type `cargo fmt --all`"),
             Self::Tidy => tidy::run(house).map(|report| Outcome::checks(report.passed(), report.failed())),
             Self::Deny => deny::run(house),
+            Self::Bpf => bpf::check(house),
             Self::Clippy => cargo::step(
                 house,
                 &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],

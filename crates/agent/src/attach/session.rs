@@ -280,6 +280,7 @@ impl Session<'_> {
             guard_notice: core.warden.notice(),
             guard_deaths: core.warden.falls().0,
             guard_gap_ms: core.warden.falls().1,
+            guard_mechanism: core.guard.as_ref().map(|guard| guard.status().mechanism).unwrap_or_default(),
         };
         self.say(up::Message::Heartbeat(heartbeat))
     }

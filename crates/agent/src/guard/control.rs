@@ -12,6 +12,7 @@ use sys::mapping::Mapping;
 use wire::link::v1::guard_report::Report;
 use wire::link::{frame, things, v1};
 
+use super::bpf::{self, InKernel};
 use super::marking::Marking;
 use super::outbox::Outbox;
 use super::protocol;
@@ -34,6 +35,10 @@ pub(super) struct Control<'g> {
     pub(super) agent: Option<OwnedFd>,
     /// The guarded filesystems are marked: since the first rules.
     pub(super) asks: bool,
+    /// The kernel denies by itself.
+    pub(super) in_kernel: Option<InKernel>,
+    /// Rules were adopted.
+    pub(super) is_in_force: bool,
 }
 
 impl Control<'_> {
@@ -49,6 +54,9 @@ impl Control<'_> {
             }
             if speaks {
                 self.listen(&mut packet);
+            }
+            if let Some(in_kernel) = &mut self.in_kernel {
+                in_kernel.keep(&self.shared.snapshot.load());
             }
             self.report();
         }
@@ -146,12 +154,21 @@ impl Control<'_> {
         if self.observes() {
             return;
         }
-        if !self.asks {
+        let must_ask = match &mut self.in_kernel {
+            Some(in_kernel) => in_kernel.adopt(&before, &self.shared.snapshot.load()),
+            None => true,
+        };
+        if must_ask && !self.asks {
             if let Err(error) = self.marking.begin() {
                 self.tell_loop(Word::Fail(error));
                 return;
             }
             self.asks = true;
+        }
+        if !std::mem::replace(&mut self.is_in_force, true) {
+            if !self.in_kernel.as_ref().is_some_and(InKernel::pins) {
+                bpf::leave_no_pins();
+            }
             self.send(Report::Ready(self.ready()));
         }
         if let Some(tether) = &self.shared.tether {
@@ -189,15 +206,19 @@ impl Control<'_> {
 
     fn ready(&self) -> v1::GuardReady {
         v1::GuardReady {
-            level: if self.asks { "deny" } else { "observe" }.to_owned(),
+            level: if self.is_in_force { "deny" } else { "observe" }.to_owned(),
             guarded: self.marking.paths().map(things::bytes_of).collect(),
-            refuses_busy: self.marking.group.can_refuse_busy(),
+            refuses_busy: self.in_kernel.is_some() || self.marking.group.can_refuse_busy(),
+            mechanism: if self.in_kernel.is_some() { "bpf" } else { "fanotify" }.to_owned(),
         }
     }
 
     /// Sends what there is to report.
     fn report(&mut self) {
         self.outbox.settle();
+        if let Some(in_kernel) = &mut self.in_kernel {
+            in_kernel.count(&self.shared.counters);
+        }
         if self.agent.is_none() {
             return;
         }

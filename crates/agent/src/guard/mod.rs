@@ -26,6 +26,7 @@ pub mod client;
 
 mod after;
 mod answering;
+pub mod bpf;
 mod cache;
 mod control;
 mod costs;
@@ -85,6 +86,8 @@ pub struct Config {
     /// Opens are asked about as well as execs: scripts given to their interpreters, libraries, programs given to the
     /// loader. Each open on the guarded filesystems then waits for an answer.
     pub opens: bool,
+    /// At which level it works.
+    pub level: bpf::Level,
 }
 
 /// Nobody is kept waiting longer, whatever the configuration says.
@@ -123,6 +126,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let descriptors = sys::process::raise_descriptor_limit()?.unwrap_or(u64::MAX);
     sys::process::prefer_speed();
     sys::process::exempt_from_oom_killer();
+    let (in_kernel, told) = bpf::InKernel::start(config.level, &config.guarded)?.unzip();
     let about = if config.opens { About::Opens } else { About::Execs };
     let group = PermissionGroup::new(about).context("the kernel gives no permission group")?;
     let writers = ground::told_of_writers(&grounds, config.guards_later)?;
@@ -159,13 +163,20 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         words: tell_loop,
         agent: None,
         asks: false,
+        in_kernel,
+        is_in_force: false,
     };
+    let end_of_events = shared::bell()?;
     let books = after::Books { outbox: &outbox, recent: &shared.recent, costs: &shared.costs };
     sys::process::lock_memory().context("memory cannot be locked")?;
     std::thread::scope(|threads| {
         threads.spawn(|| after::run(&tasks, most_held, &books));
         threads.spawn(|| control.run());
+        if let Some(told) = told {
+            threads.spawn(|| told.run(&shared, &outbox, &end_of_events));
+        }
         let outcome = answering.run();
+        ring(&end_of_events);
         shared.ended.store(true, Ordering::SeqCst);
         ring(&outbox.bell);
         outcome

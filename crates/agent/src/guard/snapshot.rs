@@ -81,6 +81,16 @@ impl Snapshot {
         self.bypasses.iter().any(|bypass| bypass.covers(user, sha256, now))
     }
 
+    /// What it is made of.
+    pub(super) fn rules(&self) -> &RuleSet {
+        &self.rules
+    }
+
+    /// Copies that are never denied.
+    pub(super) fn spared(&self) -> &[SparedInode] {
+        &self.spared
+    }
+
     /// Whether a copy may run now. Neither allocates nor waits. The names must have [`Self::kinds`].
     pub(super) fn judge(&self, names: &Names, copy: &Stat, now: Time) -> Verdict {
         judge(self.rules.matching(names), now, || {

@@ -96,6 +96,8 @@ pub struct Status {
     pub guard_deaths: u64,
     /// For how many milliseconds nothing was denied the last time.
     pub guard_gap_ms: Option<u64>,
+    /// How it denies: `fanotify` or `bpf`; empty while there is no guard.
+    pub guard_mechanism: String,
     /// Whether the ledger's rules are in force.
     pub in_force: bool,
     /// Where execution is denied.
@@ -238,6 +240,7 @@ fn shape_status(status: Status) -> v1::LocalStatus {
         guard_notice: status.guard_notice.clone(),
         guard_deaths: status.guard_deaths,
         guard_gap_ms: status.guard_gap_ms,
+        guard_mechanism: status.guard_mechanism,
         guarded: status.guarded.iter().map(|path| things::bytes_of(path)).collect(),
         watched: status.watched.iter().map(|path| things::bytes_of(path)).collect(),
         counters: Some(status.counters),
@@ -276,6 +279,7 @@ fn decode(reply: v1::LocalReply) -> anyhow::Result<Reply> {
             guard_notice: status.guard_notice,
             guard_deaths: status.guard_deaths,
             guard_gap_ms: status.guard_gap_ms,
+            guard_mechanism: status.guard_mechanism,
             in_force: status.in_force,
             guarded: status.guarded.into_iter().map(things::path_of).collect(),
             watched: status.watched.into_iter().map(things::path_of).collect(),

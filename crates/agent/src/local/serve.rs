@@ -107,7 +107,8 @@ fn status(core: &Core) -> Status {
         (ledger.position(), ledger.rules().len() as u64)
     };
     let guard = core.guard.as_ref().map(Guard::status);
-    let (counters, costs) = guard.map(|guard| (guard.counters, guard.costs)).unwrap_or_default();
+    let (counters, costs, guard_mechanism) =
+        guard.map(|guard| (guard.counters, guard.costs, guard.mechanism)).unwrap_or_default();
     Status {
         files_known: core.inventory.len(),
         sweep_seen: core.progress.seen.load(Ordering::Relaxed),
@@ -119,6 +120,7 @@ fn status(core: &Core) -> Status {
         attached: core.attached.load(Ordering::Relaxed),
         position,
         guard_level: core.guard_level().to_owned(),
+        guard_mechanism,
         in_force: core.in_force() == Some(position) && core.denies(),
         guard_notice: core.warden.notice(),
         guard_deaths: core.warden.falls().0,

@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use crate::processes::Child;
 
 /// How long any one wait may last.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Long enough for a file to be no longer young, so that its digests are kept.
 pub(crate) const SETTLED: Duration = Duration::from_millis(40);
 

@@ -7,6 +7,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use agent::guard::bpf::Level;
 use agent::guard::client::Guard;
 use agent::guard::{self, Config};
 use agent::ruleset::RuleSet;
@@ -35,12 +36,22 @@ pub(crate) struct Child(std::process::Child);
 impl Child {
     /// A guard of one filesystem.
     pub(crate) fn guard(data_dir: &Path, ground: &Path) -> Self {
-        Self::guard_of(data_dir, &[ground.to_owned()])
+        Self::guard_at(level().word(), data_dir, ground)
     }
 
     /// A guard of several.
     pub(crate) fn guard_of(data_dir: &Path, grounds: &[PathBuf]) -> Self {
+        Self::guard_with(level().word(), data_dir, grounds)
+    }
+
+    /// A guard of one filesystem at a level of its own.
+    pub(crate) fn guard_at(level: &str, data_dir: &Path, ground: &Path) -> Self {
+        Self::guard_with(level, data_dir, &[ground.to_owned()])
+    }
+
+    fn guard_with(level: &str, data_dir: &Path, grounds: &[PathBuf]) -> Self {
         let mut command = again("processes::guard_child");
+        command.env("QUELL_GUARD_LEVEL", level);
         let grounds = std::env::join_paths(grounds).unwrap();
         Self(command.env(GUARD, data_dir).env(GROUNDS, grounds).spawn().unwrap())
     }
@@ -124,6 +135,12 @@ fn parent() -> i32 {
     std::os::unix::process::parent_id().cast_signed()
 }
 
+/// The level that this run is about: questions, unless `QUELL_GUARD_LEVEL` names another.
+pub(crate) fn level() -> Level {
+    let named = std::env::var("QUELL_GUARD_LEVEL").ok().and_then(|word| word.parse().ok());
+    named.unwrap_or(Level::Fanotify)
+}
+
 /// No test of its own: the guard of others.
 #[test]
 fn guard_child() {
@@ -139,6 +156,7 @@ fn guard_child() {
         permit_on_timeout: true,
         tether: None,
         opens: std::env::var_os(OPENS).is_some(),
+        level: level(),
     };
     guard::run(config).unwrap();
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use agent::guard::Config;
+use agent::guard::bpf::Level;
 use agent::warden::{Numbers, Tether};
 
 use crate::data_dir::DataDir;
@@ -26,6 +27,10 @@ pub(super) struct Args {
     /// round trip at each open
     #[arg(long)]
     guard_opens: bool,
+    /// How execution is denied: by asking about each exec (fanotify), in the kernel (bpf), in the kernel and also when
+    /// the guard is gone, until `quell agent release` (bpf-pinned), or in the kernel where that can be (auto)
+    #[arg(long, value_name = "LEVEL", default_value = "auto", env = "QUELL_GUARD_LEVEL")]
+    guard_level: Level,
     /// End when this process does
     #[arg(long, value_name = "PID", hide = true)]
     parent: Option<i32>,
@@ -70,5 +75,6 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         permit_on_timeout: true,
         tether,
         opens: args.guard_opens,
+        level: args.guard_level,
     })?)
 }

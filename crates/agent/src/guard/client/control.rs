@@ -185,6 +185,7 @@ impl Control {
             counters: state.counters.clone(),
             costs: state.costs.clone(),
             refuses_busy: ready.refuses_busy,
+            mechanism: ready.mechanism,
         }
     }
 

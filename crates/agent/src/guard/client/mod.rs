@@ -95,6 +95,8 @@ pub struct GuardStatus {
     pub counters: GuardCounters,
     /// A file that is being written is refused with ETXTBSY, not EPERM.
     pub refuses_busy: bool,
+    /// How execution is denied: `fanotify` or `bpf`; empty while there is no guard.
+    pub mechanism: String,
     /// Which processes wait for it most, by a sample.
     pub costs: Costs,
 }
