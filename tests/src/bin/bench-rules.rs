@@ -1,4 +1,4 @@
-//! What a million rules cost: the memory of guard and agent together, the time until one more rule is in force, and
+//! What a million rules cost: the memory of warden, guard and agent together, the time until one more rule is in force, and
 //! a look-up, beside a hash table of the same digests. The agent and the guard are the shipped ones; the server is
 //! this program, which says over the link what a server would say.
 
@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,9 @@ use model::rule::{Effect, Identifier, Rule, Scope};
 use model::{Generation, MachineId, Names, OrganizationId, RuleId, Sha256};
 use sha2::Digest;
 use tests::filesystem::Filesystem;
+use tests::footprint;
 use tests::measure::{Median, row};
+use tests::up::one_of;
 use wire::link::v1::{down, up};
 use wire::link::{frame, rules::chained_bytes, v1};
 
@@ -32,7 +34,6 @@ struct Arguments {
     rounds: u64,
 }
 
-const MACHINE: MachineId = MachineId([7; 20]);
 /// As many as a server sends at a time.
 const PART: usize = 8192;
 /// What all processes of the agent may take.
@@ -47,15 +48,20 @@ fn main() {
     look_up(&arguments);
     let place = Filesystem::tmpfs();
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let mut machine = Machine::start(dir.path().to_owned(), place.root());
+    let mut machine = Machine::start(dir.path(), place.root());
     machine.link.wait_for_beat();
-    println!("{} rules: {}", 0, machine.memory());
+    println!("0 rules: {}", machine.memory().1);
 
     let began = Instant::now();
     machine.link.say_whole(arguments.rules);
-    println!("{} rules adopted in {:.1} s, from the first message on", arguments.rules, seconds(began));
+    let worked = machine.agent_worked();
+    println!(
+        "{} rules adopted in {:.1} s from the first message on, {worked:.1} s of the agent's work since its start",
+        arguments.rules,
+        seconds(began)
+    );
     std::thread::sleep(Duration::from_secs(1));
-    let (total, text) = machine.measured();
+    let (total, text) = machine.memory();
     println!("{} rules: {text}", arguments.rules);
     println!("bar {BAR_MIB} MiB: {}", if total <= BAR_MIB { "holds" } else { "FALLS SHORT" });
 
@@ -83,14 +89,18 @@ fn main() {
     }
     println!("{}", row("a fiftieth more begin at once: a new base -> in force", &times));
     std::thread::sleep(Duration::from_secs(1));
-    println!("{next} rules: {}", machine.memory());
+    println!("{next} rules: {}", machine.memory().1);
 
     let began = Instant::now();
     machine.start_agent_again();
-    println!("the agent is killed, starts and attaches again in {:.2} s", seconds(began));
+    let worked = machine.agent_worked();
+    println!(
+        "the agent is killed, starts and has them in force again in {:.1} s, {worked:.1} s of work",
+        seconds(began)
+    );
     machine.link.wait_for_beat();
     std::thread::sleep(Duration::from_secs(1));
-    println!("{next} rules: {}", machine.memory());
+    println!("{next} rules: {}", machine.memory().1);
 }
 
 fn digest(id: u64) -> Sha256 {
@@ -143,101 +153,66 @@ fn look_up(arguments: &Arguments) {
     }
 }
 
-/// Guard and agent of a machine, and the link to them.
+/// A machine's agent, with its warden and its guard, and the link to it.
 struct Machine {
-    data_dir: PathBuf,
-    guarded: PathBuf,
-    guard: Child,
-    agent: Child,
+    warden: Child,
     listener: UnixListener,
     link: Link,
 }
 
 impl Machine {
-    fn start(data_dir: PathBuf, guarded: &Path) -> Self {
+    fn start(data_dir: &Path, guarded: &Path) -> Self {
         let listener = UnixListener::bind(data_dir.join("link.sock")).expect("a socket");
-        let guard = start(&["agent", "guard"], &data_dir, guarded);
-        let agent = start_agent(&data_dir, guarded);
+        let log = std::fs::File::create(data_dir.join("log")).expect("a log file");
+        let mut command = Command::new(tests::up::binary());
+        command.args(["agent", "run", "--machine", &MachineId([7; 20]).to_string()]);
+        command.args(["--organization", &OrganizationId(Default::default()).to_string()]);
+        command.arg("--data-dir").arg(data_dir).arg("--watch").arg(guarded).arg("--guard").arg(guarded);
+        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log file")).stderr(log);
+        let warden = command.spawn().expect("the binary runs");
         let link = Link::accept(&listener);
-        Self { data_dir, guarded: guarded.to_owned(), guard, agent, listener, link }
+        Self { warden, listener, link }
     }
 
+    fn pid(&self) -> i32 {
+        self.warden.id().cast_signed()
+    }
+
+    /// Kills the agent; the warden starts it again.
     fn start_agent_again(&mut self) {
-        self.agent.kill().and_then(|()| self.agent.wait()).expect("it ends");
-        self.agent = start_agent(&self.data_dir, &self.guarded);
+        let agent = one_of(self.pid(), "work").and_then(rustix::process::Pid::from_raw).expect("an agent");
+        rustix::process::kill_process(agent, rustix::process::Signal::KILL).expect("it can be killed");
         let Link { generation, chain, .. } = self.link;
         self.link = Link { generation, chain, ..Link::accept(&self.listener) };
         self.link.say_nothing_new();
     }
 
-    fn memory(&self) -> String {
-        self.measured().1
+    /// The processor time that the agent has had since its start, in seconds.
+    fn agent_worked(&self) -> f64 {
+        let agent = one_of(self.pid(), "work").expect("an agent");
+        footprint::processor_time(agent).expect("it runs") as f64 / 1e9
     }
 
-    /// The sum of both processes' proportional shares, in MiB, and a text with more.
-    fn measured(&self) -> (f64, String) {
-        let [guard, agent] = [&self.guard, &self.agent].map(|child| Memory::of(child.id()));
-        let total = guard.share + agent.share;
-        (total, format!("{total:.1} MiB together (PSS); guard {guard}; agent {agent}"))
+    /// What all its processes take together, in MiB, with what each takes.
+    fn memory(&self) -> (f64, String) {
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        let mut total = footprint::Memory::default();
+        let mut text = String::new();
+        for pid in footprint::family(self.pid()) {
+            let memory = footprint::memory(pid).expect("it runs");
+            total.pss += memory.pss;
+            total.rss += memory.rss;
+            let role = footprint::role(pid);
+            text += &format!("; {role}: {:.1} (RSS {:.1})", mib(memory.pss), mib(memory.rss));
+        }
+        (mib(total.pss), format!("PSS {:.1} MiB (RSS {:.1}){text}", mib(total.pss), mib(total.rss)))
     }
 }
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        for child in [&mut self.agent, &mut self.guard] {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-fn start_agent(data_dir: &Path, guarded: &Path) -> Child {
-    let organization = OrganizationId(Default::default()).to_string();
-    let machine = MACHINE.to_string();
-    let ids =
-        ["agent", "run", "--machine", machine.as_str(), "--organization", organization.as_str(), "--watch"];
-    start(&[&ids[..], &[guarded.to_str().expect("a plain path")]].concat(), data_dir, guarded)
-}
-
-fn start(verb: &[&str], data_dir: &Path, guarded: &Path) -> Child {
-    let log = std::fs::File::options().create(true).append(true).open(data_dir.join("log"));
-    let log = log.expect("a log file");
-    let mut command = Command::new(tests::up::binary());
-    command.args(verb).arg("--data-dir").arg(data_dir).arg("--guard").arg(guarded);
-    command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log file")).stderr(log);
-    command.spawn().expect("the binary runs")
-}
-
-/// One process, in MiB.
-struct Memory {
-    share: f64,
-    resident: f64,
-    private: f64,
-    most: f64,
-}
-
-impl Memory {
-    fn of(pid: u32) -> Self {
-        let of = |file: &str, names: &[&str]| -> f64 {
-            let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).expect("it runs");
-            let lines = text.lines().filter_map(|line| line.split_once(':'));
-            let lines = lines.filter(|(name, _)| names.contains(name));
-            let kib = lines.filter_map(|(_, value)| value.trim().trim_end_matches(" kB").parse::<f64>().ok());
-            kib.sum::<f64>() / 1024.0
-        };
-        Self {
-            share: of("smaps_rollup", &["Pss"]),
-            resident: of("smaps_rollup", &["Rss"]),
-            private: of("smaps_rollup", &["Private_Clean", "Private_Dirty"]),
-            most: of("status", &["VmHWM"]),
-        }
-    }
-}
-
-impl std::fmt::Display for Memory {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { share, resident, private, most } = self;
-        write!(f, "PSS {share:.1} RSS {resident:.1} private {private:.1} most {most:.1}")
+        let _ = self.warden.kill();
+        let _ = self.warden.wait();
     }
 }
 
