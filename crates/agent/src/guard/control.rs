@@ -55,8 +55,9 @@ impl Control<'_> {
             if speaks {
                 self.listen(&mut packet);
             }
-            if let Some(in_kernel) = &mut self.in_kernel {
-                in_kernel.keep(&self.shared.snapshot.load());
+            let snapshot = self.shared.snapshot.load();
+            if self.in_kernel.as_mut().is_some_and(|in_kernel| in_kernel.keep(&snapshot)) {
+                self.ask();
             }
             self.report();
         }
@@ -117,7 +118,10 @@ impl Control<'_> {
                 }
             }
             Ok(Some(protocol::MARKS)) => {
-                let devices = self.marking.devices();
+                let devices = match &self.in_kernel {
+                    Some(in_kernel) if !self.asks => in_kernel.covered(),
+                    _ => self.marking.devices(),
+                };
                 self.send(Report::Marks(v1::Marks { devices }));
             }
             Ok(Some(packet)) if packet.starts_with(protocol::MARK) => {
@@ -152,18 +156,15 @@ impl Control<'_> {
         let version = snapshot.version;
         self.shared.publish(snapshot);
         if self.observes() {
+            bpf::leave_no_pins();
             return;
         }
         let must_ask = match &mut self.in_kernel {
             Some(in_kernel) => in_kernel.adopt(&before, &self.shared.snapshot.load()),
             None => true,
         };
-        if must_ask && !self.asks {
-            if let Err(error) = self.marking.begin() {
-                self.tell_loop(Word::Fail(error));
-                return;
-            }
-            self.asks = true;
+        if must_ask && !self.ask() {
+            return;
         }
         if !std::mem::replace(&mut self.is_in_force, true) {
             if !self.in_kernel.as_ref().is_some_and(InKernel::pins) {
@@ -179,8 +180,25 @@ impl Control<'_> {
         self.send(Report::AdoptedVersion(version));
     }
 
+    /// Asks about the guarded filesystems from now on. Returns whether that is so; if not, all ends.
+    fn ask(&mut self) -> bool {
+        if !self.asks {
+            if let Err(error) = self.marking.begin() {
+                self.tell_loop(Word::Fail(error));
+                return false;
+            }
+            self.asks = true;
+        }
+        true
+    }
+
     /// Asks about one filesystem more, and says whether that is so.
     fn mark(&mut self, mark: v1::Mark, file: OwnedFd) {
+        let is_covered = |in_kernel: &mut InKernel| in_kernel.cover(mark.device);
+        if !self.asks && self.in_kernel.as_mut().is_some_and(is_covered) {
+            self.send(Report::Marked(v1::Marked { device: mark.device, path: mark.path, error: None }));
+            return;
+        }
         let (words, shared) = (&self.words, self.shared);
         let forget = |device| {
             let (heeded, wait) = crossbeam_channel::bounded(0);

@@ -126,7 +126,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let descriptors = sys::process::raise_descriptor_limit()?.unwrap_or(u64::MAX);
     sys::process::prefer_speed();
     sys::process::exempt_from_oom_killer();
-    let (in_kernel, told) = bpf::InKernel::start(config.level, &config.guarded)?.unzip();
+    let (in_kernel, told) = bpf::InKernel::start(config.level, &config.guarded, config.guards_later)?.unzip();
     let about = if config.opens { About::Opens } else { About::Execs };
     let group = PermissionGroup::new(about).context("the kernel gives no permission group")?;
     let writers = ground::told_of_writers(&grounds, config.guards_later)?;

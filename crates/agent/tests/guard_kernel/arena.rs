@@ -18,6 +18,7 @@ use crossbeam_channel::Receiver;
 use model::rule::{Effect, Identifier, Rule, Scope};
 use model::{Digests, RuleId};
 use tempfile::TempDir;
+use wire::link::v1::GuardCounters;
 
 use crate::processes::Child;
 
@@ -184,6 +185,11 @@ impl Guarded {
                 return chosen;
             }
         }
+    }
+
+    /// The counters, once there are any; where the kernel denies by itself nobody asks, and they are those of now.
+    pub(crate) fn counters(&self) -> GuardCounters {
+        self.status(|status| status.counters.questions > 0 || status.mechanism == "bpf").counters
     }
 
     /// The status, once it is as wanted.

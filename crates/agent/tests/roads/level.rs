@@ -44,6 +44,9 @@ impl Level {
             Self::FanotifyOpens => {
                 Some(arena.guarded_by(Child::guard_of_opens(arena.data_dir(), arena.ground())))
             }
+            Self::Bpf if sys::bpf::probe().is_ok() => {
+                Some(arena.guarded_by(Child::guard_of_more(arena.data_dir(), arena.ground())))
+            }
             Self::Bpf => None,
         }
     }

@@ -124,7 +124,7 @@ impl Scene {
 
     /// What the guard has counted, to see whether its timer came in between.
     pub(crate) fn counters(&self) -> GuardCounters {
-        self.guarded.status(|status| status.counters.questions > 0).counters
+        self.guarded.counters()
     }
 }
 

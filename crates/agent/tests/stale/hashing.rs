@@ -64,7 +64,7 @@ fn on(kind: Kind) {
             }
             *counts.entry(became).or_default() += 1;
         }
-        let counters = guarded.status(|status| status.counters.questions > 0).counters;
+        let counters = guarded.counters();
         println!(
             "{kind:?}, a writer that {writer} ({hash} µs for a hash): {counts:?} of {tries}; {} by the timer",
             counters.timed_out

@@ -70,9 +70,13 @@ pub(super) fn release(args: &ReleaseArgs) -> Result<(), Failure> {
             "add `quell.release` to the kernel's command line and reboot, or kill the processes of `quell agent`",
         )
     })?;
-    match follow(&args.data_dir.path(), Request::Status, |status| {
+    lift_pins()?;
+    let followed = follow(&args.data_dir.path(), Request::Status, |status| {
         status.guard == 0 && matches!(status.level.as_str(), "released" | "none")
-    }) {
+    });
+    // Those of a guard that was just about to leave some.
+    lift_pins()?;
+    match followed {
         Ok(status) => {
             say::out(format!("{}; `quell agent engage` lifts that", status.notice));
             Ok(())
@@ -89,6 +93,15 @@ pub(super) fn release(args: &ReleaseArgs) -> Result<(), Failure> {
         )
         .hint(format!("kill -9 {pid}: its guard ends with it, and the next warden starts none"))),
     }
+}
+
+/// What a guard has pinned denies without it: that ends here, whoever lives or stands still.
+fn lift_pins() -> Result<(), Failure> {
+    let released = agent::guard::bpf::release();
+    released.map(drop).map_err(|error| {
+        Failure::new(Exit::Failed, format!("what a guard has pinned stays in force: {error}"))
+            .hint("remove /sys/fs/bpf/quell with all that is in it")
+    })
 }
 
 /// Lets the brake go, and waits until the guard denies again.

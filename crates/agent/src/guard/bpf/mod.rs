@@ -11,7 +11,8 @@ mod interpreters;
 mod rules;
 mod told;
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use model::{Clock, Kinds, Time};
@@ -64,6 +65,8 @@ impl std::str::FromStr for Level {
 pub(super) struct InKernel {
     programs: Programs,
     scope: Scope,
+    /// Filesystems that the agent has found since.
+    covered: BTreeSet<u64>,
     pins: bool,
     /// When a rule ends that may hide another.
     next_end: Option<Time>,
@@ -78,11 +81,15 @@ impl InKernel {
     ///
     /// # Errors
     /// Why not, where nothing else will do.
-    pub(super) fn start(level: Level, guarded: &[PathBuf]) -> anyhow::Result<Option<(Self, Told)>> {
+    pub(super) fn start(
+        level: Level,
+        guarded: &[PathBuf],
+        everywhere: bool,
+    ) -> anyhow::Result<Option<(Self, Told)>> {
         if level == Level::Fanotify {
             return Ok(None);
         }
-        match Self::load(level, guarded) {
+        match Self::load(level, guarded, everywhere) {
             Ok(loaded) => Ok(Some(loaded)),
             Err(why) if level == Level::Auto => {
                 tracing::info!("the kernel does not deny by itself here ({why:#}): each exec is asked about");
@@ -92,27 +99,32 @@ impl InKernel {
         }
     }
 
-    fn load(level: Level, guarded: &[PathBuf]) -> anyhow::Result<(Self, Told)> {
+    fn load(level: Level, guarded: &[PathBuf], everywhere: bool) -> anyhow::Result<(Self, Told)> {
         let mut programs = Programs::load().context("the kernel takes no LSM programs")?;
         programs.attach()?;
         let algorithm = programs.algorithm().context("the kernel tells no digests of files")?;
         anyhow::ensure!(algorithm == SHA256, "the kernel tells digests of files, but not SHA-256");
-        let everywhere = guarded.iter().any(|path| path == Path::new("/"));
         programs.guard(&devices(guarded)?)?;
         programs.name_interpreters(interpreters::NAMES)?;
         programs.add_interpreters(&interpreters::running())?;
         let told = Told::new(programs.take_events()?);
         let scope = Scope { everywhere, ..Scope::default() };
         let pins = level == Level::BpfPinned;
-        Ok((
-            Self { programs, scope, pins, next_end: None, is_complete: false, counted: Counts::default() },
-            told,
-        ))
+        let in_kernel = Self {
+            programs,
+            scope,
+            covered: BTreeSet::new(),
+            pins,
+            next_end: None,
+            is_complete: false,
+            counted: Counts::default(),
+        };
+        Ok((in_kernel, told))
     }
 
     /// Puts the rules of `now` in force in the place of those of `before`. Returns whether openers must be asked about
-    /// as well: when a rule names a digest that the kernel does not tell, when one warns (who went past it is not known there), or
-    /// when not all rules found room.
+    /// as well: when a rule names a digest that the kernel does not tell, when one warns (who went past it is not known
+    /// there), or when not all rules found room.
     pub(super) fn adopt(&mut self, before: &Snapshot, now: &Snapshot) -> bool {
         let was_complete = std::mem::replace(&mut self.is_complete, false);
         match self.give(was_complete.then_some(before), now) {
@@ -122,11 +134,22 @@ impl InKernel {
         !self.is_complete || now.kinds() != Kinds::NONE || rules::warns(now)
     }
 
-    /// Lets rules end that are over, as others may come to hold by that.
-    pub(super) fn keep(&mut self, snapshot: &Snapshot) {
-        if self.next_end.is_some_and(|end| SystemClock.now() >= end) {
-            self.adopt(snapshot, snapshot);
+    /// Lets rules end that are over, as others may come to hold by that. Returns what [`Self::adopt`] would.
+    pub(super) fn keep(&mut self, snapshot: &Snapshot) -> bool {
+        self.next_end.is_some_and(|end| SystemClock.now() >= end) && self.adopt(snapshot, snapshot)
+    }
+
+    /// Takes note of a filesystem that the agent has found. Returns whether it is guarded by that it is one.
+    pub(super) fn cover(&mut self, device: u64) -> bool {
+        if self.scope.everywhere {
+            self.covered.insert(device);
         }
+        self.scope.everywhere
+    }
+
+    /// Those that are.
+    pub(super) fn covered(&self) -> Vec<u64> {
+        self.covered.iter().copied().collect()
     }
 
     /// Whether what is denied stays denied without us.
@@ -162,9 +185,17 @@ impl InKernel {
     }
 }
 
-/// Takes out of force what a guard has pinned that is no more. To be called when rules are in force by other means.
+/// Takes out of force at once what guards have pinned, whether they live or not. Returns whether there was anything.
+///
+/// # Errors
+/// Those of removing files below `/sys/fs/bpf/quell`.
+pub fn release() -> std::io::Result<bool> {
+    pins::release()
+}
+
+/// Takes out of force what a guard has pinned that is no more: other rules are in force, or none are to be.
 pub(super) fn leave_no_pins() {
-    if let Err(error) = pins::release() {
+    if let Err(error) = release() {
         tracing::warn!(%error, "what an earlier guard has pinned stays in force");
     }
 }
