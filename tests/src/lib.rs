@@ -7,10 +7,15 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod command;
 pub mod filesystem;
+pub mod footprint;
 pub mod measure;
+pub mod peers;
+pub mod plane;
 pub mod sample;
 pub mod up;
+pub mod userland;
 
 use std::time::{Duration, Instant};
 

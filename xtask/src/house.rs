@@ -43,6 +43,11 @@ impl House {
         self.target.join("tools")
     }
 
+    /// Where packages of other products are kept that tests and benches compare with.
+    pub(crate) fn peers(&self) -> PathBuf {
+        self.target.join("peers")
+    }
+
     /// A command in the root, with nothing to read from a terminal.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
@@ -78,6 +83,19 @@ impl House {
             Ok(path) => Ok(path),
             Err(why) => bail!("{why}"),
         }
+    }
+
+    /// The agent as it is packaged: without server and client. Built anew when called, as it stands where the
+    /// whole binary does; so it is copied away.
+    pub(crate) fn agent_binary(&self) -> Result<PathBuf> {
+        let args = ["build", "--release", "-p", "quell", "--no-default-features", "--features", "agent"];
+        println!("building the agent's binary (cargo {})", args.join(" "));
+        if !live::run(&mut self.cargo(&args))?.status.success() {
+            bail!("`cargo {}` failed", args.join(" "));
+        }
+        let copy = self.target.join("release").join("quell-agent");
+        std::fs::copy(self.target.join("release").join("quell"), &copy)?;
+        Ok(copy)
     }
 
     fn build_binary(&self) -> Result<PathBuf> {

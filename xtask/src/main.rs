@@ -1,10 +1,11 @@
-//! Upkeep of the workspace: `cargo xtask test | tidy | bench | soak | vm-test | vm-run`.
+//! Upkeep of the workspace: `cargo xtask test | tidy | bench | soak | bpf | vm-test | vm-run`.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
+mod bpf;
 mod house;
 mod live;
 mod packages;
@@ -25,6 +26,8 @@ enum Task {
     Bench(programs::Args),
     /// Run a long test of the `tests` package (without a name: list them).
     Soak(programs::Args),
+    /// Compile the guard's LSM programs, or check that they are what their source says.
+    Bpf(bpf::Args),
     /// Run the tests that need another kernel, in an emulated machine.
     VmTest(vm::suite::Args),
     /// Run a command as root in an emulated machine with a kernel of Debian's.
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::run(&house).map(|report| as_code(report.clean())),
         Task::Bench(args) => programs::run(&house, programs::Kind::Bench, &args).map(as_code),
         Task::Soak(args) => programs::run(&house, programs::Kind::Soak, &args).map(as_code),
+        Task::Bpf(args) => bpf::run(&house, &args).map(as_code),
         Task::VmTest(args) => vm::suite::run_alone(&house, &args).map(as_code),
         Task::VmRun(args) => vm::run(&house, &args),
     });

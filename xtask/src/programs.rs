@@ -34,6 +34,9 @@ impl Kind {
     }
 }
 
+/// Programs that measure the agent as it is packaged, without the server.
+const AGENT_ALONE: [&str; 1] = ["bench-memory"];
+
 /// A test that lasts as long as it is told to: briefly among the suites, long as a soak.
 struct Long {
     name: &'static str,
@@ -44,10 +47,11 @@ struct Long {
     long: &'static str,
 }
 
-const LONG_TESTS: [Long; 3] = [
+const LONG_TESTS: [Long; 4] = [
     Long { name: "crash", test: "crash", measure: "QUELL_CRASH_ROUNDS", long: "60" },
     Long { name: "race", test: "vault_race", measure: "QUELL_RACE_ROUNDS", long: "10000" },
     Long { name: "restore", test: "vault", measure: "QUELL_RESTORE_CASES", long: "50000" },
+    Long { name: "rewrite", test: "model_walk", measure: "QUELL_WALK_SECONDS", long: "1800" },
 ];
 
 impl Long {
@@ -84,7 +88,13 @@ pub(crate) fn run(house: &House, kind: Kind, args: &Args) -> Result<bool> {
     // They mount, guard and quarantine: in a mount namespace of their own, as root.
     let mut command = house.private();
     command.arg(cargo_path()).args(["run", "--release", "-p", "tests", "--bin", &program, "--"]);
-    command.args(&args.args).env("QUELL_BINARY", house.binary()?);
+    let binary = if AGENT_ALONE.contains(&program.as_str()) {
+        house.agent_binary()?
+    } else {
+        house.binary()?.to_owned()
+    };
+    command.args(&args.args).env("QUELL_BINARY", binary);
+    command.env("QUELL_PEERS", house.peers());
     Ok(command.status().context("cannot start cargo")?.success())
 }
 

@@ -90,7 +90,7 @@ impl Inside {
         }
         let mut command = self.command(house);
         if self.target.is_some() {
-            command.env("QUELL_BINARY", house.binary()?);
+            command.env("QUELL_BINARY", house.binary()?).env("QUELL_PEERS", house.peers());
         }
         let ran = live::run(&mut command)?;
         let why_not = if ran.timed_out() {

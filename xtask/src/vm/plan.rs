@@ -27,6 +27,9 @@ const fn case(package: &'static str, target: &'static str, seconds: u32) -> Case
     Case { name: target, package, target, arguments: &[], environment: &[], seconds }
 }
 
+/// The guard's level at which the kernel denies by itself.
+const IN_KERNEL: &[(&str, &str)] = &[("QUELL_GUARD_LEVEL", "bpf")];
+
 /// All of it.
 pub(super) const PLAN: &[Boot] = &[
     Boot {
@@ -34,7 +37,9 @@ pub(super) const PLAN: &[Boot] = &[
         cases: &[
             Case { name: "smoke", ..case("tests", "machine", 60) },
             Case { name: "sys kernel", ..case("sys", "kernel", 120) },
+            Case { name: "sys bpf", ..case("sys", "bpf", 300) },
             Case { name: "guard", ..case("agent", "guard_kernel", 300) },
+            Case { environment: IN_KERNEL, ..case("agent", "guard_bpf", 400) },
             case("agent", "acts", 120),
             case("agent", "vault", 300),
             case("agent", "vault_race", 120),
@@ -48,6 +53,7 @@ pub(super) const PLAN: &[Boot] = &[
         cases: &[
             Case { name: "smoke", ..case("tests", "machine", 60) },
             Case { name: "sys kernel", ..case("sys", "kernel", 120) },
+            Case { name: "sys bpf", ..case("sys", "bpf", 300) },
             Case { name: "guard", arguments: &["denies", "failures"], ..case("agent", "guard_kernel", 180) },
         ],
     },

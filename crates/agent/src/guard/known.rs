@@ -1,6 +1,7 @@
 //! Digests that may be used again: the cache, and the conditions under which that is safe.
 
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 use model::{Kinds, Names, Time};
 use sys::fanotify::EventBuffer;
@@ -19,17 +20,19 @@ const SECOND_NS: i128 = 2_000_000_000;
 const MOST_READS: usize = 512;
 
 const TMPFS: u64 = 0x0102_1994;
+/// As tmpfs, but without anybody who tells of its writers.
+const RAMFS: u64 = 0x8584_58f6;
 /// What is mapped through an overlay is a file of another filesystem: neither lease nor ctime tells who writes.
 const OVERLAY: u64 = 0x794c_7630;
 
 pub(super) struct Known {
     cache: Cache,
-    writers: Option<WriterGroup>,
+    writers: Option<Arc<WriterGroup>>,
     buffer: EventBuffer,
 }
 
 impl Known {
-    pub(super) fn new(writers: Option<WriterGroup>) -> Self {
+    pub(super) fn new(writers: Option<Arc<WriterGroup>>) -> Self {
         Self { cache: Cache::new(), writers, buffer: EventBuffer::new(0) }
     }
 
@@ -61,9 +64,14 @@ impl Known {
         self.cache.insert(identity, names, trust);
     }
 
+    /// Forgets what is known of a device, or of all: another filesystem may have its number from now on.
+    pub(super) fn forget_device(&mut self, device: Option<u64>) {
+        self.cache.forget_device(device);
+    }
+
     fn trust(&self, file: BorrowedFd<'_>) -> Option<Trust> {
         match rustix::fs::fstatfs(file).ok()?.f_type.cast_unsigned() {
-            OVERLAY => None,
+            OVERLAY | RAMFS => None,
             TMPFS => self.writers.as_ref().map(|_| Trust::IdentityAndNews),
             _ => Some(Trust::Identity),
         }
@@ -96,7 +104,8 @@ impl Known {
     }
 }
 
-fn is_young(ctime_ns: i64, now: Time) -> bool {
+/// Whether a file may change once more without another ctime.
+pub(crate) fn is_young(ctime_ns: i64, now: Time) -> bool {
     let age = now.nanoseconds() - i128::from(ctime_ns);
     age < if ctime_ns % 1_000_000_000 == 0 { SECOND_NS } else { TICK_NS }
 }

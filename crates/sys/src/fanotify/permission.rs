@@ -13,6 +13,7 @@
 //! - A process out of descriptors cannot take a question, and the kernel then *denies* it: the owner of a
 //!   group needs room in `RLIMIT_NOFILE` ([`crate::process::raise_descriptor_limit`]).
 
+use std::collections::BTreeSet;
 use std::io;
 use std::iter::FusedIterator;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -111,6 +112,16 @@ impl PermissionGroup {
         super::mark_filesystem(self, libc::FAN_MARK_REMOVE, self.mask, dir)
     }
 
+    /// The devices (as `st_dev`) of the filesystems that are asked about, by the kernel's own account: one that was
+    /// unmounted for good is not among them, nor another that got its number since.
+    ///
+    /// # Errors
+    /// Those of reading /proc.
+    pub fn marked(&self) -> io::Result<BTreeSet<u64>> {
+        let told = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", self.fd.as_raw_fd()))?;
+        Ok(told.lines().filter_map(marked_device).collect())
+    }
+
     /// Takes what is queued, without waiting and without allocating; nothing queued is an empty iterator.
     ///
     /// # Errors
@@ -188,6 +199,15 @@ impl Drop for Questions<'_> {
     }
 }
 
+/// `fanotify sdev:27 mflags:0 mask:40000 ignored_mask:0`; the device is in the kernel's own encoding.
+fn marked_device(line: &str) -> Option<u64> {
+    let mut words = line.strip_prefix("fanotify sdev:")?.split(' ');
+    let device = u32::from_str_radix(words.next()?, 16).ok()?;
+    let mask = words.find_map(|word| word.strip_prefix("mask:"))?;
+    let mask = u64::from_str_radix(mask, 16).ok()?;
+    (mask & libc::FAN_OPEN_EXEC_PERM != 0).then(|| rustix::fs::makedev(device >> 20, device & 0xf_ffff))
+}
+
 /// `FAN_DENY_ERRNO(ETXTBSY)`: the errno rides in the highest byte.
 const DENY_BUSY: u32 = libc::FAN_DENY | (libc::ETXTBSY.cast_unsigned() << 24);
 
@@ -216,4 +236,24 @@ fn respond(group: BorrowedFd<'_>, question: i32, response: u32) -> io::Result<()
     bytes[4..].copy_from_slice(&response.to_ne_bytes());
     rustix::io::retry_on_intr(|| rustix::io::write(group, &bytes))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_says_of_its_marks() {
+        let device = |line: &str| {
+            marked_device(line).map(|device| (rustix::fs::major(device), rustix::fs::minor(device)))
+        };
+        assert_eq!(device("fanotify sdev:27 mflags:0 mask:40000 ignored_mask:0"), Some((0, 39)));
+        assert_eq!(device("fanotify sdev:801001 mflags:0 mask:50000 ignored_mask:0"), Some((8, 4097)));
+        assert_eq!(device("fanotify sdev:27 mflags:0 mask:0 ignored_mask:40000"), None, "it asks nothing");
+        for line in
+            ["fanotify flags:203 event-flags:8000", "pos:\t0", "fanotify ino:5 sdev:27 mask:40000", ""]
+        {
+            assert_eq!(device(line), None, "{line}");
+        }
+    }
 }

@@ -67,10 +67,7 @@ fn obey(order: &Order, output: &mut File) -> Result<(End, bool)> {
     let end = wait_for(pid, order.seconds)?;
     // Who is left would disturb the next command, and might hold the output open.
     kill_others()?;
-    let middle_of_line = match is_drained.recv_timeout(GRACE) {
-        Ok(middle) => middle,
-        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => true,
-    };
+    let middle_of_line = is_drained.recv_timeout(GRACE).unwrap_or(true);
     Ok((end, middle_of_line))
 }
 
