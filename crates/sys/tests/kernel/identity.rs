@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::arena::{Arena, alone};
+use rustix::time::{ClockId, clock_gettime};
 use sys::OFlags;
 use sys::handle::FileHandle;
 use sys::identity::{Identity, Stat};
@@ -27,8 +28,10 @@ fn an_identity_survives_reading_and_changes_with_the_content() {
     fs::read(&path).unwrap();
     assert_eq!(stat(&path).identity, Some(identity));
 
-    // Longer than a clock tick, for kernels whose time stamps move in ticks.
-    std::thread::sleep(Duration::from_millis(20));
+    // For kernels whose time stamps move in ticks.
+    while clock_gettime(ClockId::RealtimeCoarse).tv_nsec == identity.ctime_ns() % 1_000_000_000 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     fs::write(&path, b"two").unwrap();
     assert_ne!(stat(&path).identity, Some(identity));
 }
