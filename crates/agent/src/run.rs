@@ -57,6 +57,8 @@ const FLUSH: Duration = Duration::from_secs(1);
 /// When what is on the disk can't be opened, or a place that was named is not there.
 pub fn run(config: Config) -> anyhow::Result<()> {
     sys::process::die_with_parent(config.parent).context("whoever started this agent has gone")?;
+    // A sweep's memory would stay for good.
+    sys::process::give_memory_back();
     sys::lease::ignore_break_signals()?;
     die_of_panics();
     let signals =

@@ -54,6 +54,17 @@ pub fn lock_memory() -> io::Result<()> {
     Ok(rustix::mm::mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT)?)
 }
 
+/// Lets the C library give freed memory back to the machine, at the price of some speed. By itself it keeps an
+/// arena for each thread, and at the end of each as much as was ever freed there at once. To be called before
+/// there are threads; does nothing with another C library than glibc.
+pub fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    for (parameter, value) in [(libc::M_ARENA_MAX, 1), (libc::M_TRIM_THRESHOLD, 128 << 10)] {
+        // SAFETY: mallopt takes two integers and touches no memory of ours; what it refuses stays as it was.
+        unsafe { libc::mallopt(parameter, value) };
+    }
+}
+
 /// Allows as many open descriptors as the hard limit does, and returns how many (`None`: no limit).
 ///
 /// # Errors
