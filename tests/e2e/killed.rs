@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tests::filesystem::Filesystem;
 use tests::sample::{Sample, is_denied, try_run};
-use tests::up::{Up, child_with, options};
+use tests::up::{Up, one_of, options};
 use tests::{is_private, wait_for};
 
 /// Rounds of the quarantine that is killed at another moment each.
@@ -92,7 +92,7 @@ fn a_block_that_was_answered_holds_after_the_tree_was_killed() {
 }
 
 #[test]
-fn agent_and_guard_come_back_by_themselves() {
+fn agent_guard_and_warden_come_back_by_themselves() {
     if !is_private() {
         return;
     }
@@ -105,16 +105,16 @@ fn agent_and_guard_come_back_by_themselves() {
     sample.put(&path);
     api.block(&sample.sha1);
     wait_for("the denial", Duration::from_secs(1), || is_denied(&path).then_some(()));
-    for role in ["run", "guard"] {
-        let pid = wait_for("the role's process", Duration::from_secs(5), || child_with(up.pid(), role));
+    for role in ["work", "guard", "run"] {
+        let pid = wait_for("the role's process", Duration::from_secs(5), || one_of(up.pid(), role));
         let process = sys::pidfd::open(pid).unwrap();
         process.kill().unwrap();
         assert!(process.wait_ended(Duration::from_secs(2)));
-        if role == "run" {
+        if role == "work" {
             assert!(is_denied(&path), "the guard denies what it knows without the agent");
         }
         wait_for("a new process", Duration::from_secs(5), || {
-            child_with(up.pid(), role).filter(|new| *new != pid)
+            one_of(up.pid(), role).filter(|new| *new != pid)
         });
         wait_for("the denial again", Duration::from_secs(5), || is_denied(&path).then_some(()));
     }

@@ -4,8 +4,6 @@ use std::fs;
 
 use anyhow::Context;
 
-use crate::up::children;
-
 /// Memory of some processes together, in bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Memory {
@@ -15,15 +13,9 @@ pub struct Memory {
     pub rss: u64,
 }
 
-/// A process and all that descend from it, the eldest first.
+/// A process and all that descend from it, itself first.
 pub fn family(pid: i32) -> Vec<i32> {
-    let mut family = vec![pid];
-    let mut next = 0;
-    while let Some(parent) = family.get(next).copied() {
-        family.extend(children(parent));
-        next += 1;
-    }
-    family
+    std::iter::once(pid).chain(crate::up::family(pid)).collect()
 }
 
 /// The memory of a process now.

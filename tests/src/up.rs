@@ -1,8 +1,11 @@
 //! The shipped binary, run as the README says.
 
+use std::ffi::OsString;
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -30,6 +33,10 @@ pub struct Options {
     pub guard: Option<PathBuf>,
     /// The rate limit, as the flag takes it.
     pub rate_limit: &'static str,
+    /// Further flags.
+    pub more: Vec<OsString>,
+    /// Where it says what it says; a file beside the data directory, if none.
+    pub log: Option<Arc<OwnedFd>>,
 }
 
 /// The shipped binary.
@@ -66,9 +73,15 @@ impl Up {
         if let Some(guard) = &options.guard {
             command.arg("--guard").arg(guard);
         }
+        command.args(&options.more);
         let log = fs::File::options().create(true).append(true).open(options.data_dir.with_extension("log"));
         let log = log.expect("a log file");
-        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log file")).stderr(log);
+        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log file")).stderr(
+            match &options.log {
+                Some(log) => Stdio::from(log.try_clone().expect("a log")),
+                None => log.into(),
+            },
+        );
         let mut child = command.spawn().expect("the binary runs");
         let ready = wait_for("the ready file", Duration::from_secs(30), || {
             if let Some(status) = child.try_wait().expect("a child") {
@@ -105,9 +118,9 @@ impl Up {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Its children: the guard first, as it was started.
-    pub fn children(&self) -> Vec<i32> {
-        children(self.pid())
+    /// Its children and theirs: the warden, the guard and the agent.
+    pub fn family(&self) -> Vec<i32> {
+        family(self.pid())
     }
 
     /// Its process.
@@ -118,13 +131,13 @@ impl Up {
     /// Kills the tree at its root, and waits until all of it is gone.
     ///
     /// # Panics
-    /// When a child outlives it by more than a second.
+    /// When one of its family outlives it by more than a second.
     pub fn kill(mut self) {
-        let children = self.children();
+        let family = self.family();
         self.child.kill().expect("it can be killed");
         self.child.wait().expect("it ends");
-        for pid in children {
-            wait_for("guard and agent to end with up", Duration::from_secs(1), || {
+        for pid in family {
+            wait_for("warden, guard and agent to end with up", Duration::from_secs(1), || {
                 has_ended(pid).then_some(())
             });
         }
@@ -155,19 +168,24 @@ fn has_ended(pid: i32) -> bool {
     state.rsplit(") ").next().is_none_or(|rest| rest.is_empty() || rest.starts_with('Z'))
 }
 
-/// The children of a process, oldest first.
-pub fn children(parent: i32) -> Vec<i32> {
-    let mut children: Vec<i32> =
-        sys::processes::all().filter(|pid| sys::processes::parent(*pid).ok() == Some(parent)).collect();
-    children.sort_by_key(|pid| sys::processes::start_time(*pid).unwrap_or_default());
-    children
+/// The children of a process and theirs, oldest first.
+pub fn family(root: i32) -> Vec<i32> {
+    let mut found = vec![root];
+    let mut at = 0;
+    while let Some(parent) = found.get(at).copied() {
+        at += 1;
+        found.extend(sys::processes::all().filter(|pid| sys::processes::parent(*pid).ok() == Some(parent)));
+    }
+    found.remove(0);
+    found.sort_by_key(|pid| sys::processes::start_time(*pid).unwrap_or_default());
+    found
 }
 
-/// The child of `parent` whose command line holds `word`.
-pub fn child_with(parent: i32, word: &str) -> Option<i32> {
-    children(parent).into_iter().find(|pid| {
+/// The one of the family of `root` that was started as `quell agent VERB`.
+pub fn one_of(root: i32, verb: &str) -> Option<i32> {
+    family(root).into_iter().find(|pid| {
         sys::processes::arguments(*pid)
-            .is_ok_and(|arguments| arguments.iter().any(|argument| argument == word))
+            .is_ok_and(|arguments| arguments.get(1..3).is_some_and(|told| told == ["agent", verb]))
     })
 }
 
@@ -178,5 +196,7 @@ pub fn options(dir: &Path, place: &Path) -> Options {
         watch: place.to_owned(),
         guard: Some(place.to_owned()),
         rate_limit: "off",
+        more: Vec::new(),
+        log: None,
     }
 }

@@ -33,6 +33,11 @@ impl House {
         &self.root
     }
 
+    /// Where everything that is made goes.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
     /// Where tools that this task installs itself are kept.
     pub(crate) fn tools(&self) -> PathBuf {
         self.target.join("tools")

@@ -5,6 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::house::House;
+use crate::packages;
 use report::{Report, Row};
 use suite::Suite;
 
@@ -12,10 +13,9 @@ mod agent_only;
 mod cargo;
 mod deny;
 mod namespace;
-mod packages;
 mod report;
 mod suite;
-mod tally;
+pub(crate) mod tally;
 
 /// What to run.
 #[derive(clap::Args)]
@@ -33,7 +33,7 @@ pub(crate) fn run(house: &House, args: &Args) -> Result<bool> {
         .filter(|suite| args.only.is_empty() || args.only.contains(suite))
         .collect();
     if chosen.iter().any(|suite| suite.needs_namespace()) {
-        packages::provide(house);
+        packages::provide(house, namespace::NEEDED);
     }
     let host = namespace::Host::probe();
     let mut report = Report::default();

@@ -5,19 +5,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use crossbeam_channel::Sender;
 use model::log::Position;
 use model::{Clock, MachineId, Time};
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use crate::filesystems::Filesystem;
 use crate::guard::client::{Guard, NotInForce};
 use crate::inventory::Inventory;
 use crate::ledger::Ledger;
 use crate::looking::{Halt, Looker};
-use crate::places::Place;
-use crate::ruleset::RuleSet;
+use crate::places::{Place, Places};
+use crate::running::Asked;
 use crate::spared::SparedSet;
 use crate::spool::Spool;
+use crate::standing::Warden;
 use crate::sweep::Progress;
 use crate::vault::Vault;
 use crate::watch::Pending;
@@ -32,8 +35,14 @@ pub(crate) struct Core {
     pub(crate) vault: Arc<Vault>,
     /// None when nothing is guarded.
     pub(crate) guard: Option<Guard>,
+    pub(crate) warden: Warden,
     pub(crate) spared: RwLock<Arc<SparedSet>>,
-    pub(crate) places: Vec<Place>,
+    pub(crate) places: Arc<Places>,
+    /// Every filesystem of the machine, as it was found last.
+    pub(crate) filesystems: ArcSwap<Vec<Filesystem>>,
+    /// Every local filesystem is guarded.
+    pub(crate) guards_everywhere: bool,
+    pub(crate) running: Asked,
     pub(crate) pending: Pending,
     pub(crate) looker: Looker,
     pub(crate) progress: Arc<Progress>,
@@ -74,7 +83,9 @@ pub(crate) struct Parts {
     pub(crate) inventory: Arc<Inventory>,
     pub(crate) vault: Arc<Vault>,
     pub(crate) guard: Option<Guard>,
-    pub(crate) places: Vec<Place>,
+    pub(crate) places: Arc<Places>,
+    pub(crate) guards_everywhere: bool,
+    pub(crate) warden: Warden,
     pub(crate) pending: Pending,
     pub(crate) looker: Looker,
     pub(crate) nudges: Sender<Nudge>,
@@ -85,7 +96,7 @@ impl Core {
         let spared = SparedSet::new(parts.ledger.baseline().to_vec());
         let progress = Arc::new(Progress::default());
         let swept = parts.ledger.swept();
-        let was_swept = parts.places.iter().all(|place| swept.contains(&place.mount.point));
+        let was_swept = parts.places.now().iter().all(|place| swept.contains(&place.mount.point));
         progress.first_complete.store(was_swept, Ordering::Relaxed);
         Self {
             machine: parts.machine,
@@ -95,8 +106,12 @@ impl Core {
             inventory: parts.inventory,
             vault: parts.vault,
             guard: parts.guard,
+            warden: parts.warden,
             spared: RwLock::new(Arc::new(spared)),
             places: parts.places,
+            filesystems: ArcSwap::default(),
+            guards_everywhere: parts.guards_everywhere,
+            running: Asked::default(),
             pending: parts.pending,
             looker: parts.looker,
             progress,
@@ -118,15 +133,19 @@ impl Core {
     pub(crate) fn enforce(&self, patience: Duration) -> Result<Position, NotInForce> {
         // Held throughout, so that an older set never overtakes a newer one on its way to the guard.
         let mut in_force = self.in_force.lock();
-        let (position, rules) = {
+        let (position, rules, bypasses) = {
             let ledger = self.ledger.lock();
-            (ledger.position(), RuleSet::new(ledger.rules()))
+            (ledger.position(), ledger.rules().clone(), ledger.bypasses())
         };
         if let Some(guard) = &self.guard {
+            guard.set_bypasses(bypasses);
+            // It has them as soon as it may deny again; that is not waited for.
+            let patience = if self.warden.holds_back().is_some() { Duration::ZERO } else { patience };
             guard.adopt(Arc::new(rules), Arc::new(self.spared().inodes()), patience)?;
         }
         *in_force = Some(position);
         self.in_force_changed.notify_all();
+        self.running.now();
         Ok(position)
     }
 
@@ -146,7 +165,12 @@ impl Core {
             }
         }
         // A guard that has gone since denies nothing, and no act begins meanwhile.
-        self.guard_level() != "absent"
+        self.denies()
+    }
+
+    /// Whether what is in force is enforced; also where nothing is to be.
+    pub(crate) fn denies(&self) -> bool {
+        matches!(self.guard_level(), "deny" | "none")
     }
 
     /// How far the rules are in force; none before the first.
@@ -165,8 +189,8 @@ impl Core {
     }
 
     /// Where execution is denied and acts are done.
-    pub(crate) fn guarded(&self) -> impl Iterator<Item = &Place> {
-        self.places.iter().filter(|place| place.is_guarded)
+    pub(crate) fn guarded(&self) -> Vec<Place> {
+        self.places.guarded()
     }
 
     /// Tells the link.
@@ -177,6 +201,7 @@ impl Core {
     /// The guard's level, in a word.
     pub(crate) fn guard_level(&self) -> &'static str {
         match &self.guard {
+            Some(_) if let Some(level) = self.warden.holds_back() => level.name(),
             Some(guard) if guard.status().level == crate::guard::client::Level::Deny => "deny",
             Some(_) => "absent",
             None => "none",
@@ -185,11 +210,6 @@ impl Core {
 
     /// The roots of what is watched.
     pub(crate) fn watched_roots(&self) -> Vec<PathBuf> {
-        self.roots(|_| true)
-    }
-
-    /// The roots of some places.
-    pub(crate) fn roots(&self, which: impl Fn(&&Place) -> bool) -> Vec<PathBuf> {
-        self.places.iter().filter(which).map(|place| place.mount.point.clone()).collect()
+        self.places.roots(|_| true)
     }
 }

@@ -4,7 +4,6 @@
 //! is soon: the agent hashes each file once more for them as soon as nobody waits for a verdict.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use model::facts::Facts;
 use model::sighting::Seen;
 use model::{Digests, FileId, Sha256};
 use sys::identity::{Identity, Stat};
+use sys::mounts::Tree;
 
 use crate::core::{Core, Nudge};
 use crate::digest::{Hashed, hash_plainly};
@@ -84,6 +84,7 @@ impl Hearing {
     }
 
     fn hashed(&mut self, path: &Path, hashed: Hashed) -> Result<(), Stopped> {
+        self.core.running.soon();
         let digests = hashed.digests;
         let known: VecDeque<_>;
         (known, self.waiting) =
@@ -93,7 +94,7 @@ impl Hearing {
         }
         let known = Known::new(hashed.digests, hashed.facts, &hashed.stat);
         let is_news = hashed.stat.links > 0
-            && lies_at(&self.core.places, path, &hashed.stat)
+            && lies_at(&self.core.places.now(), path, &hashed.stat)
             && known.facts.file_type.is_executable()
             && self.core.inventory.at(path).as_ref() != Some(&known);
         if is_news { self.tell(Noticed::Here(path.to_owned(), known)) } else { Ok(()) }
@@ -140,9 +141,11 @@ impl Hearing {
 
 /// The digests of the file at `path`, if it is the one that is meant.
 fn read(path: &Path, sha256: Sha256) -> Option<Digests> {
-    let mount = sys::mounts::containing(path).ok().filter(sys::mounts::is_local)?;
+    // By the table: in another mount namespace the path may lead elsewhere, here to somebody who never answers.
+    let tree = Tree::new(sys::mounts::current().ok()?);
+    let mount = tree.containing(path).filter(|mount| sys::mounts::is_local(mount))?;
     let below = path.strip_prefix(&mount.point).ok()?;
-    let root = File::open(&mount.point).ok()?;
+    let root = sys::mounts::open(mount).ok()?;
     let flags = sys::OFlags::RDONLY | sys::OFlags::NONBLOCK | sys::OFlags::NOFOLLOW;
     let file = sys::place::open_beneath(root.as_fd(), below, flags).ok()?;
     let stat = rustix::fs::fstat(&file).ok()?;
@@ -160,7 +163,7 @@ fn lies_at(places: &[Place], path: &Path, stat: &Stat) -> bool {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
     let found = places.iter().filter_map(|place| {
         let below = path.strip_prefix(&place.mount.point).ok()?;
-        let file = rustix::fs::openat2(&place.root, below, flags, Mode::empty(), resolve).ok()?;
+        let file = rustix::fs::openat2(place.open().ok()?, below, flags, Mode::empty(), resolve).ok()?;
         Identity::of(file.as_fd()).ok()
     });
     let is_it = |found: Stat| (found.device, found.inode) == (stat.device, stat.inode);
@@ -176,8 +179,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let point = dir.path().canonicalize().unwrap();
         let mount = sys::mounts::Mount { point: point.clone(), ..sys::mounts::containing(&point).unwrap() };
-        let root = std::fs::File::open(&point).unwrap();
-        let places = [Place { mount, root, is_guarded: true }];
+        let places = [Place { mount, is_guarded: true }];
         std::fs::write(point.join("sudo"), "innocent").unwrap();
         std::fs::write(point.join("other"), "run as /sudo elsewhere").unwrap();
         let stat = |name: &str| Identity::of(std::fs::File::open(point.join(name)).unwrap().as_fd()).unwrap();

@@ -5,12 +5,15 @@
 //! because guessing would forget what is in force.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::marker::PhantomData;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use wire::link::record::{self, Next, Record};
+
+/// How much is read, or written anew, in one piece.
+const AT_A_TIME: usize = 256 << 10;
 
 /// An open record file, locked against every other process.
 #[derive(Debug)]
@@ -30,25 +33,48 @@ impl<R: Record> Journal<R> {
     /// `WouldBlock` when another process has it open; `InvalidData`, naming file and offset, when a record
     /// other than a torn last one does not check out; what the filesystem says.
     pub(crate) fn open(path: &Path) -> io::Result<(Self, Vec<R>)> {
+        let mut records = Vec::new();
+        let journal = Self::read(path, |record| {
+            records.push(record);
+            Ok::<_, io::Error>(())
+        })?;
+        Ok((journal, records))
+    }
+
+    /// Opens or creates the file, and hands over one record after the other: all of them may be more than should
+    /// be in memory.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and those of `each`.
+    pub(crate) fn read<E: From<io::Error>>(
+        path: &Path,
+        mut each: impl FnMut(R) -> Result<(), E>,
+    ) -> Result<Self, E> {
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         lock(&file, path)?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        let mut records = Vec::new();
-        let mut offset = 0;
+        // What was read and not handed over begins at `offset` of the file.
+        let (mut bytes, mut start, mut offset, mut is_all) = (Vec::new(), 0, 0, false);
         loop {
-            match record::next(&bytes[offset..]) {
+            match record::next(&bytes[start..]) {
                 Next::Record(record, length) => {
-                    records.push(record);
+                    each(record)?;
+                    start += length;
                     offset += length;
                 }
-                Next::End => break,
-                Next::Damaged(reason) if !was_never_written(&bytes, offset) => {
-                    return Err(damaged(path, offset, reason));
+                // More may follow.
+                Next::End | Next::Torn | Next::Damaged(_) if !is_all => {
+                    bytes.drain(..start);
+                    start = 0;
+                    let more = bytes.len().max(AT_A_TIME) as u64;
+                    is_all = ((&mut file).take(more).read_to_end(&mut bytes)? as u64) < more;
                 }
-                Next::Torn if has_record_after::<R>(&bytes, offset) => {
-                    return Err(damaged(path, offset, "its length does not fit"));
+                Next::End => break,
+                Next::Damaged(reason) if !was_never_written(&bytes[start..], offset) => {
+                    return Err(damaged(path, offset, reason).into());
+                }
+                Next::Torn if has_record_after::<R>(&bytes[start..]) => {
+                    return Err(damaged(path, offset, "its length does not fit").into());
                 }
                 Next::Torn | Next::Damaged(_) => {
                     tracing::warn!(path = %path.display(), offset, "a last record that a crash tore is cut off");
@@ -58,14 +84,12 @@ impl<R: Record> Journal<R> {
                 }
             }
         }
-        if bytes.is_empty() {
+        if offset == 0 {
             sync_parent(path)?;
         }
-        file.seek(SeekFrom::Start(offset as u64))?;
-        Ok((
-            Self { path: path.to_owned(), file, length: offset as u64, has_rest: false, kind: PhantomData },
-            records,
-        ))
+        let length = offset as u64;
+        file.seek(SeekFrom::Start(length))?;
+        Ok(Self { path: path.to_owned(), file, length, has_rest: false, kind: PhantomData })
     }
 
     /// Adds a record; it is durable when this returns.
@@ -97,17 +121,23 @@ impl<R: Record> Journal<R> {
     ///
     /// # Errors
     /// When the new file could not be made durable: the old one then stands.
-    pub(crate) fn rewrite(&mut self, records: &[R]) -> io::Result<()> {
+    pub(crate) fn rewrite(&mut self, records: impl IntoIterator<Item = R>) -> io::Result<()> {
         let fresh = self.path.with_extension("new");
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
         lock(&file, &fresh)?;
-        let bytes: Vec<u8> = records.iter().flat_map(record::encode).collect();
-        file.write_all(&bytes)?;
+        let mut length = 0;
+        let mut out = BufWriter::with_capacity(AT_A_TIME, &mut file);
+        for record in records {
+            let bytes = record::encode(&record);
+            out.write_all(&bytes)?;
+            length += bytes.len() as u64;
+        }
+        out.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
         std::fs::rename(&fresh, &self.path)?;
         self.file = file;
-        self.length = bytes.len() as u64;
+        self.length = length;
         self.has_rest = false;
         sync_parent(&self.path)
     }
@@ -129,19 +159,20 @@ fn damaged(path: &Path, offset: usize, reason: &str) -> io::Error {
     )
 }
 
-/// Whether a whole record stands anywhere behind `offset`: then what stands there was not torn, but damaged.
-fn has_record_after<R: Record>(bytes: &[u8], offset: usize) -> bool {
+/// Whether a whole record stands anywhere behind the start of `rest`, the end of the file: then what stands there
+/// was not torn, but damaged.
+fn has_record_after<R: Record>(rest: &[u8]) -> bool {
     const FARTHEST: usize = 1 << 20;
-    let starts = offset + 1..bytes.len().min(offset + FARTHEST);
-    starts.into_iter().any(|start| matches!(record::next::<R>(&bytes[start..]), Next::Record(..)))
+    let starts = 1..rest.len().min(FARTHEST);
+    starts.into_iter().any(|start| matches!(record::next::<R>(&rest[start..]), Next::Record(..)))
 }
 
 /// Whether a power cut left the last record's length on the disk, but not all of its bytes: nothing follows
-/// it, and a sector of it is still zero. Such a record was never acknowledged.
-fn was_never_written(bytes: &[u8], offset: usize) -> bool {
+/// it, and a sector of it is still zero. Such a record was never acknowledged. `rest` is the end of the file, from
+/// `offset` on.
+fn was_never_written(rest: &[u8], offset: usize) -> bool {
     const SECTOR: usize = 512;
     const HEAD: usize = 9;
-    let rest = &bytes[offset..];
     let length = rest.first_chunk().map_or(0, |length| u32::from_le_bytes(*length) as usize);
     let is_last = length == 0 || length.saturating_add(HEAD) >= rest.len();
     let (first, others) = rest.split_at(rest.len().min(SECTOR - offset % SECTOR));
@@ -185,7 +216,7 @@ mod tests {
         drop(journal);
         let (mut journal, records) = Journal::<SpoolRecord>::open(&path).unwrap();
         assert_eq!(records, [stored(1), stored(2)]);
-        journal.rewrite(&[stored(9)]).unwrap();
+        journal.rewrite([stored(9)]).unwrap();
         journal.append(&stored(10)).unwrap();
         drop(journal);
         assert_eq!(Journal::<SpoolRecord>::open(&path).unwrap().1, [stored(9), stored(10)]);
@@ -253,6 +284,32 @@ mod tests {
         std::fs::write(&path, bytes).unwrap();
         let error = Journal::<SpoolRecord>::open(&path).unwrap_err();
         assert!(error.to_string().contains(&format!("byte {second} ")), "{error}");
+    }
+
+    #[test]
+    fn a_file_longer_than_what_is_read_at_a_time_is_read_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("spool");
+        let (mut journal, _) = Journal::<SpoolRecord>::open(&path).unwrap();
+        let long = |sequence, length: usize| {
+            let path = vec![7; length];
+            let sightings = vec![wire::link::v1::Sighting { path, ..Default::default() }];
+            let batch = wire::link::v1::Sightings { sequence, sightings };
+            SpoolRecord { record: Some(spool_record::Record::Sightings(batch)) }
+        };
+        let lengths = [10, AT_A_TIME - 30, 100, 3 * AT_A_TIME, 20, AT_A_TIME];
+        let records: Vec<_> =
+            lengths.into_iter().enumerate().map(|(n, length)| long(n as u64, length)).collect();
+        journal.rewrite(records.clone()).unwrap();
+        let whole = journal.length();
+        drop(journal);
+        let (journal, read) = Journal::<SpoolRecord>::open(&path).unwrap();
+        assert!(read == records && journal.length() == whole);
+        drop(journal);
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_len(whole - 1).unwrap();
+        let (_, read) = Journal::<SpoolRecord>::open(&path).unwrap();
+        assert!(read == records[..records.len() - 1]);
     }
 
     #[test]

@@ -5,19 +5,26 @@
 pub mod local;
 pub mod run;
 
+pub mod brake;
 pub mod guard;
 pub mod ruleset;
+pub mod warden;
+
+pub mod filesystems;
 
 pub mod acts;
+pub mod running;
 pub mod vault;
 
 mod attach;
 mod core;
 mod hearing;
 mod perform;
+mod standing;
 
 mod examine;
 mod looking;
+mod mounted;
 mod places;
 mod recorder;
 mod rivals;
@@ -33,5 +40,6 @@ mod spool;
 mod clock;
 pub mod digest;
 mod host;
+mod signals;
 
 pub use places::Watched;

@@ -14,6 +14,8 @@ use model::{Digests, FileId, RuleId};
 use crate::acts::{self, Grounds, Guarded};
 use crate::core::{Core, Nudge};
 use crate::recorder::wait_recorded;
+use crate::running;
+use crate::warden::Level;
 
 /// How long an act waits for its rules before the next one is tried.
 const RULES_PATIENCE: Duration = Duration::from_secs(5);
@@ -46,6 +48,8 @@ fn attempt(core: &Core, act: &Act) {
     let begun = core.ledger.lock().has_begun(act.id);
     let outcome = if !begun && core.server_now() > act.deadline {
         failed(act, "its deadline passed before this machine could begin; order it again")
+    } else if !begun && core.warden.holds_back() == Some(Level::Released) {
+        failed(act, &format!("{}; engage the guard there and order it again", core.warden.notice()))
     } else {
         if !core.wait_in_force(act.after, RULES_PATIENCE) {
             tracing::warn!(act = %act.id, "an act waits for its rules to be in force");
@@ -160,40 +164,30 @@ fn known_copies(core: &Core, file: &FileId) -> std::io::Result<Vec<PathBuf>> {
     Ok(known)
 }
 
-fn grounds(core: &Core) -> Grounds {
-    let guarded = core.guarded().map(|place| Guarded {
+/// Where acts may act now, and on whom never.
+pub(crate) fn grounds(core: &Core) -> Grounds {
+    let own_program = std::env::current_exe().ok();
+    let guarded = core.guarded().into_iter().map(|place| Guarded {
         device: place.mount.device,
-        mount: place.mount.point.clone(),
         volatile: sys::mounts::is_volatile(&place.mount),
+        mount: place.mount.point,
     });
     let spared = core.spared();
     Grounds {
         guarded: guarded.collect(),
         vault: core.vault.clone(),
-        spared: Arc::new(move |path, digests| spared.record(path, digests)),
-        own_pids: own_pids(),
+        spared: Arc::new(move |path, sha256| spared.record(path, sha256)),
+        everywhere: core.guards_everywhere,
+        own_pids: own_program.as_deref().map(running::own_parents).unwrap_or_default(),
+        own_program,
     }
-}
-
-/// Every process of this very program: guard, agent, and who started them.
-fn own_pids() -> Vec<i32> {
-    use std::os::unix::fs::MetadataExt;
-    let inode = |link: String| std::fs::metadata(link).ok().map(|stat| (stat.dev(), stat.ino()));
-    let own = inode("/proc/self/exe".to_owned());
-    let mut pids: Vec<i32> = sys::processes::all()
-        .filter(|pid| own.is_some() && inode(format!("/proc/{pid}/exe")) == own)
-        .collect();
-    pids.extend(rustix::process::getppid().map(|parent| parent.as_raw_nonzero().get()));
-    pids
 }
 
 /// This machine's own denies that name a file.
 pub(crate) fn own_denies(core: &Core, digests: &Digests) -> Vec<RuleId> {
     let own = Scope::Machine(core.machine);
-    let ledger = core.ledger.lock();
-    let denies = ledger
-        .rules()
-        .filter(|rule| rule.scope == own && rule.effect.denies() && rule.identifier.matches(&digests.into()));
+    let rules = core.ledger.lock().rules().clone();
+    let denies = rules.matching(&digests.into()).filter(|rule| rule.scope == own && rule.effect.denies());
     denies.map(|rule| rule.id).collect()
 }
 

@@ -1,11 +1,15 @@
-//! Which filesystems this agent watches, and which it guards.
+//! Which filesystems this agent watches, and which it guards: at the start, and as mounts come and go.
 
-use std::collections::BTreeMap;
-use std::fs::File;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use sys::mounts::{self, Mount};
+use arc_swap::ArcSwap;
+use sys::mounts::{self, Mount, Tree};
+
+use crate::filesystems::{self, State, Told};
 
 /// What the operator wants watched.
 #[derive(Clone, Debug)]
@@ -16,50 +20,136 @@ pub enum Watched {
     Paths(Vec<PathBuf>),
 }
 
-/// One mounted filesystem, held open.
-#[derive(Debug)]
+/// One mounted filesystem. It is not held open, so that it can be unmounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) mount: Mount,
-    pub(crate) root: File,
     /// Whether execution is denied and acts are done here.
     pub(crate) is_guarded: bool,
 }
 
-/// The filesystems to look after: what is watched, and what is guarded, which is always watched too.
-/// `guarded` paths of `/` mean every local filesystem.
-///
-/// # Errors
-/// When a path that was named is not there or not on a local filesystem.
-pub(crate) fn resolve(watched: &Watched, guarded: &[PathBuf]) -> anyhow::Result<Vec<Place>> {
-    let mut mounts = BTreeMap::new();
-    let guarded = guarded_mounts(guarded)?;
-    for mount in &guarded {
-        mounts.insert(mount.device, mount.clone());
+impl Place {
+    /// Opens its root. Let go of it soon.
+    ///
+    /// # Errors
+    /// When something else is mounted there by now.
+    pub(crate) fn open(&self) -> io::Result<OwnedFd> {
+        mounts::open(&self.mount)
     }
-    let watched = match watched {
-        Watched::All => every_local()?,
-        Watched::Paths(paths) => paths.iter().map(|path| local(path)).collect::<Result<_, _>>()?,
-    };
-    for mount in watched {
-        mounts.entry(mount.device).or_insert(mount);
-    }
-    let is_guarded = |mount: &Mount| guarded.iter().any(|guarded| guarded.device == mount.device);
-    let places = mounts.into_values().filter_map(|mount| match File::open(&mount.point) {
-        Ok(root) => Some(Place { is_guarded: is_guarded(&mount), mount, root }),
-        Err(error) => {
-            tracing::warn!(mount = %mount.point.display(), %error, "a filesystem can't be watched");
-            None
-        }
-    });
-    Ok(places.collect())
 }
 
-/// The filesystems that `guarded` means.
-pub(crate) fn guarded_mounts(guarded: &[PathBuf]) -> anyhow::Result<Vec<Mount>> {
-    if guarded.iter().any(|path| path == Path::new("/")) {
-        return Ok(every_local()?);
+/// The filesystems that are looked after now.
+pub(crate) struct Places {
+    now: ArcSwap<Vec<Place>>,
+    watches_all: bool,
+    guards_all: bool,
+}
+
+/// What came and went.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// New ones, and those that are guarded now and were not before, or the reverse.
+    pub(crate) other: Vec<Place>,
+    /// Where there was none before.
+    pub(crate) come: Vec<PathBuf>,
+    /// Where there is none any more.
+    pub(crate) gone: Vec<PathBuf>,
+}
+
+impl Places {
+    /// What is watched, and what is guarded, which is always watched too. `guarded` paths of `/` mean every local
+    /// filesystem.
+    ///
+    /// # Errors
+    /// When a path that was named is not there or not on a local filesystem.
+    pub(crate) fn resolve(watched: &Watched, guarded: &[PathBuf]) -> anyhow::Result<Self> {
+        let guards_all = guards_all(guarded);
+        let mut found = BTreeMap::new();
+        let guarded = if guards_all { every_local()? } else { named(guarded)? };
+        let is_guarded: BTreeSet<u64> = guarded.iter().map(|mount| mount.device).collect();
+        let watches_all = matches!(watched, Watched::All);
+        let watched = match watched {
+            Watched::All => every_local()?,
+            Watched::Paths(paths) => named(paths)?,
+        };
+        for mount in guarded.into_iter().chain(watched) {
+            let is_guarded = is_guarded.contains(&mount.device);
+            found.entry(mount.device).or_insert(Place { mount, is_guarded });
+        }
+        let now = ArcSwap::from_pointee(found.into_values().collect());
+        Ok(Self { now, watches_all, guards_all })
     }
-    guarded.iter().map(|path| local(path)).collect()
+
+    /// All of them, as they are now.
+    pub(crate) fn now(&self) -> Arc<Vec<Place>> {
+        self.now.load_full()
+    }
+
+    /// Those where execution is denied and acts are done.
+    pub(crate) fn guarded(&self) -> Vec<Place> {
+        self.now().iter().filter(|place| place.is_guarded).cloned().collect()
+    }
+
+    /// The roots of those that are chosen.
+    pub(crate) fn roots(&self, which: impl Fn(&Place) -> bool) -> Vec<PathBuf> {
+        self.now().iter().filter(|place| which(place)).map(|place| place.mount.point.clone()).collect()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_for_test(&self, now: Vec<Place>) {
+        self.now.store(Arc::new(now));
+    }
+
+    /// Takes in what is mounted now. What was named at the start stays while it is mounted; what comes later is
+    /// looked after when all is.
+    pub(crate) fn update(&self, told: &Told) -> Change {
+        let before = self.now();
+        let ways = filesystems::local(&told.own);
+        let is_lost = |device: &u64| {
+            let state = told.filesystems.get(device).map(|filesystem| &filesystem.state);
+            told.is_guard_there && state.is_none_or(|state| *state != State::Guarded)
+        };
+        let mut change = Change::default();
+        let mut now = Vec::new();
+        for (device, ways) in &ways {
+            let known = before.iter().find(|place| place.mount.device == *device);
+            if known.is_none() && !self.watches_all && !self.guards_all {
+                continue;
+            }
+            let is_wanted = self.guards_all || known.is_some_and(|place| place.is_guarded);
+            let still = known.and_then(|place| ways.iter().find(|mount| mount.id == place.mount.id));
+            let Some(mount) = still.or(ways.first()) else { continue };
+            let place = Place { mount: (*mount).clone(), is_guarded: is_wanted && !is_lost(device) };
+            if known.is_none_or(|known| known.mount.point != place.mount.point) {
+                change.come.push(place.mount.point.clone());
+            }
+            if known != Some(&place) {
+                change.other.push(place.clone());
+            }
+            now.push(place);
+        }
+        let points: BTreeSet<&Path> = now.iter().map(|place| place.mount.point.as_path()).collect();
+        let is_gone = |point: &&Path| !points.contains(*point);
+        change.gone = before
+            .iter()
+            .map(|place| place.mount.point.as_path())
+            .filter(is_gone)
+            .map(PathBuf::from)
+            .collect();
+        if *before != now {
+            self.now.store(Arc::new(now));
+        }
+        change
+    }
+}
+
+/// Whether `--guard` means every local filesystem, also those that appear later.
+pub(crate) fn guards_all(guarded: &[PathBuf]) -> bool {
+    guarded.iter().any(|path| path == Path::new("/"))
+}
+
+fn named(paths: &[PathBuf]) -> anyhow::Result<Vec<Mount>> {
+    paths.iter().map(|path| local(path)).collect()
 }
 
 fn local(path: &Path) -> anyhow::Result<Mount> {
@@ -75,17 +165,69 @@ fn local(path: &Path) -> anyhow::Result<Mount> {
     Ok(mount)
 }
 
-/// Every local filesystem, once: the mount of its own root where there is one, the shortest path otherwise.
+/// Every local filesystem that can be reached, once.
 fn every_local() -> io::Result<Vec<Mount>> {
-    let mut mounts: BTreeMap<u64, Mount> = BTreeMap::new();
-    for mount in mounts::current()?.into_iter().filter(mounts::is_local) {
-        let rank = |mount: &Mount| (mount.root != Path::new("/"), mount.point.as_os_str().len());
-        match mounts.get(&mount.device) {
-            Some(kept) if rank(kept) <= rank(&mount) => {}
-            _ => {
-                mounts.insert(mount.device, mount);
-            }
+    let tree = Tree::new(mounts::current()?);
+    Ok(filesystems::local(&tree).into_values().filter_map(|ways| ways.first().copied().cloned()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::filesystems::Filesystem;
+
+    fn mount(id: u64, device: u64, point: &str) -> Mount {
+        let root = mounts::containing(Path::new("/")).unwrap();
+        let parent = u64::from(id > 1);
+        Mount {
+            id,
+            parent,
+            device,
+            point: point.into(),
+            root: "/".into(),
+            filesystem: "tmpfs".into(),
+            ..root
         }
     }
-    Ok(mounts.into_values().collect())
+
+    fn told(mounts: &[Mount], guarded: &[u64]) -> Told {
+        let filesystem = |device: u64| {
+            let state = if guarded.contains(&device) { State::Guarded } else { State::NotChosen };
+            (device, Filesystem { device, path: "/".into(), kind: "tmpfs".into(), state })
+        };
+        let filesystems = mounts.iter().map(|mount| filesystem(mount.device)).collect();
+        Told { own: Tree::new(mounts.to_vec()), filesystems, is_guard_there: !guarded.is_empty() }
+    }
+
+    fn places(all: bool, now: Vec<Place>) -> Places {
+        Places { now: ArcSwap::from_pointee(now), watches_all: all, guards_all: all }
+    }
+
+    #[test]
+    fn all_that_comes_is_looked_after_where_all_is() {
+        let root = mount(1, 10, "/");
+        let places = places(true, vec![Place { mount: root.clone(), is_guarded: true }]);
+        let later = mount(2, 11, "/later");
+        let change = places.update(&told(&[root.clone(), later.clone()], &[10, 11]));
+        assert_eq!(change.come, [PathBuf::from("/later")]);
+        assert_eq!(places.guarded().len(), 2);
+        let change = places.update(&told(&[root.clone(), later.clone()], &[10]));
+        assert_eq!(change.other, [Place { mount: later, is_guarded: false }], "the guard could not");
+        let change = places.update(&told(&[root], &[10]));
+        assert_eq!((change.gone, places.now().len()), (vec![PathBuf::from("/later")], 1));
+    }
+
+    #[test]
+    fn what_was_named_stays_and_nothing_is_added() {
+        let (root, named) = (mount(1, 10, "/"), mount(2, 11, "/named"));
+        let places = places(false, vec![Place { mount: named.clone(), is_guarded: true }]);
+        let again = mount(4, 11, "/a longer name");
+        assert_eq!(places.update(&told(&[root.clone(), named, again.clone()], &[])), Change::default());
+        let change = places.update(&told(&[root.clone(), again.clone()], &[11]));
+        assert_eq!((change.come, change.gone), (vec![again.point.clone()], vec![PathBuf::from("/named")]));
+        places.update(&told(&[root.clone(), again], &[10]));
+        assert!(places.guarded().is_empty(), "another filesystem has its number now");
+        places.update(&told(&[root], &[10]));
+        assert!(places.now().is_empty());
+    }
 }

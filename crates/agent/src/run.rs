@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, bounded, unbounded};
 use model::{MachineId, OrganizationId};
 use parking_lot::Mutex;
 
+use crate::brake::Brake;
 use crate::clock::SystemClock;
 use crate::core::{Core, Nudge, Parts};
 use crate::guard::client::{Event, Guard};
@@ -18,17 +19,18 @@ use crate::hearing::Hearing;
 use crate::inventory::{Inventory, Known, Note};
 use crate::ledger::Ledger;
 use crate::looking::{Looker, Ours};
-use crate::places::{self, Watched};
+use crate::places::{Places, Watched};
 use crate::recorder::{Recorder, wait_recorded};
-use crate::ruleset::RuleSet;
 use crate::spool::Spool;
+use crate::standing::{self, Warden};
 use crate::sweep::{Errands, Milestone, Sweep};
 use crate::vault::Vault;
+use crate::warden::Tether;
 use crate::watch::{Pending, Watch};
-use crate::{attach, local, looking, perform, rivals, spared};
+use crate::{attach, local, looking, mounted, perform, rivals, running, spared};
 
 /// What an agent needs to know.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Config {
     /// Where its ledger, spool, inventory and vault are.
     pub data_dir: PathBuf,
@@ -42,6 +44,10 @@ pub struct Config {
     pub guarded: Vec<PathBuf>,
     /// The process with which it ends.
     pub parent: i32,
+    /// What ties it to its warden, if it has one.
+    pub tether: Option<Tether>,
+    /// Where root releases the guard.
+    pub brake: Brake,
 }
 
 /// How long the guard is waited for at a time.
@@ -57,8 +63,8 @@ const FLUSH: Duration = Duration::from_secs(1);
 /// When what is on the disk can't be opened, or a place that was named is not there.
 pub fn run(config: Config) -> anyhow::Result<()> {
     sys::process::die_with_parent(config.parent).context("whoever started this agent has gone")?;
-    // A sweep's memory would stay for good.
-    sys::process::give_memory_back();
+    sys::process::hoard_little_memory();
+    sys::process::offer_to_oom_killer();
     sys::lease::ignore_break_signals()?;
     die_of_panics();
     let signals =
@@ -70,7 +76,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     if ledger.baseline().is_empty() {
         ledger.set_baseline(spared::survey(None))?;
     }
-    let places = places::resolve(&config.watched, &config.guarded)?;
+    let places = Arc::new(Places::resolve(&config.watched, &config.guarded)?);
     let (guard, guard_events) = attach_guard(&config, &data_dir, &ledger);
     let (noticed, notices) = bounded(4096);
     let (nudges, nudged) = unbounded();
@@ -89,7 +95,9 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         inventory: inventory.clone(),
         vault,
         guard,
+        warden: Warden { tether: config.tether, brake: config.brake },
         places,
+        guards_everywhere: config.guarded.iter().any(|path| path == Path::new("/")),
         pending: Pending::default(),
         looker: Looker { inventory: inventory.clone(), noticed: noticed.clone(), large: Some(large) },
         nudges: nudges.clone(),
@@ -102,10 +110,14 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         sys::process::run_when_idle();
         let _ = large_looks.iter().try_for_each(|path| patient.look(path));
     })?;
+    let looking_at_processes = core.clone();
+    spawn("running", move || running::run(&looking_at_processes))?;
+    let beating = core.clone();
+    spawn("beat", move || standing::keep(&beating))?;
     enforce_from_ledger(&core)?;
     let hearing = Hearing::new(core.clone(), noticed.clone());
     spawn("guard events", move || hearing.run(&guard_events))?;
-    look_around(&core, &data_dir, errands)?;
+    look_around(&core, &config.guarded, &data_dir, errands)?;
     keep_spared(&core)?;
 
     let watching = core.clone();
@@ -120,6 +132,13 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     spawn("local", move || {
         if let Err(error) = local::serve(&serving, &dir) {
             tracing::error!(%error, "root on this machine can't ask the agent");
+        }
+    })?;
+
+    let (serving, dir) = (core.clone(), config.data_dir.clone());
+    spawn("users", move || {
+        if let Err(error) = local::serve_users(&serving, &dir) {
+            tracing::warn!(%error, "users can't go past warnings");
         }
     })?;
 
@@ -163,7 +182,7 @@ fn attach_guard(config: &Config, data_dir: &Path, ledger: &Ledger) -> (Option<Gu
     let (sender, events) = bounded(4096);
     let guard = (!config.guarded.is_empty()).then(|| {
         let guard = Guard::attach(data_dir.join("guard.sock"), sender);
-        let rules = RuleSet::new(ledger.rules());
+        let rules = ledger.rules().clone();
         let spared = spared::SparedSet::new(ledger.baseline().to_vec()).inodes();
         // Nobody is told that they are in force: that is waited for later.
         let _ = guard.adopt(Arc::new(rules), Arc::new(spared), Duration::ZERO);
@@ -180,28 +199,36 @@ fn enforce_from_ledger(core: &Arc<Core>) -> anyhow::Result<()> {
             if core.halt.is_asked() {
                 return;
             }
-            tracing::warn!(%error, "the guard is waited for");
+            match core.warden.holds_back() {
+                Some(_) => thread::sleep(GUARD_PATIENCE),
+                None => tracing::warn!(%error, "the guard is waited for"),
+            }
         }
         core.nudge(Nudge::Changed);
     })
 }
 
 /// Watches, looks at what changed, and sweeps.
-fn look_around(core: &Arc<Core>, data_dir: &Path, errands: Errands) -> anyhow::Result<()> {
+fn look_around(
+    core: &Arc<Core>,
+    guarded: &[PathBuf],
+    data_dir: &Path,
+    errands: Errands,
+) -> anyhow::Result<()> {
     let ours = Ours::new(data_dir.to_owned(), &core.watched_roots());
     let (looks, looked) = bounded(4096);
-    let watch = Watch::new(&core.places, ours.clone(), core.pending.clone(), looks)?;
+    let (watch, marker) = Watch::new(core.places.clone(), ours.clone(), core.pending.clone(), looks)?;
     spawn("watch", move || {
         if let Err(error) = watch.run() {
             tracing::error!(%error, "changes are no longer noticed; restart the agent");
         }
     })?;
+    mounted::follow(core, guarded, marker, errands.clone())?;
     let (looker, pending, asked) = (core.looker.clone(), core.pending.clone(), errands.clone());
     spawn("look", move || looker.run(&looked, &pending, &asked))?;
     let sweep = Sweep {
         looker: core.looker.clone(),
-        guarded: core.roots(|place| place.is_guarded),
-        watched: core.roots(|place| !place.is_guarded),
+        places: core.places.clone(),
         ours,
         progress: core.progress.clone(),
         halt: core.halt.clone(),

@@ -122,7 +122,7 @@ impl Spool {
         let stored = v1::SpoolRecord { record: Some(Record::Stored(stored)) };
         let waiting = self.waiting.iter().cloned();
         let waiting = waiting.map(|batch| v1::SpoolRecord { record: Some(Record::Sightings(batch)) });
-        self.journal.rewrite(&std::iter::once(stored).chain(waiting).collect::<Vec<_>>())
+        self.journal.rewrite(std::iter::once(stored).chain(waiting))
     }
 
     /// The last batch that was added.

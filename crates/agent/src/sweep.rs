@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use sys::identity::Identity;
 
 use crate::looking::{Halt, Looker, Ours, Stopped};
+use crate::places::{Place, Places};
 
 /// How far the sweep is, for people.
 #[derive(Default)]
@@ -100,10 +100,8 @@ pub(crate) enum Milestone {
 /// The sweeping thread's state.
 pub(crate) struct Sweep {
     pub(crate) looker: Looker,
-    /// The roots of the guarded filesystems: these come first.
-    pub(crate) guarded: Vec<PathBuf>,
-    /// The roots of the others that are watched.
-    pub(crate) watched: Vec<PathBuf>,
+    /// The guarded ones come first.
+    pub(crate) places: Arc<Places>,
     /// What is passed over.
     pub(crate) ours: Ours,
     pub(crate) progress: Arc<Progress>,
@@ -116,11 +114,11 @@ impl Sweep {
     pub(crate) fn run(&self, errands: &Errands, reached: impl Fn(Milestone)) {
         sys::process::run_when_idle();
         let first = || {
-            self.roots(&self.guarded)?;
+            self.roots(|place| place.is_guarded)?;
             reached(Milestone::Guarded);
             self.programs()?;
             reached(Milestone::Programs);
-            self.roots(&self.watched)
+            self.roots(|place| !place.is_guarded)
         };
         if first().is_err() {
             return;
@@ -129,7 +127,9 @@ impl Sweep {
         while let Ok(errand) = errands.next(&self.halt) {
             let swept = match errand {
                 Some(directory) => self.root(&directory),
-                None => self.roots(&self.guarded).and_then(|()| self.roots(&self.watched)),
+                None => {
+                    self.roots(|place| place.is_guarded).and_then(|()| self.roots(|place| !place.is_guarded))
+                }
             };
             if swept.is_err() {
                 return;
@@ -138,13 +138,14 @@ impl Sweep {
     }
 
     fn programs(&self) -> Result<(), Stopped> {
-        let watched: Vec<u64> = self.watched.iter().filter_map(|root| device_of(root)).collect();
+        let watched = self.places.roots(|place| !place.is_guarded);
+        let watched: Vec<u64> = watched.iter().filter_map(|root| device_of(root)).collect();
         let is_watched = |directory: &&Path| device_of(directory).is_some_and(|on| watched.contains(&on));
         PROGRAMS.iter().map(Path::new).filter(is_watched).try_for_each(|directory| self.below(directory))
     }
 
-    fn roots(&self, roots: &[PathBuf]) -> Result<(), Stopped> {
-        roots.iter().try_for_each(|root| self.root(root))
+    fn roots(&self, which: impl Fn(&Place) -> bool) -> Result<(), Stopped> {
+        self.places.roots(which).iter().try_for_each(|root| self.root(root))
     }
 
     fn root(&self, root: &Path) -> Result<(), Stopped> {
@@ -158,6 +159,11 @@ impl Sweep {
 
     /// Looks at all regular files below a directory, without leaving its filesystem.
     fn below(&self, directory: &Path) -> Result<(), Stopped> {
+        let closed = foreign();
+        let is_closed = |path: &Path| closed.iter().any(|closed| closed == path);
+        if closed.iter().any(|closed| directory.starts_with(closed)) {
+            return Ok(());
+        }
         let Some(device) = device_of(directory) else { return Ok(()) };
         let mut directories = vec![directory.to_owned()];
         while let Some(directory) = directories.pop() {
@@ -166,7 +172,7 @@ impl Sweep {
             }
             let Ok(entries) = fs::read_dir(&directory) else { continue };
             *self.progress.at.lock() = Some(directory);
-            for entry in entries.flatten() {
+            for entry in entries.flatten().filter(|entry| !is_closed(&entry.path())) {
                 match entry.file_type() {
                     Ok(kind) if kind.is_dir() => directories.push(entry.path()),
                     Ok(kind) if kind.is_file() => self.one(entry.path())?,
@@ -186,12 +192,22 @@ impl Sweep {
     }
 }
 
+/// Where filesystems are mounted that may never answer: even a look there could last for ever.
+fn foreign() -> Vec<PathBuf> {
+    use sys::mounts::{Kind, Tree, Way, kind};
+    let tree = Tree::new(sys::mounts::current().unwrap_or_default());
+    let is_met = |mount: &&sys::mounts::Mount| kind(mount) == Kind::Foreign && tree.way(mount) == Way::Clear;
+    tree.mounts().iter().filter(is_met).map(|mount| mount.point.clone()).collect()
+}
+
+/// The device of a directory. Who keeps it is not asked.
 fn device_of(directory: &Path) -> Option<u64> {
-    use rustix::fs::{Mode, OFlags};
-    use std::os::fd::AsFd;
+    use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = rustix::fs::open(directory, flags, Mode::empty()).ok()?;
-    Identity::of(directory.as_fd()).ok().map(|stat| stat.device)
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let stat = rustix::fs::statx(&directory, c"", flags, StatxFlags::INO).ok()?;
+    Some(rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use sys::fanotify::watch::{Changes, WatchEvent, WatchGroup, WatchMask};
 use sys::handle::FileHandle;
 
 use crate::looking::Ours;
-use crate::places::Place;
+use crate::places::{Place, Places};
 
 /// A file is looked at when nothing has happened to it for so long.
 const SETTLED: Duration = Duration::from_millis(100);
@@ -42,11 +42,20 @@ pub(crate) enum Look {
 
 /// The watching thread's state.
 pub(crate) struct Watch {
-    group: WatchGroup,
-    roots: HashMap<[u8; 8], OwnedFd>,
+    group: Arc<WatchGroup>,
+    places: Arc<Places>,
+    roots: Roots,
     pending: Pending,
     looks: Sender<Look>,
     ours: Ours,
+}
+
+/// Which place is which filesystem.
+#[derive(Default)]
+struct Roots {
+    /// Of these places.
+    of: Arc<Vec<Place>>,
+    by_fsid: HashMap<[u8; 8], usize>,
 }
 
 /// Paths that have not settled yet, or have not been looked at since. Shared with acts, which must not miss a
@@ -69,34 +78,37 @@ pub(crate) fn looked(pending: &Pending, path: &Path) {
     }
 }
 
+/// Has changes noticed on more filesystems.
+pub(crate) struct Marker(Arc<WatchGroup>);
+
+impl Marker {
+    /// Changes there are noticed from now on. It can be unmounted all the same.
+    pub(crate) fn mark(&self, place: &Place) {
+        // The guard's questions tell of executions where it stands.
+        let mask = WatchMask { changes: !place.mount.read_only_filesystem, executions: !place.is_guarded };
+        let marked = place.open().and_then(|root| self.0.mark_filesystem(root.as_fd(), mask));
+        if let Err(error) = marked {
+            let mount = place.mount.point.display();
+            tracing::warn!(%mount, %error, "changes here are not noticed; only sweeps find new files");
+        }
+    }
+}
+
 impl Watch {
     /// Marks every place. What happens in `ours` is passed over.
     ///
     /// # Errors
     /// When the kernel refuses.
     pub(crate) fn new(
-        places: &[Place],
+        places: Arc<Places>,
         ours: Ours,
         pending: Pending,
         looks: Sender<Look>,
-    ) -> io::Result<Self> {
-        let group = WatchGroup::new()?;
-        let mut roots = HashMap::new();
-        for place in places {
-            // The guard's questions tell of executions where it stands.
-            let mask =
-                WatchMask { changes: !place.mount.read_only_filesystem, executions: !place.is_guarded };
-            let marked = group.mark_filesystem(place.root.as_fd(), mask).and_then(|()| {
-                let root = place.root.try_clone()?;
-                roots.insert(sys::handle::fsid(root.as_fd())?, OwnedFd::from(root));
-                Ok(())
-            });
-            if let Err(error) = marked {
-                let mount = place.mount.point.display();
-                tracing::warn!(%mount, %error, "changes here are not noticed; only sweeps find new files");
-            }
-        }
-        Ok(Self { group, roots, pending, looks, ours })
+    ) -> io::Result<(Self, Marker)> {
+        let group = Arc::new(WatchGroup::new()?);
+        let marker = Marker(group.clone());
+        places.now().iter().for_each(|place| marker.mark(place));
+        Ok((Self { group, places, roots: Roots::default(), pending, looks, ours }, marker))
     }
 
     /// Watches until nobody looks any more.
@@ -128,6 +140,9 @@ impl Watch {
 
     /// Reads the notes there are. False when nobody listens.
     fn drain(&mut self, buffer: &mut EventBuffer) -> io::Result<bool> {
+        // For so long only: what is held open can't be unmounted.
+        let mut open = HashMap::new();
+        self.roots.keep_up(&self.places);
         for _ in 0..MOST_READS {
             let mut any = false;
             let mut looks = Vec::new();
@@ -136,7 +151,8 @@ impl Watch {
                 match event {
                     WatchEvent::Overflow => looks.push(Look::Everything),
                     WatchEvent::Change { what, fsid, dir, name, .. } => {
-                        if let Some(path) = self.path_of(fsid, &dir, name) {
+                        let root = open.entry(fsid).or_insert_with(|| self.roots.open(fsid));
+                        if let Some(path) = self.path_of(root.as_ref(), &dir, name) {
                             note(&self.pending, what, path, &mut looks);
                         }
                     }
@@ -156,8 +172,8 @@ impl Watch {
 
     /// The path of a name in a directory that is told by handle. None when the directory is gone already, or
     /// is ours.
-    fn path_of(&self, fsid: [u8; 8], dir: &FileHandle, name: &OsStr) -> Option<PathBuf> {
-        let dir = dir.open(self.roots.get(&fsid)?.as_fd(), OFlags::PATH | OFlags::CLOEXEC).ok()?;
+    fn path_of(&self, root: Option<&OwnedFd>, dir: &FileHandle, name: &OsStr) -> Option<PathBuf> {
+        let dir = dir.open(root?.as_fd(), OFlags::PATH | OFlags::CLOEXEC).ok()?;
         let dir = sys::place::path_of(dir.as_fd()).ok()?;
         (!self.ours.holds(&dir)).then(|| if name == "." { dir } else { dir.join(name) })
     }
@@ -173,6 +189,22 @@ impl Watch {
             }
         }
         settled.into_iter().all(|(path, executed)| self.looks.send(Look::At { path, executed }).is_ok())
+    }
+}
+
+impl Roots {
+    fn keep_up(&mut self, places: &Places) {
+        let now = places.now();
+        if Arc::ptr_eq(&now, &self.of) {
+            return;
+        }
+        let fsid = |place: &Place| place.open().and_then(|root| sys::handle::fsid(root.as_fd())).ok();
+        self.by_fsid = now.iter().enumerate().filter_map(|(n, place)| Some((fsid(place)?, n))).collect();
+        self.of = now;
+    }
+
+    fn open(&self, fsid: [u8; 8]) -> Option<OwnedFd> {
+        self.of.get(*self.by_fsid.get(&fsid)?)?.open().ok()
     }
 }
 
@@ -225,5 +257,34 @@ mod tests {
         pending.lock().insert(path.to_owned(), Unsettled { due: None, ..unsettled });
         looked(&pending, path);
         assert!(pending.lock().is_empty());
+    }
+
+    #[test]
+    fn what_is_mounted_later_is_watched_and_can_be_unmounted() {
+        if std::env::var_os("QUELL_PRIVATE_NAMESPACE").is_none_or(|value| value != "1") {
+            eprintln!("not run: needs a private mount namespace");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let point = dir.path().canonicalize().unwrap().join("later");
+        std::fs::create_dir(&point).unwrap();
+        let places = Arc::new(Places::resolve(&crate::Watched::Paths(Vec::new()), &[]).unwrap());
+        let (looks, looked) = crossbeam_channel::unbounded();
+        let ours = Ours::new("/nowhere".into(), &[]);
+        let (watch, marker) = Watch::new(places.clone(), ours, Pending::default(), looks).unwrap();
+        std::thread::spawn(move || watch.run());
+
+        sys::mounts::mount_tmpfs(&point, 1 << 20).unwrap();
+        let place = Place { mount: sys::mounts::containing(&point).unwrap(), is_guarded: false };
+        places.set_for_test(vec![place.clone()]);
+        marker.mark(&place);
+        std::fs::write(point.join("file"), "new").unwrap();
+        let look = looked.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert_eq!(look, Look::At { path: point.join("file"), executed: false });
+        let unmounted = || std::process::Command::new("umount").arg(&point).status().unwrap().success();
+        assert!((0..20).any(|_| unmounted() || {
+            std::thread::sleep(PACE);
+            false
+        }));
     }
 }

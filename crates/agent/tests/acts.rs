@@ -7,78 +7,20 @@
 mod arena;
 
 use std::fs;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use agent::acts::{Grounds, Guarded, Spares, quarantine, restore};
+use agent::acts::{quarantine, restore};
 use model::act::{Act, CopyState, Do, Outcome};
 use model::log::Position;
 use model::{ActId, FileId, MachineId, OrderId, Time};
 
-use arena::{Arena, Image, KINDS, Kind, digests_of};
+use arena::scene::{Scene, wait_until};
+use arena::{Image, KINDS, Kind, digests_of};
 
-/// What a test acts on: an arena, its grounds, and processes that end with it.
-struct Scene {
-    arena: Arena,
-    grounds: Grounds,
-    running: Vec<Child>,
-}
-
-impl Scene {
-    fn open(kind: Kind) -> Option<Self> {
-        let arena = Arena::enter(kind)?;
-        let guarded = Guarded { device: arena.device(), mount: arena.root(), volatile: kind == Kind::Tmpfs };
-        let spared: Arc<Spares> = Arc::new(|_, _| None);
-        let vault = Arc::new(arena.vault());
-        let grounds = Grounds { guarded: vec![guarded], vault, spared, own_pids: Vec::new() };
-        Some(Self { arena, grounds, running: Vec::new() })
-    }
-
-    /// A program that no other machine or process has, doing what `like` does.
-    fn program(&self, name: &str, like: &str) -> PathBuf {
-        let path = self.arena.path(name);
-        let mut bytes = fs::read(like).unwrap();
-        bytes.extend_from_slice(name.split('-').next().unwrap().as_bytes());
-        fs::write(&path, bytes).unwrap();
-        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        path
-    }
-
-    fn start(&mut self, program: &Path, arguments: &[&str]) -> i32 {
-        let mut command = Command::new(program);
-        command.args(arguments).current_dir(self.arena.root());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        // Whatever it starts in turn is found by its group at the end.
-        let child = command.process_group(0).spawn().unwrap();
-        let pid = child.id().cast_signed();
-        self.running.push(child);
-        pid
-    }
-
-    fn is_running(&mut self, pid: i32) -> bool {
-        let child = self.running.iter_mut().find(|child| child.id().cast_signed() == pid).unwrap();
-        child.try_wait().unwrap().is_none()
-    }
-
-    fn quarantine(&self, act: &Act, known: &[PathBuf]) -> Outcome {
-        let Do::Quarantine(file) = act.what else { panic!("{act:?}") };
-        quarantine(&self.grounds, act, file, known.to_vec(), &mut |_| {})
-    }
-}
-
-impl Drop for Scene {
-    fn drop(&mut self) {
-        for mut child in self.running.drain(..) {
-            // Its number and its group's are its own until it is waited for.
-            if let Some(group) = rustix::process::Pid::from_raw(child.id().cast_signed()) {
-                let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-            }
-            let _ = child.wait();
-        }
-    }
+fn quarantined(scene: &Scene, act: &Act, known: &[PathBuf]) -> Outcome {
+    let Do::Quarantine(file) = act.what else { panic!("{act:?}") };
+    quarantine(&scene.grounds, act, file, known.to_vec(), &mut |_| {})
 }
 
 fn act_on(path: &Path) -> Act {
@@ -104,14 +46,6 @@ fn succeeded(outcome: &Outcome) -> Vec<&Path> {
     paths
 }
 
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !is_so() {
-        assert!(Instant::now() < deadline, "waited too long: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 #[test]
 fn all_copies_go_and_all_processes_end_and_all_of_it_comes_back() {
     for kind in KINDS {
@@ -133,7 +67,7 @@ fn all_copies_go_and_all_processes_end_and_all_of_it_comes_back() {
         let act_of = act_on(&evil);
         // Nobody told of `link`, and one that was told of is something else by now.
         let known = [evil.clone(), copy.clone(), gone.clone(), innocent.clone()];
-        let outcome = scene.quarantine(&act_of, &known);
+        let outcome = quarantined(&scene, &act_of, &known);
         assert_eq!(succeeded(&outcome), [&copy, &link, &evil]);
         assert_eq!(outcome.stopped, 3, "{outcome:?}");
         assert!(evils.iter().all(|pid| !scene.is_running(*pid)));
@@ -142,11 +76,11 @@ fn all_copies_go_and_all_processes_end_and_all_of_it_comes_back() {
         assert!(innocent.exists());
 
         // Again, as after a crash that lost the outcome.
-        let again = scene.quarantine(&act_of, &known);
+        let again = quarantined(&scene, &act_of, &known);
         assert_eq!(succeeded(&again), succeeded(&outcome));
         assert_eq!(again.stopped, 0);
         // Another order finds nothing left.
-        let none = scene.quarantine(&act(act_of.what.clone()), &known);
+        let none = quarantined(&scene, &act(act_of.what.clone()), &known);
         assert!(succeeded(&none).is_empty());
 
         let undo = act(Do::Restore(act_of.order));
@@ -164,7 +98,7 @@ fn a_copy_that_nobody_knew_is_found_by_its_process() {
     let Some(mut scene) = Scene::open(Kind::Ext4) else { return };
     let evil = scene.program("evil", "/bin/sleep");
     scene.start(&evil, &["300"]);
-    let outcome = scene.quarantine(&act_on(&evil), &[]);
+    let outcome = quarantined(&scene, &act_on(&evil), &[]);
     assert_eq!(succeeded(&outcome), [&evil]);
     assert_eq!(outcome.stopped, 1);
 }
@@ -176,7 +110,7 @@ fn processes_that_start_others_end_with_them() {
     // Each shell forks another that runs the same file.
     scene.start(&evil, &["-c", "while :; do (/bin/sleep 0.01; :); done"]);
     scene.start(&evil, &["-c", "(/bin/sleep 300; :); :"]);
-    let outcome = scene.quarantine(&act_on(&evil), std::slice::from_ref(&evil));
+    let outcome = quarantined(&scene, &act_on(&evil), std::slice::from_ref(&evil));
     assert_eq!(succeeded(&outcome), [&evil]);
     assert!(outcome.stopped >= 3, "{outcome:?}");
     for pid in sys::processes::all() {
@@ -207,7 +141,7 @@ fn a_script_is_stopped_and_who_only_reads_it_is_not() {
         wait_until("bash holds its script", || {
             evil.iter().all(|pid| sys::processes::open_files(*pid).any(|file| file.number == 255))
         });
-        let outcome = scene.quarantine(&act_on(&script), std::slice::from_ref(&script));
+        let outcome = quarantined(&scene, &act_on(&script), std::slice::from_ref(&script));
         assert_eq!(succeeded(&outcome), [&script]);
         assert!(evil.iter().all(|pid| !scene.is_running(*pid)), "{outcome:?}");
         assert!(readers.iter().all(|pid| scene.is_running(*pid)), "{outcome:?}");
@@ -223,7 +157,7 @@ fn a_script_whose_name_is_gone_is_known_by_what_bash_holds() {
     wait_until("bash holds its script", || sys::processes::open_files(evil).any(|file| file.number == 255));
     let act = act_on(&script);
     fs::remove_file(&script).unwrap();
-    let outcome = scene.quarantine(&act, std::slice::from_ref(&script));
+    let outcome = quarantined(&scene, &act, std::slice::from_ref(&script));
     assert!(succeeded(&outcome).is_empty());
     assert_eq!(outcome.stopped, 1);
     assert!(!scene.is_running(evil));
@@ -236,7 +170,7 @@ fn our_own_processes_are_never_stopped() {
     let own = scene.start(&evil, &["300"]);
     let other = scene.start(&evil, &["300"]);
     scene.grounds.own_pids.push(own);
-    let outcome = scene.quarantine(&act_on(&evil), std::slice::from_ref(&evil));
+    let outcome = quarantined(&scene, &act_on(&evil), std::slice::from_ref(&evil));
     let failure = outcome.failure.as_ref().unwrap();
     assert!(failure.reason.contains(&format!("process {own} ")), "{failure:?}");
     assert_eq!(outcome.stopped, 1);
@@ -253,7 +187,7 @@ fn what_is_spared_or_not_guarded_is_left_alone_and_named() {
     let runs_outside = scene.start(&outside, &["300"]);
     let spared_path = spared.clone();
     scene.grounds.spared = Arc::new(move |path, _| (path == spared_path).then(|| "package evil".to_owned()));
-    let outcome = scene.quarantine(&act_on(&evil), &[evil.clone(), spared.clone(), outside.clone()]);
+    let outcome = quarantined(&scene, &act_on(&evil), &[evil.clone(), spared.clone(), outside.clone()]);
     let reason = |path: &Path| {
         let copy = outcome.copies.iter().find(|copy| copy.path == path).unwrap();
         (copy.state, copy.reason.clone().unwrap_or_default())

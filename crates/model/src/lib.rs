@@ -14,6 +14,7 @@ pub mod facts;
 pub mod sighting;
 pub mod spared;
 
+pub mod bypass;
 pub mod log;
 pub mod rule;
 pub mod verdict;

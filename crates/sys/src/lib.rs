@@ -11,17 +11,24 @@
 //! Process ids are `i32` throughout, as in the kernel. Errors are [`std::io::Error`] with the kernel's errno
 //! in `raw_os_error`.
 
+pub mod bpf;
 pub mod fanotify;
 pub mod handle;
 pub mod identity;
 pub mod lease;
+pub mod state;
 
+pub mod cgroup;
+pub mod inherit;
 pub mod owner;
+pub mod page;
 pub mod pidfd;
 pub mod process;
 pub mod processes;
 pub mod refusers;
+pub mod scheduling;
 
+pub mod mapping;
 pub mod mounts;
 pub mod place;
 pub mod socket;

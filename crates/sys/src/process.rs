@@ -42,6 +42,12 @@ pub fn prefer_speed() {
     let _ = rustix::process::setpriority_process(None, -10);
 }
 
+/// How long the calling thread has used a processor.
+pub fn thread_time() -> std::time::Duration {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    std::time::Duration::try_from(spent).unwrap_or_default()
+}
+
 /// Keeps every page that this process touches from now on in memory, so that it never waits for a disk to
 /// get its own code back. Pages not yet touched are locked when they are.
 ///
@@ -54,14 +60,30 @@ pub fn lock_memory() -> io::Result<()> {
     Ok(rustix::mm::mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT)?)
 }
 
-/// Lets the C library give freed memory back to the machine, at the price of some speed. By itself it keeps an
-/// arena for each thread, and at the end of each as much as was ever freed there at once. To be called before
-/// there are threads; does nothing with another C library than glibc.
-pub fn give_memory_back() {
+/// Lets the allocator keep little of what is freed, and keep it in one place: for a process that works hard rarely,
+/// with many threads. To be called before the second thread is started. Best effort.
+pub fn hoard_little_memory() {
     #[cfg(target_env = "gnu")]
-    for (parameter, value) in [(libc::M_ARENA_MAX, 1), (libc::M_TRIM_THRESHOLD, 128 << 10)] {
-        // SAFETY: mallopt takes two integers and touches no memory of ours; what it refuses stays as it was.
-        unsafe { libc::mallopt(parameter, value) };
+    {
+        const AT_ONCE: libc::c_int = 256 << 10;
+        let wishes =
+            [(libc::M_ARENA_MAX, 2), (libc::M_TRIM_THRESHOLD, AT_ONCE), (libc::M_MMAP_THRESHOLD, AT_ONCE)];
+        for (parameter, value) in wishes {
+            // SAFETY: it takes two numbers, and these are parameters that it knows.
+            unsafe {
+                libc::mallopt(parameter, value);
+            }
+        }
+    }
+}
+
+/// Gives memory that was freed back to the kernel, as far as the allocator can: it keeps what a large piece of work
+/// has left behind. Best effort.
+pub fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it takes a number and touches only what is free; it may be called at any time, by any thread.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 
@@ -78,6 +100,11 @@ pub fn raise_descriptor_limit() -> io::Result<Option<u64>> {
 /// Asks the kernel to end any other process first when memory runs out. Children inherit it. Best effort.
 pub fn exempt_from_oom_killer() {
     let _ = fs::write("/proc/self/oom_score_adj", "-1000");
+}
+
+/// Lets the kernel end this process as any other when memory runs out, whatever its parent is spared. Best effort.
+pub fn offer_to_oom_killer() {
+    let _ = fs::write("/proc/self/oom_score_adj", "0");
 }
 
 /// Whether this process may hold a permission group, lease files of others and open files by handle.

@@ -1,7 +1,6 @@
 //! Suites that mount and watch: they run as root in a mount namespace of their own, so that nothing they
 //! do reaches the host, and under a time limit.
 
-use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -9,11 +8,20 @@ use anyhow::{Context, Result};
 use super::tally::{Outcome, Tally};
 use crate::house::{House, UNSHARE, cargo_path};
 use crate::live;
+use crate::packages::{Needed, is_root};
 
-/// Whether this process has the rights of root.
-pub(super) fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
-}
+/// Programs that these suites call.
+pub(super) const NEEDED: &[Needed] = &[
+    ("cc", "gcc"),
+    ("curl", "curl"),
+    ("getfattr", "attr"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("mount", "mount"),
+    ("setfacl", "acl"),
+    ("setfattr", "attr"),
+    ("timeout", "coreutils"),
+    ("unshare", "util-linux"),
+];
 
 /// What this host lets us do.
 pub(super) struct Host {

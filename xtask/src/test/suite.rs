@@ -6,8 +6,10 @@ use clap::ValueEnum;
 use super::namespace::{Host, Inside};
 use super::tally::Outcome;
 use super::{agent_only, cargo, deny};
+use crate::bpf;
 use crate::house::House;
 use crate::tidy;
+use crate::vm;
 
 /// A suite.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -18,6 +20,8 @@ pub(super) enum Suite {
     Tidy,
     /// Licences, bans and sources of what we depend on.
     Deny,
+    /// The compiled LSM programs are what their source says.
+    Bpf,
     /// Lints of all targets.
     Clippy,
     /// Tests that need no privileges, and examples in the documentation.
@@ -31,8 +35,12 @@ pub(super) enum Suite {
     E2e,
     /// Other products that answer the kernel, on the same filesystem.
     Rivals,
+    /// Whatever stands still, dies or is full: nobody waits for long.
+    NeverHang,
     /// The wire contract.
     Compat,
+    /// Tests of `sys` and `agent` on kernels of Debian's, in an emulated machine.
+    Vm,
 }
 
 impl Suite {
@@ -41,13 +49,16 @@ impl Suite {
         Self::Fmt,
         Self::Tidy,
         Self::Deny,
+        Self::Bpf,
         Self::Clippy,
         Self::Unit,
         Self::AgentOnly,
         Self::Privileged,
         Self::E2e,
         Self::Rivals,
+        Self::NeverHang,
         Self::Compat,
+        Self::Vm,
     ];
 
     /// Its name, as `--only` takes it.
@@ -56,13 +67,16 @@ impl Suite {
             Self::Fmt => "fmt",
             Self::Tidy => "tidy",
             Self::Deny => "deny",
+            Self::Bpf => "bpf",
             Self::Clippy => "clippy",
             Self::Unit => "unit",
             Self::AgentOnly => "agent-only",
             Self::Privileged => "privileged",
             Self::E2e => "e2e",
             Self::Rivals => "rivals",
+            Self::NeverHang => "never-hang",
             Self::Compat => "compat",
+            Self::Vm => "vm",
         }
     }
 
@@ -70,10 +84,11 @@ impl Suite {
     fn inside(self) -> Option<Inside> {
         let name = self.name();
         match self {
-            Self::Privileged => Some(Inside::packages(&["sys", "agent"], 600)),
+            Self::Privileged => Some(Inside::packages(&["sys", "agent"], 1200)),
             Self::E2e => Some(Inside::suite(name, 600)),
+            Self::NeverHang => Some(Inside::suite(name, 600)),
             Self::Rivals | Self::Compat => Some(Inside::suite(name, 300)),
-            Self::Fmt | Self::Tidy | Self::Deny | Self::Clippy | Self::Unit | Self::AgentOnly => None,
+            _ => None,
         }
     }
 
@@ -91,12 +106,14 @@ impl Suite {
             Self::Fmt => cargo::step(house, &["fmt", "--all", "--check"], "type `cargo fmt --all`"),
             Self::Tidy => tidy::run(house).map(|report| Outcome::checks(report.passed(), report.failed())),
             Self::Deny => deny::run(house),
+            Self::Bpf => bpf::check(house),
             Self::Clippy => cargo::step(
                 house,
                 &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
                 "mend it, or write #[expect(lint, reason = \"…\")]",
             ),
             Self::AgentOnly => agent_only::run(house),
+            Self::Vm => vm::suite::run(house, &vm::suite::Args::default()),
             _ => cargo::unit(house, host),
         }
     }

@@ -2,21 +2,21 @@
 
 /// How many tests did what.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     /// Ran and held.
-    pub(super) passed: usize,
+    pub(crate) passed: usize,
     /// Ran and did not hold.
-    pub(super) failed: usize,
+    pub(crate) failed: usize,
     /// Ignored, or not run for a reason that it printed.
-    pub(super) skipped: usize,
+    pub(crate) skipped: usize,
     /// The `not run: …` lines.
-    pub(super) not_run: Vec<String>,
+    pub(crate) not_run: Vec<String>,
 }
 
 impl Tally {
     /// Counts in the output of test programs. A test that cannot run here prints one line `not run: REASON`
     /// and returns; the test program takes that for a success, we do not.
-    pub(super) fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(crate) fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> Self {
         let mut tally = Self::default();
         for line in lines {
             if let Some(result) = after(line, "test result: ") {
@@ -33,7 +33,7 @@ impl Tally {
     }
 
     /// Adds another's counts.
-    pub(super) fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
         self.skipped += other.skipped;
@@ -61,17 +61,17 @@ fn number_before(result: &str, unit: &str) -> usize {
 }
 
 /// How a suite ended.
-pub(super) struct Outcome {
+pub(crate) struct Outcome {
     /// Its counts.
-    pub(super) tally: Tally,
+    pub(crate) tally: Tally,
     /// Why it failed as a whole or was skipped as a whole; printed beside the counts.
-    pub(super) remark: Option<String>,
+    pub(crate) remark: Option<String>,
 }
 
 impl Outcome {
     /// From a test program's output and whether it ended well. A program that failed without naming a test
     /// (it did not build, it was stopped) counts as one failure; one that ran nothing proves nothing.
-    pub(super) fn of_tests(mut tally: Tally, ended_well: bool, why_not: &str) -> Self {
+    pub(crate) fn of_tests(mut tally: Tally, ended_well: bool, why_not: &str) -> Self {
         let mut remark = None;
         if !ended_well {
             tally.failed = tally.failed.max(1);
@@ -84,17 +84,17 @@ impl Outcome {
     }
 
     /// A suite of checks that we count ourselves.
-    pub(super) fn checks(passed: usize, failed: usize) -> Self {
+    pub(crate) fn checks(passed: usize, failed: usize) -> Self {
         Self { tally: Tally { passed, failed, ..Tally::default() }, remark: None }
     }
 
     /// The suite failed before it could count.
-    pub(super) fn failed(why: String) -> Self {
+    pub(crate) fn failed(why: String) -> Self {
         Self { tally: Tally { failed: 1, ..Tally::default() }, remark: Some(why) }
     }
 
     /// The suite cannot run here.
-    pub(super) fn skipped(why: &str) -> Self {
+    pub(crate) fn skipped(why: &str) -> Self {
         let tally = Tally { skipped: 1, ..Tally::default() };
         Self { tally, remark: Some(format!("skipped: {why}")) }
     }

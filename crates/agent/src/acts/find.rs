@@ -12,9 +12,9 @@ use model::facts::FileType;
 use model::{Digests, FileId};
 use sys::identity::{Identity, Stat};
 
-use super::interpreter::Interpreter;
 use super::{Grounds, failed, names};
 use crate::digest::hash_plainly;
+use crate::running::Interpreter;
 use crate::vault::{Found, directory, is_holding, mount_of, open_regular};
 
 /// A copy as it was looked at.
@@ -67,7 +67,7 @@ impl Copies {
             Ok(Some(copy)) if !copy.is_guarded => {
                 self.failed.push(failed(path.to_owned(), "not guarded", None));
             }
-            Ok(Some(copy)) => match (grounds.spared)(path, &copy.digests) {
+            Ok(Some(copy)) => match (grounds.spared)(path, &copy.digests.sha256) {
                 Some(record) => {
                     let reason = format!("spared: {} is what {record} recorded", path.display());
                     self.failed.push(failed(path.to_owned(), reason, None));

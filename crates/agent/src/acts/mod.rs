@@ -7,17 +7,15 @@ mod quarantine;
 mod restore;
 
 mod find;
-mod interpreter;
 mod names;
 mod recognize;
-mod scripts;
 mod stop;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use model::Digests;
+use model::Sha256;
 use model::VaultId;
 use model::act::{CopyResult, CopyState};
 
@@ -27,7 +25,7 @@ pub use quarantine::quarantine;
 pub use restore::restore;
 
 /// Says which record spares a file at a path, if one does.
-pub type Spares = dyn Fn(&Path, &Digests) -> Option<String> + Send + Sync;
+pub type Spares = dyn Fn(&Path, &Sha256) -> Option<String> + Send + Sync;
 
 /// Where acts may act.
 pub struct Grounds {
@@ -37,8 +35,12 @@ pub struct Grounds {
     pub vault: Arc<Vault>,
     /// What may never be taken or stopped, and by whose word.
     pub spared: Arc<Spares>,
-    /// Guard, agent, and who started them: never stopped.
+    /// Every local filesystem is guarded, and so is what lies on none: memory, and what was removed with its mount.
+    pub everywhere: bool,
+    /// This agent's parents, as far as they are ours: never stopped.
     pub own_pids: Vec<i32>,
+    /// Where this program is: nor is who runs it. Nobody is taken for one of ours, if none.
+    pub own_program: Option<PathBuf>,
 }
 
 /// A guarded filesystem.
@@ -53,7 +55,7 @@ pub struct Guarded {
 }
 
 impl Grounds {
-    fn guards(&self, device: u64) -> bool {
+    pub(crate) fn guards(&self, device: u64) -> bool {
         self.guarded.iter().any(|guarded| guarded.device == device)
     }
 }

@@ -1,40 +1,14 @@
 //! Whether what a process runs is the file, whatever its name, and also when it has none any more.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd};
-use std::path::Path;
+use std::os::fd::AsFd;
 
 use model::{Digests, FileId};
-use rustix::fs::{AtFlags, CWD, StatxFlags};
+use sys::state::State;
 
 use super::find::Copy;
-use super::interpreter::Interpreter;
 use crate::digest::hash_plainly;
-
-/// An inode in one state. Its number alone could be given to another file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct State {
-    pub(super) device: u64,
-    pub(super) inode: u64,
-    ctime_ns: i64,
-    size: u64,
-}
-
-impl State {
-    /// Of whatever the path leads to, asking no server and opening nothing.
-    pub(super) fn of(path: &Path) -> Option<Self> {
-        let flags = AtFlags::STATX_DONT_SYNC;
-        let stat = rustix::fs::statx(CWD, path, flags, StatxFlags::BASIC_STATS).ok()?;
-        let is_file = rustix::fs::FileType::from_raw_mode(stat.stx_mode.into()).is_file();
-        is_file.then(|| Self {
-            device: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor),
-            inode: stat.stx_ino,
-            ctime_ns: stat.stx_ctime.tv_sec * 1_000_000_000 + i64::from(stat.stx_ctime.tv_nsec),
-            size: stat.stx_size,
-        })
-    }
-}
+use crate::running::{Interpreter, Look, Piece, reopen};
 
 /// Knows a file again. Each inode is hashed at most once in each of its states.
 #[derive(Debug)]
@@ -71,52 +45,17 @@ impl Recognizer {
         self.looked_at.insert(state, Some(copy.digests));
     }
 
-    /// The digests of what lies at `path`, in `state`, if it is the file.
-    pub(super) fn recognize(&mut self, path: &Path, state: State) -> Option<Digests> {
-        if !self.sizes.is_empty() && !self.sizes.contains(&state.size) {
+    /// The digests of what a process runs, if it is the file. Its filesystem must be one that answers.
+    pub(super) fn recognize(&mut self, look: &Look, piece: &Piece) -> Option<Digests> {
+        if !self.sizes.is_empty() && !self.sizes.contains(&piece.state.size) {
             return None;
         }
         let wanted = self.wanted;
-        *self.looked_at.entry(state).or_insert_with(|| {
-            let file = open(path, state)?;
+        // A process can run another program meanwhile, and what is learnt of an inode counts for all who run it.
+        *self.looked_at.entry(piece.state).or_insert_with(|| {
+            let file = reopen(&piece.hold(look).ok()?).ok()?;
             let digests = hash_plainly(file.as_fd()).ok()?.0;
             wanted.names(&digests).then_some(digests)
         })
-    }
-}
-
-/// Opens what lies at `path` if it still is what was looked at: a process can run another program meanwhile, and
-/// what is learnt of an inode counts for all who run it. Waits for nobody, whatever lies there now.
-fn open(path: &Path, state: State) -> Option<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let flags = (rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY).bits().cast_signed();
-    let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
-    let opened = format!("/proc/self/fd/{}", file.as_raw_fd());
-    (State::of(Path::new(&opened))? == state).then_some(file)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_took_the_place_of_an_inode_says_nothing_of_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("file");
-        std::fs::write(&path, "innocent").unwrap();
-        let state = State::of(&path).unwrap();
-        std::fs::write(dir.path().join("wanted"), "nocentin").unwrap();
-        let wanted = hash_plainly(File::open(dir.path().join("wanted")).unwrap().as_fd()).unwrap().0;
-        std::fs::rename(dir.path().join("wanted"), &path).unwrap();
-        let mut recognizer = Recognizer::new(FileId::Sha256(wanted.sha256), []);
-        assert_eq!(recognizer.recognize(&path, state), None, "the innocent inode is not the file");
-        let now = State::of(&path).unwrap();
-        assert_eq!(recognizer.recognize(&path, now), Some(wanted));
-
-        std::fs::remove_file(&path).unwrap();
-        let pipe = rustix::fs::FileType::Fifo;
-        rustix::fs::mknodat(CWD, &path, pipe, rustix::fs::Mode::RWXU, 0).unwrap();
-        let gone = State { size: 9, ..now };
-        assert_eq!(recognizer.recognize(&path, gone), None, "and a pipe holds nobody up");
     }
 }

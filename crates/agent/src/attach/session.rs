@@ -44,6 +44,9 @@ const TICK: Duration = Duration::from_millis(200);
 /// A server that takes nothing for so long is gone.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Rules, or changes of them, in one message from which on memory is given back afterwards.
+const MANY: usize = 1000;
+
 /// One connection's state.
 struct Session<'a> {
     core: &'a Core,
@@ -54,6 +57,8 @@ struct Session<'a> {
     sent: u64,
     /// Rules are durable that are not in force, or not acknowledged yet.
     owes_adoption: bool,
+    /// They were so many that taking them in has left much memory behind.
+    heard_many: bool,
     beat_every: Duration,
     last_beat: Option<Instant>,
 }
@@ -73,6 +78,7 @@ pub(super) fn run(
         in_flight: None,
         sent: 0,
         owes_adoption: false,
+        heard_many: false,
         beat_every: Duration::from_secs(30),
         last_beat: None,
     };
@@ -147,6 +153,7 @@ impl Session<'_> {
             Some(down::Message::LiftedStored(rule)) => {
                 self.core.ledger.lock().lifted_stored(model::RuleId(rule))?;
             }
+            Some(down::Message::BypassStored(id)) => self.core.ledger.lock().bypass_stored(id)?,
             None => {}
         }
         Ok(())
@@ -163,13 +170,13 @@ impl Session<'_> {
 
     /// Durable first; in force and acknowledged by [`Self::settle_adoption`].
     fn adopt(&mut self, rules: &v1::Rules) -> Result<(), Ended> {
+        self.heard_many |= rules.rules.len() + rules.entries.len() >= MANY;
         let adopted = self.core.ledger.lock().adopt(rules);
         match adopted {
-            Ok(()) => {}
+            Ok(is_whole) => self.owes_adoption |= is_whole,
             Err(Refused::Disk(error)) => return Err(error.into()),
             Err(refused) => return Err(Ended::Refused(refused)),
         }
-        self.owes_adoption = true;
         Ok(())
     }
 
@@ -180,10 +187,18 @@ impl Session<'_> {
         match self.core.enforce(GUARD_PATIENCE) {
             Ok(position) => {
                 self.owes_adoption = false;
-                self.say(up::Message::Adopted(position.into()))
+                self.say(up::Message::Adopted(position.into()))?;
+                // Nobody waits for what follows.
+                self.core.ledger.lock().shorten();
+                if std::mem::take(&mut self.heard_many) {
+                    sys::process::give_back_memory();
+                }
+                Ok(())
             }
             Err(error) => {
-                tracing::warn!(%error, "new rules are not in force yet");
+                if self.core.warden.holds_back().is_none() {
+                    tracing::warn!(%error, "new rules are not in force yet");
+                }
                 Ok(())
             }
         }
@@ -212,15 +227,18 @@ impl Session<'_> {
     }
 
     fn tell_ended(&mut self) -> io::Result<()> {
-        let (outcomes, lifted) = {
+        let (outcomes, lifted, bypasses) = {
             let ledger = self.core.ledger.lock();
-            (ledger.unsent(), ledger.lifted())
+            (ledger.unsent(), ledger.lifted(), ledger.untold_bypasses())
         };
         for outcome in &outcomes {
             self.say(up::Message::Outcome(outcome.into()))?;
         }
         for (rule, comment) in lifted {
             self.say(up::Message::Lifted(v1::Lifted { rule: rule.0, comment }))?;
+        }
+        for bypass in bypasses {
+            self.say(up::Message::Bypassed(bypass))?;
         }
         Ok(())
     }
@@ -244,24 +262,33 @@ impl Session<'_> {
     fn beat(&mut self) -> io::Result<()> {
         self.last_beat = Some(Instant::now());
         let core = self.core;
-        let rules_digest = crate::ruleset::fingerprint(core.ledger.lock().rules()).to_vec();
+        let rules_digest = core.ledger.lock().rules().fingerprint().to_vec();
+        let (filesystems, filesystems_left_out) = crate::filesystems::shape(&core.filesystems.load());
         let heartbeat = v1::Heartbeat {
             guard_level: core.guard_level().to_owned(),
-            guarded: core.guarded().map(|place| things::bytes_of(&place.mount.point)).collect(),
+            guarded: core.guarded().iter().map(|place| things::bytes_of(&place.mount.point)).collect(),
             watched: core.watched_roots().iter().map(|root| things::bytes_of(root)).collect(),
             first_sweep_complete: core.progress.first_complete.load(Ordering::Relaxed),
             files_known: core.inventory.len(),
             sweep_seen: core.progress.seen.load(Ordering::Relaxed),
             counters: core.guard.as_ref().map(|guard| guard.status().counters),
             rules_digest,
+            filesystems,
+            filesystems_left_out,
+            running_denied: core.running.running_denied(),
             rivals: core.rivals.lock().clone(),
+            guard_notice: core.warden.notice(),
+            guard_deaths: core.warden.falls().0,
+            guard_gap_ms: core.warden.falls().1,
+            guard_mechanism: core.guard.as_ref().map(|guard| guard.status().mechanism).unwrap_or_default(),
         };
         self.say(up::Message::Heartbeat(heartbeat))
     }
 }
 
 fn read_in_background(mut stream: UnixStream) -> Receiver<io::Result<v1::Down>> {
-    let (sender, receiver) = crossbeam_channel::bounded(64);
+    // Few: each may be a part of a large set of rules.
+    let (sender, receiver) = crossbeam_channel::bounded(4);
     std::thread::spawn(move || {
         loop {
             let message = match frame::read(&mut stream) {

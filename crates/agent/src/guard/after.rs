@@ -63,8 +63,10 @@ pub(super) struct Meeting {
     pub(super) size: u64,
     pub(super) rule: RuleId,
     pub(super) effect: Effect,
+    pub(super) user: u32,
     pub(super) late: bool,
     pub(super) spared: bool,
+    pub(super) bypassed: bool,
 }
 
 /// Where what was done is told.
@@ -141,9 +143,10 @@ fn report(task: &Task, meeting: &Meeting) -> v1::Denial {
         rule: meeting.rule.0,
         late: meeting.late,
         spared: meeting.spared,
+        bypassed: meeting.bypassed,
         effect: meeting.effect.word().to_owned(),
         times: 1,
-        user: sys::owner::of(task.pid).unwrap_or(u32::MAX),
+        user: meeting.user,
     }
 }
 

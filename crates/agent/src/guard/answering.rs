@@ -81,6 +81,7 @@ impl<'g> Answering<'g> {
         loop {
             // From here on, all verdicts of the pass before have reached the kernel; see `Shared::publish`.
             self.shared.passes.fetch_add(1, Ordering::SeqCst);
+            self.shared.beat();
             let count = match epoll::wait(&self.epoll, &mut ready[..], self.timeout().as_ref()) {
                 Err(rustix::io::Errno::INTR) => 0,
                 outcome => outcome?,
@@ -109,18 +110,20 @@ impl<'g> Answering<'g> {
     }
 
     fn timeout(&self) -> Option<Timespec> {
-        if self.desk.questions.is_empty() {
-            return None;
-        }
-        let due = self.desk.questions.next_due();
-        let left = due.map_or(TICK, |due| due.saturating_duration_since(Instant::now()).min(TICK));
-        Timespec::try_from(left).ok()
+        let left = (!self.desk.questions.is_empty()).then(|| {
+            let due = self.desk.questions.next_due();
+            due.map_or(TICK, |due| due.saturating_duration_since(Instant::now()).min(TICK))
+        });
+        Timespec::try_from(self.shared.wait(left)?).ok()
     }
 
     fn take_questions(&mut self, moment: &Moment) -> io::Result<()> {
         let group = self.desk.group;
         match group.read(&mut self.events) {
-            Ok(questions) => questions.for_each(|question| self.desk.ask(question, moment)),
+            Ok(questions) => questions.for_each(|question| {
+                self.shared.beat();
+                self.desk.ask(question, moment);
+            }),
             // No descriptor was left: the kernel has denied that one, the others still wait. Those that are to
             // be closed soon make room.
             Err(error) if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) => {
@@ -142,6 +145,7 @@ impl<'g> Answering<'g> {
                     self.desk.agent = Some(sys::socket::peer_pid(socket.as_fd()).unwrap_or(0));
                     self.agent = Some(socket);
                 }
+                Word::Forget(device, _heeded) => self.desk.known.forget_device(device),
                 Word::Fail(error) => return Err(error),
             }
         }
@@ -170,7 +174,8 @@ impl<'g> Answering<'g> {
         let mut blocked = false;
         while let Some((id, waiting)) = self.desk.questions.unsent() {
             let opener = &waiting.opener;
-            let Kinds { sha1, md5 } = needed;
+            // Rules that came meanwhile may have asked for other kinds, and again might.
+            let Kinds { sha1, md5 } = if self.desk.questions.is_repeated(id) { Kinds::ALL } else { needed };
             let question = frame::body(&v1::Question {
                 id,
                 pid: opener.pid,

@@ -92,6 +92,13 @@ impl Cache {
         }
     }
 
+    /// Forgets the files of one device, or all.
+    pub(super) fn forget_device(&mut self, device: Option<u64>) {
+        for set in &mut self.sets {
+            set.retain(|entry| device.is_some_and(|device| entry.identity.device() != device));
+        }
+    }
+
     fn place(&self, handle: (i32, &[u8])) -> usize {
         usize::try_from(self.hasher.hash_one(handle)).unwrap_or_default() % self.sets.len()
     }
@@ -178,5 +185,9 @@ mod tests {
         assert_eq!(known(&mut cache), [false, true, true]);
         cache.forget_all();
         assert_eq!(known(&mut cache), [false, false, true]);
+        cache.forget_device(Some(identities[2].device() + 1));
+        assert_eq!(known(&mut cache), [false, false, true]);
+        cache.forget_device(Some(identities[2].device()));
+        assert_eq!(known(&mut cache), [false, false, false]);
     }
 }

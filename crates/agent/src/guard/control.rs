@@ -6,13 +6,14 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use crossbeam_channel::Sender;
+use crossbeam_channel::{RecvTimeoutError, Sender};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use sys::fanotify::permission::PermissionGroup;
+use sys::mapping::Mapping;
 use wire::link::v1::guard_report::Report;
 use wire::link::{frame, things, v1};
 
-use super::ground::Ground;
+use super::bpf::{self, InKernel};
+use super::marking::Marking;
 use super::outbox::Outbox;
 use super::protocol;
 use super::shared::{Shared, Word, drain, ring};
@@ -27,20 +28,24 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 pub(super) struct Control<'g> {
     pub(super) listener: OwnedFd,
-    pub(super) group: &'g PermissionGroup,
-    pub(super) grounds: &'g [Ground],
+    pub(super) marking: Marking<'g>,
     pub(super) shared: &'g Shared,
     pub(super) outbox: &'g Outbox<'g>,
     pub(super) words: Sender<Word>,
     pub(super) agent: Option<OwnedFd>,
     /// The guarded filesystems are marked: since the first rules.
     pub(super) asks: bool,
+    /// The kernel denies by itself.
+    pub(super) in_kernel: Option<InKernel>,
+    /// Rules were adopted.
+    pub(super) is_in_force: bool,
 }
 
 impl Control<'_> {
     /// Works until the loop has ended.
     pub(super) fn run(mut self) {
         let mut packet = vec![0; protocol::LARGEST];
+        self.begin();
         while !self.shared.ended.load(Ordering::SeqCst) {
             let (connects, speaks) = self.wait();
             drain(self.outbox.bell.as_fd());
@@ -50,7 +55,22 @@ impl Control<'_> {
             if speaks {
                 self.listen(&mut packet);
             }
+            if let Some(in_kernel) = &mut self.in_kernel {
+                in_kernel.keep(&self.shared.snapshot.load());
+            }
             self.report();
+        }
+    }
+
+    /// Puts in force what the guard before had in force, before anybody has said a word.
+    fn begin(&mut self) {
+        let Some(tether) = &self.shared.tether else { return };
+        if let [file, base @ ..] = tether.snapshots.as_slice() {
+            let base = base.first().map(OwnedFd::try_clone);
+            match base.transpose() {
+                Ok(base) => self.adopt(file, base),
+                Err(error) => tracing::error!(%error, "the rules of the guard before can't be taken over"),
+            }
         }
     }
 
@@ -89,11 +109,21 @@ impl Control<'_> {
 
     fn listen(&mut self, packet: &mut [u8]) {
         let Some(agent) = &self.agent else { return };
-        let mut file = None;
-        match protocol::receive(agent.as_fd(), packet, &mut file) {
+        let mut files = [None, None];
+        match protocol::receive_with(agent.as_fd(), packet, &mut files) {
             Ok(Some(protocol::SNAPSHOT)) => {
-                if let Some(file) = file {
-                    self.adopt(&file);
+                if let [Some(file), base] = files {
+                    self.adopt(&file, base);
+                }
+            }
+            Ok(Some(protocol::MARKS)) => {
+                let devices = self.marking.devices();
+                self.send(Report::Marks(v1::Marks { devices }));
+            }
+            Ok(Some(packet)) if packet.starts_with(protocol::MARK) => {
+                let mark = frame::decode::<v1::Mark>(&packet[protocol::MARK.len()..]);
+                if let (Ok(mark), [Some(file), _]) = (mark, files) {
+                    self.mark(mark, file);
                 }
             }
             Ok(Some(packet)) if packet.starts_with(protocol::EXPLAIN) => {
@@ -109,8 +139,10 @@ impl Control<'_> {
     }
 
     /// Puts rules in force, and says so when no verdict by the old ones can come any more.
-    fn adopt(&mut self, file: &OwnedFd) {
-        let snapshot = match sys::socket::read_all(file.as_fd()).and_then(|bytes| Snapshot::decode(&bytes)) {
+    fn adopt(&mut self, file: &OwnedFd, base: Option<OwnedFd>) {
+        let before = self.shared.snapshot.load_full();
+        let bytes = Mapping::of_sealed(file.as_fd());
+        let snapshot = match bytes.and_then(|bytes| Snapshot::decode(&bytes, base, &before)) {
             Ok(snapshot) => snapshot,
             Err(error) => {
                 tracing::error!(%error, "the agent's rules can't be read; those before stay in force");
@@ -119,28 +151,74 @@ impl Control<'_> {
         };
         let version = snapshot.version;
         self.shared.publish(snapshot);
-        if !self.asks {
-            if let Err(error) = self.grounds.iter().try_for_each(|ground| ground.mark(self.group)) {
+        if self.observes() {
+            return;
+        }
+        let must_ask = match &mut self.in_kernel {
+            Some(in_kernel) => in_kernel.adopt(&before, &self.shared.snapshot.load()),
+            None => true,
+        };
+        if must_ask && !self.asks {
+            if let Err(error) = self.marking.begin() {
                 self.tell_loop(Word::Fail(error));
                 return;
             }
             self.asks = true;
+        }
+        if !std::mem::replace(&mut self.is_in_force, true) {
+            if !self.in_kernel.as_ref().is_some_and(InKernel::pins) {
+                bpf::leave_no_pins();
+            }
             self.send(Report::Ready(self.ready()));
+        }
+        if let Some(tether) = &self.shared.tether {
+            let snapshot = self.shared.snapshot.load();
+            let files: Vec<_> = std::iter::once(file.as_fd()).chain(snapshot.base()).collect();
+            tether.tell_in_force(&files);
         }
         self.send(Report::AdoptedVersion(version));
     }
 
+    /// Asks about one filesystem more, and says whether that is so.
+    fn mark(&mut self, mark: v1::Mark, file: OwnedFd) {
+        let (words, shared) = (&self.words, self.shared);
+        let forget = |device| {
+            let (heeded, wait) = crossbeam_channel::bounded(0);
+            // The loop is gone only when all ends.
+            let _ = words.send(Word::Forget(device, heeded));
+            ring(&shared.wake);
+            while wait.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout)
+                && !shared.ended.load(Ordering::SeqCst)
+            {
+                ring(&shared.wake);
+            }
+        };
+        let error = self.marking.add(&file, mark.device, forget).err();
+        // What is held open can't be unmounted.
+        drop(file);
+        self.send(Report::Marked(v1::Marked { device: mark.device, path: mark.path, error }));
+    }
+
+    /// Whether nothing is to be denied, whatever the rules say.
+    fn observes(&self) -> bool {
+        self.shared.tether.as_ref().is_some_and(|tether| tether.observes)
+    }
+
     fn ready(&self) -> v1::GuardReady {
         v1::GuardReady {
-            level: if self.asks { "deny" } else { "observe" }.to_owned(),
-            guarded: self.grounds.iter().map(|ground| things::bytes_of(&ground.path)).collect(),
-            refuses_busy: self.group.can_refuse_busy(),
+            level: if self.is_in_force { "deny" } else { "observe" }.to_owned(),
+            guarded: self.marking.paths().map(things::bytes_of).collect(),
+            refuses_busy: self.in_kernel.is_some() || self.marking.group.can_refuse_busy(),
+            mechanism: if self.in_kernel.is_some() { "bpf" } else { "fanotify" }.to_owned(),
         }
     }
 
     /// Sends what there is to report.
     fn report(&mut self) {
         self.outbox.settle();
+        if let Some(in_kernel) = &mut self.in_kernel {
+            in_kernel.count(&self.shared.counters);
+        }
         if self.agent.is_none() {
             return;
         }

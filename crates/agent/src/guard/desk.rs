@@ -147,7 +147,7 @@ impl Desk<'_> {
         }
         if let (Some(task), Ok((names, stat))) = (leader, &learnt) {
             if steady {
-                self.known.learn(task.file.as_fd(), stat, *names, moment.time);
+                self.known.learn(task.file.as_fd(), stat, *names);
             }
             self.leave(task);
         }
@@ -217,7 +217,16 @@ impl Desk<'_> {
         from_cache: bool,
         moment: &Moment,
     ) -> Task {
-        let verdict = moment.snapshot.judge(names, stat, moment.time);
+        let mut verdict = moment.snapshot.judge(names, stat, moment.time);
+        // Only what met a rule is worth asking for, and once it has its answer it may be gone.
+        let user = match verdict.because {
+            verdict::Because::NoRule | verdict::Because::Rule(_, Effect::Allow) => u32::MAX,
+            _ => user_of(opener.pid),
+        };
+        let bypassed = !verdict.permits
+            && matches!(verdict.because, verdict::Because::Rule(_, Effect::Warn))
+            && moment.snapshot.is_bypassed(user, &names.sha256, moment.time);
+        verdict.permits |= bypassed;
         let answer = if verdict.permits { Answer::Permit } else { Answer::Deny };
         let (told, process) = opener.told.unzip();
         let answered = match told {
@@ -235,13 +244,15 @@ impl Desk<'_> {
             size: stat.size,
             rule,
             effect,
-            late: late && effect.denies() && !spared,
+            user,
+            late: late && !verdict.permits,
             spared,
+            bypassed,
         });
         match &meeting {
             Some(Meeting { spared: true, .. }) => self.counters.spared.count(),
             Some(Meeting { late: true, .. }) => self.counters.denied_late.count(),
-            Some(meeting) if meeting.effect.denies() => self.counters.denied.count(),
+            Some(_) if !verdict.permits => self.counters.denied.count(),
             Some(_) => self.counters.watched.count(),
             None => {}
         }

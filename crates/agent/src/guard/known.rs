@@ -1,6 +1,7 @@
 //! Digests that may be used again: the cache, and the conditions under which that is safe.
 
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 use model::{Kinds, Names, Time};
 use sys::fanotify::EventBuffer;
@@ -8,6 +9,7 @@ use sys::fanotify::writers::{Closed, WriterGroup};
 use sys::identity::{Identity, Stat};
 
 use super::cache::{Cache, Trust};
+use crate::clock;
 
 /// A change within one tick of the kernel's clock leaves the same ctime; the slowest tick is 10 ms.
 const TICK_NS: i128 = 20_000_000;
@@ -18,17 +20,19 @@ const SECOND_NS: i128 = 2_000_000_000;
 const MOST_READS: usize = 512;
 
 const TMPFS: u64 = 0x0102_1994;
+/// As tmpfs, but without anybody who tells of its writers.
+const RAMFS: u64 = 0x8584_58f6;
 /// What is mapped through an overlay is a file of another filesystem: neither lease nor ctime tells who writes.
 const OVERLAY: u64 = 0x794c_7630;
 
 pub(super) struct Known {
     cache: Cache,
-    writers: Option<WriterGroup>,
+    writers: Option<Arc<WriterGroup>>,
     buffer: EventBuffer,
 }
 
 impl Known {
-    pub(super) fn new(writers: Option<WriterGroup>) -> Self {
+    pub(super) fn new(writers: Option<Arc<WriterGroup>>) -> Self {
         Self { cache: Cache::new(), writers, buffer: EventBuffer::new(0) }
     }
 
@@ -48,7 +52,9 @@ impl Known {
 
     /// Keeps the digests of a file, if they can be told to be its digests later. The lease must have been held
     /// since before it was hashed, and be held still.
-    pub(super) fn learn(&mut self, file: BorrowedFd<'_>, stat: &Stat, names: Names, now: Time) {
+    pub(super) fn learn(&mut self, file: BorrowedFd<'_>, stat: &Stat, names: Names) {
+        // A change that comes after this look, and so after the lease, is stamped with no less than this.
+        let now = clock::of_stamps();
         let Some(identity) = stat.identity.filter(|_| !is_young(stat.ctime_ns, now)) else { return };
         let Some(trust) = self.trust(file) else { return };
         if trust == Trust::IdentityAndNews {
@@ -58,9 +64,14 @@ impl Known {
         self.cache.insert(identity, names, trust);
     }
 
+    /// Forgets what is known of a device, or of all: another filesystem may have its number from now on.
+    pub(super) fn forget_device(&mut self, device: Option<u64>) {
+        self.cache.forget_device(device);
+    }
+
     fn trust(&self, file: BorrowedFd<'_>) -> Option<Trust> {
         match rustix::fs::fstatfs(file).ok()?.f_type.cast_unsigned() {
-            OVERLAY => None,
+            OVERLAY | RAMFS => None,
             TMPFS => self.writers.as_ref().map(|_| Trust::IdentityAndNews),
             _ => Some(Trust::Identity),
         }
@@ -93,7 +104,8 @@ impl Known {
     }
 }
 
-fn is_young(ctime_ns: i64, now: Time) -> bool {
+/// Whether a file may change once more without another ctime.
+pub(crate) fn is_young(ctime_ns: i64, now: Time) -> bool {
     let age = now.nanoseconds() - i128::from(ctime_ns);
     age < if ctime_ns % 1_000_000_000 == 0 { SECOND_NS } else { TICK_NS }
 }

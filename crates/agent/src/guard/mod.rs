@@ -26,6 +26,7 @@ pub mod client;
 
 mod after;
 mod answering;
+pub mod bpf;
 mod cache;
 mod control;
 mod costs;
@@ -33,6 +34,7 @@ mod counters;
 mod desk;
 mod ground;
 mod known;
+mod marking;
 mod opens;
 mod outbox;
 mod protocol;
@@ -41,42 +43,51 @@ mod recent;
 mod shared;
 mod snapshot;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context;
 use model::Sha256;
-use rustix::pipe::PipeFlags;
 use sys::fanotify::permission::{About, Answer, PermissionGroup};
 use sys::socket::Kind;
 
 use crate::clock::SystemClock;
+use crate::signals;
+use crate::warden::Tether;
 use answering::Answering;
 use control::Control;
 use desk::Desk;
-use ground::Ground;
+pub(crate) use known::is_young;
+use marking::Marking;
 use outbox::Outbox;
 use questions::Questions;
-use shared::{Shared, ring};
+use shared::Shared;
+pub(crate) use shared::{bell, drain, ring};
 
 /// What a guard is started with.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Config {
     /// Where the agent finds it.
     pub data_dir: PathBuf,
-    /// Paths whose filesystems are guarded.
+    /// Paths whose filesystems are guarded; the root stands for every local one.
     pub guarded: Vec<PathBuf>,
+    /// Whether filesystems that the agent finds later are guarded, too.
+    pub guards_later: bool,
     /// The process with which it ends.
     pub parent: i32,
     /// How long an exec waits at the most; no more than [`LONGEST_TIMER`].
     pub timer: Duration,
     /// What an exec is told for whose file nobody knows the digests in time.
     pub permit_on_timeout: bool,
+    /// What ties it to its warden, if it has one.
+    pub tether: Option<Tether>,
     /// Opens are asked about as well as execs: scripts given to their interpreters, libraries, programs given to the
     /// loader. Each open on the guarded filesystems then waits for an answer.
     pub opens: bool,
+    /// At which level it works.
+    pub level: bpf::Level,
 }
 
 /// Nobody is kept waiting longer, whatever the configuration says.
@@ -110,30 +121,30 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     sys::process::may_guard().map_err(anyhow::Error::msg)?;
     die_of_panics();
     sys::lease::ignore_break_signals()?;
-    let grounds =
-        config.guarded.iter().map(|path| Ground::survey(path)).collect::<anyhow::Result<Vec<_>>>()?;
+    let grounds = ground::survey(&config.guarded)?;
 
     let descriptors = sys::process::raise_descriptor_limit()?.unwrap_or(u64::MAX);
     sys::process::prefer_speed();
     sys::process::exempt_from_oom_killer();
+    let (in_kernel, told) = bpf::InKernel::start(config.level, &config.guarded)?.unzip();
     let about = if config.opens { About::Opens } else { About::Execs };
     let group = PermissionGroup::new(about).context("the kernel gives no permission group")?;
-    let writers = ground::told_of_writers(&grounds)?;
-    let shared = Shared::new()?;
+    let writers = ground::told_of_writers(&grounds, config.guards_later)?;
+    let shared = Shared::new(config.tether)?;
     let outbox = Outbox::new(&shared.counters)?;
     let (tell_loop, words) = crossbeam_channel::bounded(8);
     let (after, tasks) = after::channel();
     let socket = config.data_dir.join(protocol::SOCKET);
     let listener = sys::socket::listen(&socket, Kind::Packets)
         .with_context(|| format!("cannot listen at {}", socket.display()))?;
-    let end = told_to_end()?;
+    let end = signals::told_of(&[signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])?;
 
     let most_held = usize::try_from(MOST_HELD.min(descriptors / 4))?;
     let desk = Desk {
         group: &group,
         counters: &shared.counters,
         after,
-        known: known::Known::new(writers),
+        known: known::Known::new(writers.clone()),
         // Each takes up to two descriptors, and as many again may be on their way or about to be closed.
         questions: Questions::new(
             usize::try_from(MOST_WAITING.min(descriptors / 4))?,
@@ -146,20 +157,26 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let answering = Answering::new(desk, &shared, &SystemClock, words, end.as_fd())?;
     let control = Control {
         listener,
-        group: &group,
-        grounds: &grounds,
+        marking: Marking::new(&group, writers, grounds, config.guards_later),
         shared: &shared,
         outbox: &outbox,
         words: tell_loop,
         agent: None,
         asks: false,
+        in_kernel,
+        is_in_force: false,
     };
+    let end_of_events = shared::bell()?;
     let books = after::Books { outbox: &outbox, recent: &shared.recent, costs: &shared.costs };
     sys::process::lock_memory().context("memory cannot be locked")?;
     std::thread::scope(|threads| {
         threads.spawn(|| after::run(&tasks, most_held, &books));
         threads.spawn(|| control.run());
+        if let Some(told) = told {
+            threads.spawn(|| told.run(&shared, &outbox, &end_of_events));
+        }
         let outcome = answering.run();
+        ring(&end_of_events);
         shared.ended.store(true, Ordering::SeqCst);
         ring(&outbox.bell);
         outcome
@@ -171,20 +188,11 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 
 /// A thread that is gone would leave openers waiting for ever.
 fn die_of_panics() {
-    let tell = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        tell(panic);
+    std::panic::set_hook(Box::new(|panic| {
+        // Not by the hook that was there: it waits for whoever reads stderr.
+        tracing::error!("{panic}");
         std::process::abort();
     }));
-}
-
-/// Readable when the process is asked to end.
-fn told_to_end() -> anyhow::Result<OwnedFd> {
-    let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-        signal_hook::low_level::pipe::register(signal, write.try_clone()?)?;
-    }
-    Ok(read)
 }
 
 /// After which the kernel ends a lease by itself.

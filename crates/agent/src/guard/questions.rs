@@ -137,6 +137,11 @@ impl<T> Questions<T> {
         hashing.tries <= TRIES
     }
 
+    /// Whether a hashing was asked for before, in vain.
+    pub(super) fn is_repeated(&self, id: u64) -> bool {
+        self.hashings.iter().any(|hashing| hashing.id == id && hashing.tries > 1)
+    }
+
     /// The opener whose descriptor a hashing reads.
     pub(super) fn leader(&self, id: u64) -> Option<&Waiting<T>> {
         self.waiting.iter().find(|waiting| waiting.waits_for == For::Hash { id, leads: true })

@@ -102,11 +102,12 @@ fn a_file_that_never_rests_is_given_up() {
     questions.wait_for_hash("a", 0, true, start, None);
     let tries: Vec<_> = (0..4)
         .map(|_| {
+            let repeated = questions.is_repeated(1);
             assert_eq!(sent(&mut questions), [(1, "a")]);
-            questions.try_again(1)
+            (repeated, questions.try_again(1))
         })
         .collect();
-    assert_eq!(tries, [true, true, false, false]);
+    assert_eq!(tries, [(false, true), (true, true), (true, false), (true, false)]);
     assert!(!questions.try_again(7));
 }
 

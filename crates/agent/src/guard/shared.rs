@@ -12,6 +12,7 @@ use super::costs::Costs;
 use super::counters::Counters;
 use super::recent::Recent;
 use super::snapshot::Snapshot;
+use crate::warden::Tether;
 
 pub(super) struct Shared {
     pub(super) snapshot: ArcSwap<Snapshot>,
@@ -24,12 +25,16 @@ pub(super) struct Shared {
     pub(super) costs: Costs,
     /// The loop has ended, and so shall the others.
     pub(super) ended: AtomicBool,
+    /// The warden's, which ends a guard that does not answer.
+    pub(super) tether: Option<Tether>,
 }
 
 /// What the loop is told.
 pub(super) enum Word {
     /// From now on files are hashed at the other end of this socket.
     Agent(OwnedFd),
+    /// Another filesystem may have this device number from now on, or any. The sender goes when that is heeded.
+    Forget(Option<u64>, crossbeam_channel::Sender<()>),
     /// The guard can't do its work.
     Fail(anyhow::Error),
 }
@@ -37,16 +42,30 @@ pub(super) enum Word {
 impl Shared {
     /// # Errors
     /// EMFILE.
-    pub(super) fn new() -> std::io::Result<Self> {
+    pub(super) fn new(mut tether: Option<Tether>) -> std::io::Result<Self> {
         Ok(Self {
             snapshot: ArcSwap::default(),
             passes: AtomicU64::new(0),
-            wake: bell()?,
+            wake: tether.as_mut().and_then(|tether| tether.waker.take()).map_or_else(bell, Ok)?,
             counters: Counters::default(),
             recent: Recent::default(),
             costs: Costs::default(),
             ended: AtomicBool::new(false),
+            tether,
         })
+    }
+
+    /// The loop gets along. To be called in each pass.
+    pub(super) fn beat(&self) {
+        if let Some(tether) = &self.tether {
+            tether.page.beat();
+        }
+    }
+
+    /// How long the loop may wait that would wait so long (`None`: for ever).
+    pub(super) fn wait(&self, left: Option<Duration>) -> Option<Duration> {
+        let most = self.tether.as_ref().map(|tether| tether.page.until_beat());
+        left.into_iter().chain(most).min()
     }
 
     /// Puts a snapshot in force, and returns when no verdict by an older one is still on its way.
@@ -54,7 +73,8 @@ impl Shared {
     /// Openers that wait are judged when they are answered, so by the new one. A verdict by the old one can
     /// only be in the pass that the loop is in; when the next has begun, it has reached the kernel.
     pub(super) fn publish(&self, snapshot: Snapshot) {
-        self.snapshot.store(Arc::new(snapshot));
+        // Let go by this thread, when the loop has none of it any more: a large set takes its time.
+        let _before = self.snapshot.swap(Arc::new(snapshot));
         let pass = self.passes.load(Ordering::SeqCst);
         while self.passes.load(Ordering::SeqCst) == pass && !self.ended.load(Ordering::SeqCst) {
             ring(&self.wake);
@@ -67,17 +87,17 @@ impl Shared {
 ///
 /// # Errors
 /// EMFILE.
-pub(super) fn bell() -> std::io::Result<OwnedFd> {
+pub(crate) fn bell() -> std::io::Result<OwnedFd> {
     Ok(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)
 }
 
 /// Wakes who waits for the bell.
-pub(super) fn ring(bell: &OwnedFd) {
+pub(crate) fn ring(bell: &OwnedFd) {
     // It fails only when it was rung 2^64 times and nobody heard.
     let _ = rustix::io::write(bell, &1_u64.to_ne_bytes());
 }
 
 /// Lets the bell be rung anew.
-pub(super) fn drain(bell: BorrowedFd<'_>) {
+pub(crate) fn drain(bell: BorrowedFd<'_>) {
     let _ = rustix::io::read(bell, &mut [0; 8]);
 }

@@ -31,9 +31,12 @@ pub(crate) enum Refused {
     /// It is no such message.
     #[error(transparent)]
     Malformed(#[from] Malformed),
+    /// They make no set, or there is no memory for it.
+    #[error("the rules can't be taken in: {0}")]
+    NoSet(io::Error),
     /// It could not be made durable.
     #[error("the ledger can't be written: {0}")]
-    Disk(#[from] io::Error),
+    Disk(io::Error),
 }
 
 /// The server's rules, understood.
@@ -44,15 +47,24 @@ pub(super) struct Adoption {
 }
 
 pub(super) enum Content {
-    Whole(Vec<Rule>),
-    Entries { from: u64, entries: Vec<Entry> },
+    /// A whole set, or a part of it.
+    Whole {
+        rules: Vec<Rule>,
+        part: u32,
+        more: bool,
+    },
+    Entries {
+        from: u64,
+        entries: Vec<Entry>,
+    },
 }
 
 impl Adoption {
     pub(super) fn read(rules: &v1::Rules) -> Result<Self, Malformed> {
         let to = v1::Position { epoch: rules.epoch, generation: rules.to }.into();
         let content = if rules.whole {
-            Content::Whole(rules.rules.iter().map(TryInto::try_into).collect::<Result<_, _>>()?)
+            let all = rules.rules.iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
+            Content::Whole { rules: all, part: rules.part, more: rules.more }
         } else {
             let entries = rules.entries.iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
             Content::Entries { from: rules.from, entries }

@@ -4,65 +4,41 @@
 //! durable: a rule is acknowledged, an act begun, an outcome sent only after its record is on the disk.
 
 mod adoption;
+mod bypasses;
+mod standing;
+mod state;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use model::act::{Act, Outcome};
-use model::log::{Change, Position};
-use model::rule::{Rule, Scope};
+use model::bypass::Bypass;
+use model::log::Position;
+use model::rule::Scope;
 use model::spared::Spared;
-use model::{ActId, MachineId, OrganizationId, RuleId};
+use model::{ActId, MachineId, OrganizationId, RuleId, Time};
 use wire::link::v1::{self, ledger_record::Record};
-use wire::link::{acts, things};
 
 use crate::journal::Journal;
+use crate::ruleset::RuleSet;
 
+use adoption::Adoption;
 pub(crate) use adoption::Refused;
-use adoption::{Adoption, Content};
+use standing::Next;
+use state::{State, record, shape};
 
 /// Above this length the ledger is rewritten, when that makes it much shorter.
 const REWRITE_ABOVE: u64 = 4 << 20;
 /// How many ended acts are remembered, so that one that is handed out again is not done again.
 const ENDED_KEPT: usize = 1000;
 
-/// An act that this machine has taken.
-#[derive(Clone, Debug)]
-pub(crate) struct Taken {
-    /// The act.
-    pub(crate) act: Act,
-    /// Whether it has begun.
-    pub(crate) begun: bool,
-    /// How it ended, if it has.
-    pub(crate) outcome: Option<Outcome>,
-    /// Whether the server has that outcome.
-    pub(crate) stored: bool,
-}
-
-/// A rule that root on this machine has lifted, until the log's own entry ends it.
-#[derive(Debug)]
-struct Lifted {
-    comment: String,
-    /// Whether the server knows.
-    stored: bool,
-}
-
 /// The open ledger.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     journal: Journal<v1::LedgerRecord>,
-    machine: MachineId,
-    organization: OrganizationId,
-    position: Position,
-    chain: [u8; 32],
-    rules: BTreeMap<RuleId, Rule>,
-    acts: Vec<Taken>,
-    lifted: BTreeMap<RuleId, Lifted>,
-    baseline: Vec<Spared>,
-    swept: Vec<PathBuf>,
+    state: State,
 }
 
 impl Ledger {
@@ -75,21 +51,22 @@ impl Ledger {
         machine: MachineId,
         organization: OrganizationId,
     ) -> anyhow::Result<Self> {
-        let (mut journal, mut records) = Journal::open(path)?;
-        if records.is_empty() {
-            let machine = machine.0.to_vec();
-            let identity = v1::Identity { machine, organization: organization.0.as_bytes().to_vec() };
-            records.push(record(Record::Identity(identity)));
-            journal.append(&records[0])?;
-        }
-        let ledger = Self::read(journal, records)?;
+        let (mut journal, state) = Self::read(path)?;
+        let state = match state {
+            Some(state) => state,
+            None => {
+                let state = State::of(machine, organization);
+                journal.append(&state.identity())?;
+                state
+            }
+        };
         anyhow::ensure!(
-            ledger.machine == machine,
+            state.machine == machine,
             "{} belongs to machine {}; use that machine's data directory, or move the file away to enrol anew",
             path.display(),
-            ledger.machine
+            state.machine
         );
-        Ok(ledger)
+        Ok(Self { journal, state })
     }
 
     /// Opens a ledger that an agent has begun, whosever it is.
@@ -97,100 +74,56 @@ impl Ledger {
     /// # Errors
     /// When it was never begun, is damaged, in use, or the disk fails.
     pub(crate) fn open_again(path: &Path) -> anyhow::Result<Self> {
-        let (journal, records) = Journal::open(path)?;
-        Self::read(journal, records)
+        let (journal, state) = Self::read(path)?;
+        let state = state.ok_or_else(|| anyhow::anyhow!("{} was never begun", path.display()))?;
+        Ok(Self { journal, state })
     }
 
-    fn read(journal: Journal<v1::LedgerRecord>, records: Vec<v1::LedgerRecord>) -> anyhow::Result<Self> {
-        let Some(Record::Identity(identity)) = records.first().and_then(|record| record.record.as_ref())
-        else {
-            anyhow::bail!("the ledger does not say whose it is; move it away to enrol anew");
-        };
-        let mut ledger = Self {
-            journal,
-            machine: identity.machine.as_slice().try_into()?,
-            organization: identity.organization.as_slice().try_into()?,
-            position: Position::default(),
-            chain: [0; 32],
-            rules: BTreeMap::new(),
-            acts: Vec::new(),
-            lifted: BTreeMap::new(),
-            baseline: Vec::new(),
-            swept: Vec::new(),
-        };
-        records.into_iter().try_for_each(|record| ledger.replay(record))?;
-        Ok(ledger)
-    }
-
-    fn replay(&mut self, record: v1::LedgerRecord) -> anyhow::Result<()> {
-        match record.record {
-            None | Some(Record::Identity(_)) => {}
-            Some(Record::ActStep(step)) => self.note_begun(acts::act_id(&step.act)?),
-            Some(Record::Adopted(adopted)) => self.apply(&Adoption::read(&adopted)?),
-            Some(Record::ActTaken(act)) => {
-                self.acts.push(Taken { act: (&act).try_into()?, begun: false, outcome: None, stored: false });
-            }
-            Some(Record::ActEnded(outcome)) => self.end(outcome.try_into()?),
-            Some(Record::OutcomeStored(act)) => self.store(acts::act_id(&act)?),
-            Some(Record::Lifted(lifted)) => {
-                self.lifted.insert(RuleId(lifted.rule), Lifted { comment: lifted.comment, stored: false });
-            }
-            Some(Record::LiftedStored(rule)) => self.note_lifted_stored(RuleId(rule)),
-            Some(Record::Baseline(set)) => {
-                self.baseline = set.spared.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
-            }
-            Some(Record::Swept(swept)) => self.swept = swept.roots.into_iter().map(things::path_of).collect(),
+    fn read(path: &Path) -> anyhow::Result<(Journal<v1::LedgerRecord>, Option<State>)> {
+        let mut state: Option<State> = None;
+        let journal = Journal::read(path, |record: v1::LedgerRecord| match &mut state {
+            Some(state) => state.replay(record),
+            None => State::begun_by(&record).map(|begun| state = Some(begun)),
+        })?;
+        if let Some(state) = &mut state {
+            state.settle()?;
         }
-        Ok(())
+        sys::process::give_back_memory();
+        Ok((journal, state))
     }
 
     /// How far in the organization's log this machine is.
     pub(crate) fn position(&self) -> Position {
-        self.position
+        self.state.standing.position
     }
 
     /// The rules in force here: those of the log without what root on this machine has lifted.
-    pub(crate) fn rules(&self) -> impl Iterator<Item = Rule> {
-        self.rules.values().filter(|rule| !self.lifted.contains_key(&rule.id)).copied()
+    pub(crate) fn rules(&self) -> &RuleSet {
+        self.state.standing.in_force()
     }
 
-    /// Takes the server's rules: durable when it returns. Nothing is in force yet; the guard is told next.
+    /// Takes the server's rules: durable when it returns. Nothing is in force yet; the guard is told next. False
+    /// for a part of a set of which more must come before it is one.
     ///
     /// # Errors
     /// When they don't continue what is here, or the disk fails; nothing has changed then.
-    pub(crate) fn adopt(&mut self, rules: &v1::Rules) -> Result<(), Refused> {
+    pub(crate) fn adopt(&mut self, rules: &v1::Rules) -> Result<bool, Refused> {
         let adoption = Adoption::read(rules)?;
-        adoption.follows(self.position, self.chain)?;
-        if adoption.to != self.position || rules.whole {
-            self.journal.append(&record(Record::Adopted(rules.clone())))?;
-            self.apply(&adoption);
-            // What was adopted is durable and in the ledger, whether or not its history can be dropped.
-            if let Err(error) = self.shorten() {
-                tracing::warn!(%error, "the ledger can't be rewritten");
-            }
+        let standing = &mut self.state.standing;
+        adoption.follows(standing.position, standing.chain)?;
+        if adoption.to == standing.position && !rules.whole {
+            return Ok(true);
         }
-        Ok(())
-    }
-
-    fn apply(&mut self, adoption: &Adoption) {
-        match &adoption.content {
-            Content::Whole(rules) => self.rules = rules.iter().map(|rule| (rule.id, *rule)).collect(),
-            Content::Entries { entries, .. } => {
-                for entry in entries {
-                    match entry.change {
-                        Change::Begin(rule) => {
-                            self.rules.insert(rule.id, rule);
-                        }
-                        Change::End(rule) => {
-                            self.rules.remove(&rule);
-                        }
-                    }
-                }
-            }
+        if rules.whole && rules.part == 0 {
+            // Parts of a set that never came to its end don't pile up.
+            standing.abandon();
+            self.shorten();
         }
-        self.lifted.retain(|rule, _| self.rules.contains_key(rule));
-        self.position = adoption.to;
-        self.chain = adoption.chain.unwrap_or(self.chain);
+        let next = self.state.standing.next(adoption)?;
+        self.journal.append(&record(Record::Adopted(rules.clone()))).map_err(Refused::Disk)?;
+        let is_whole = !matches!(next, Next::Part(_));
+        self.state.standing.take(next);
+        Ok(is_whole)
     }
 
     /// Takes an act: durable when it returns. One that was taken before is not taken again.
@@ -198,9 +131,9 @@ impl Ledger {
     /// # Errors
     /// When the disk fails.
     pub(crate) fn take(&mut self, act: Act) -> io::Result<()> {
-        if self.acts.iter().all(|taken| taken.act.id != act.id) {
+        if self.state.acts.iter().all(|taken| taken.act.id != act.id) {
             self.journal.append(&record(Record::ActTaken((&act).into())))?;
-            self.acts.push(Taken { act, begun: false, outcome: None, stored: false });
+            self.state.take(act);
         }
         Ok(())
     }
@@ -213,30 +146,26 @@ impl Ledger {
         if !self.has_begun(act) {
             let step = v1::ActStep { act: act.0.as_bytes().to_vec(), step: "begun".to_owned() };
             self.journal.append(&record(Record::ActStep(step)))?;
-            self.note_begun(act);
+            self.state.note_begun(act);
         }
         Ok(())
     }
 
     /// Whether an act has begun.
     pub(crate) fn has_begun(&self, act: ActId) -> bool {
-        self.acts.iter().any(|taken| taken.act.id == act && taken.begun)
-    }
-
-    fn note_begun(&mut self, act: ActId) {
-        if let Some(taken) = self.acts.iter_mut().find(|taken| taken.act.id == act) {
-            taken.begun = true;
-        }
+        self.state.acts.iter().any(|taken| taken.act.id == act && taken.begun)
     }
 
     /// The acts that were taken and have not ended, oldest first.
     pub(crate) fn unfinished(&self) -> Vec<Act> {
-        self.acts.iter().filter(|taken| taken.outcome.is_none()).map(|taken| taken.act.clone()).collect()
+        let unfinished = self.state.acts.iter().filter(|taken| taken.outcome.is_none());
+        unfinished.map(|taken| taken.act.clone()).collect()
     }
 
     /// The outcomes that the server has not acknowledged.
     pub(crate) fn unsent(&self) -> Vec<Outcome> {
-        self.acts.iter().filter(|taken| !taken.stored).filter_map(|taken| taken.outcome.clone()).collect()
+        let unsent = self.state.acts.iter().filter(|taken| !taken.stored);
+        unsent.filter_map(|taken| taken.outcome.clone()).collect()
     }
 
     /// Notes how an act ended: durable when it returns.
@@ -245,14 +174,8 @@ impl Ledger {
     /// When the disk fails.
     pub(crate) fn ended(&mut self, outcome: Outcome) -> io::Result<()> {
         self.journal.append(&record(Record::ActEnded((&outcome).into())))?;
-        self.end(outcome);
+        self.state.end(outcome);
         Ok(())
-    }
-
-    fn end(&mut self, outcome: Outcome) {
-        if let Some(taken) = self.acts.iter_mut().find(|taken| taken.act.id == outcome.act) {
-            taken.outcome = Some(outcome);
-        }
     }
 
     /// Notes that the server has an act's outcome.
@@ -261,10 +184,10 @@ impl Ledger {
     /// When the disk fails.
     pub(crate) fn outcome_stored(&mut self, act: ActId) -> io::Result<()> {
         self.journal.append(&record(Record::OutcomeStored(act.0.as_bytes().to_vec())))?;
-        self.store(act);
-        let settled = self.acts.iter().filter(|taken| taken.stored).count();
+        self.state.store(act);
+        let settled = self.state.acts.iter().filter(|taken| taken.stored).count();
         let mut surplus = settled.saturating_sub(ENDED_KEPT);
-        self.acts.retain(|taken| {
+        self.state.acts.retain(|taken| {
             let dropped = taken.stored && surplus > 0;
             surplus -= usize::from(dropped);
             !dropped
@@ -272,30 +195,25 @@ impl Ledger {
         Ok(())
     }
 
-    fn store(&mut self, act: ActId) {
-        if let Some(taken) = self.acts.iter_mut().find(|taken| taken.act.id == act) {
-            taken.stored = true;
-        }
-    }
-
     /// Lifts this machine's own deny, at root's word: durable when it returns. Whether there was one.
     ///
     /// # Errors
     /// When the disk fails.
     pub(crate) fn lift(&mut self, rule: RuleId, comment: &str) -> io::Result<bool> {
-        let is_own = self.rules.get(&rule).is_some_and(|rule| rule.scope == Scope::Machine(self.machine));
-        if is_own && !self.lifted.contains_key(&rule) {
+        let State { standing, machine, .. } = &mut self.state;
+        let is_own = standing.get(rule).is_some_and(|rule| rule.scope == Scope::Machine(*machine));
+        if is_own && !standing.is_lifted(rule) {
+            let in_force = standing.without(rule)?;
             let lifted = v1::Lifted { rule: rule.0, comment: comment.to_owned() };
-            self.journal.append(&record(Record::Lifted(lifted)))?;
-            self.lifted.insert(rule, Lifted { comment: comment.to_owned(), stored: false });
+            self.journal.append(&record(Record::Lifted(lifted.clone())))?;
+            standing.lift(lifted, Some(in_force));
         }
         Ok(is_own)
     }
 
     /// What root lifted here and the server does not know yet, with the reason.
     pub(crate) fn lifted(&self) -> Vec<(RuleId, String)> {
-        let unsent = self.lifted.iter().filter(|(_, lifted)| !lifted.stored);
-        unsent.map(|(rule, lifted)| (*rule, lifted.comment.clone())).collect()
+        self.state.standing.lifted()
     }
 
     /// Notes that the server knows of a lifted rule. It stays lifted until the log's own entry ends it.
@@ -304,19 +222,50 @@ impl Ledger {
     /// When the disk fails.
     pub(crate) fn lifted_stored(&mut self, rule: RuleId) -> io::Result<()> {
         self.journal.append(&record(Record::LiftedStored(rule.0)))?;
-        self.note_lifted_stored(rule);
+        self.state.standing.note_lifted_stored(rule);
         Ok(())
     }
 
-    fn note_lifted_stored(&mut self, rule: RuleId) {
-        if let Some(lifted) = self.lifted.get_mut(&rule) {
-            lifted.stored = true;
-        }
+    /// Lets a user past a rule that warns: durable when it returns.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(crate) fn bypass(
+        &mut self,
+        bypass: &Bypass,
+        rule: RuleId,
+        comment: &str,
+        now: Time,
+    ) -> io::Result<()> {
+        let told = bypasses::shape(bypass, rule, comment);
+        self.journal.append(&record(Record::Bypassed(told.clone())))?;
+        self.state.bypasses.forget(now);
+        self.state.bypasses.note(told).map_err(io::Error::other)
+    }
+
+    /// The users' ways past warnings; some may be over.
+    pub(crate) fn bypasses(&self) -> Vec<Bypass> {
+        self.state.bypasses.all()
+    }
+
+    /// Those of which the server does not know yet.
+    pub(crate) fn untold_bypasses(&self) -> Vec<v1::Bypass> {
+        self.state.bypasses.unsent()
+    }
+
+    /// Notes that the server knows of a bypass.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(crate) fn bypass_stored(&mut self, id: Vec<u8>) -> io::Result<()> {
+        self.journal.append(&record(Record::BypassStored(id.clone())))?;
+        self.state.bypasses.note_stored(&id);
+        Ok(())
     }
 
     /// What was recorded at enrolment of the files that may never be denied.
     pub(crate) fn baseline(&self) -> &[Spared] {
-        &self.baseline
+        &self.state.baseline
     }
 
     /// Records the baseline.
@@ -326,13 +275,13 @@ impl Ledger {
     pub(crate) fn set_baseline(&mut self, baseline: Vec<Spared>) -> io::Result<()> {
         let set = v1::SparedSet { spared: baseline.iter().map(Into::into).collect() };
         self.journal.append(&record(Record::Baseline(set)))?;
-        self.baseline = baseline;
+        self.state.baseline = baseline;
         Ok(())
     }
 
     /// The filesystems that have been looked through once, by their roots.
     pub(crate) fn swept(&self) -> &[PathBuf] {
-        &self.swept
+        &self.state.swept
     }
 
     /// Notes that these filesystems have been looked through once.
@@ -340,66 +289,22 @@ impl Ledger {
     /// # Errors
     /// When the disk fails.
     pub(crate) fn set_swept(&mut self, roots: Vec<PathBuf>) -> io::Result<()> {
-        if self.swept != roots {
+        if self.state.swept != roots {
             self.journal.append(&record(Record::Swept(shape(&roots))))?;
-            self.swept = roots;
+            self.state.swept = roots;
         }
         Ok(())
     }
 
-    /// Rewrites the ledger as what it says now, when history has made it long.
-    fn shorten(&mut self) -> io::Result<()> {
-        if self.journal.length() < REWRITE_ABOVE {
-            return Ok(());
+    /// Rewrites the ledger as what it says now, when history has made it long. What was adopted is durable whether or
+    /// not its history can be dropped.
+    pub(crate) fn shorten(&mut self) {
+        let length = self.journal.length();
+        if length < REWRITE_ABOVE || self.state.length() > length / 2 || self.state.standing.is_gathering() {
+            return;
         }
-        let records = self.records();
-        let length: u64 = records.iter().map(|record| wire::link::record::encode(record).len() as u64).sum();
-        if length < self.journal.length() / 2 { self.journal.rewrite(&records) } else { Ok(()) }
+        if let Err(error) = self.journal.rewrite(self.state.records()) {
+            tracing::warn!(%error, "the ledger can't be rewritten");
+        }
     }
-
-    fn records(&self) -> Vec<v1::LedgerRecord> {
-        let machine = self.machine.0.to_vec();
-        let organization = self.organization.0.as_bytes().to_vec();
-        let adopted = v1::Rules {
-            whole: true,
-            epoch: self.position.epoch.0,
-            to: self.position.generation.0,
-            rules: self.rules.values().map(Into::into).collect(),
-            chain: self.chain.to_vec(),
-            ..Default::default()
-        };
-        let set = v1::SparedSet { spared: self.baseline.iter().map(Into::into).collect() };
-        let mut all = vec![
-            Record::Identity(v1::Identity { machine, organization }),
-            Record::Adopted(adopted),
-            Record::Baseline(set),
-            Record::Swept(shape(&self.swept)),
-        ];
-        for taken in &self.acts {
-            all.push(Record::ActTaken((&taken.act).into()));
-            if taken.begun {
-                let act = taken.act.id.0.as_bytes().to_vec();
-                all.push(Record::ActStep(v1::ActStep { act, step: "begun".to_owned() }));
-            }
-            all.extend(taken.outcome.iter().map(|outcome| Record::ActEnded(outcome.into())));
-            if taken.stored {
-                all.push(Record::OutcomeStored(taken.act.id.0.as_bytes().to_vec()));
-            }
-        }
-        for (rule, lifted) in &self.lifted {
-            all.push(Record::Lifted(v1::Lifted { rule: rule.0, comment: lifted.comment.clone() }));
-            if lifted.stored {
-                all.push(Record::LiftedStored(rule.0));
-            }
-        }
-        all.into_iter().map(record).collect()
-    }
-}
-
-fn shape(roots: &[PathBuf]) -> v1::Swept {
-    v1::Swept { roots: roots.iter().map(|root| things::bytes_of(root)).collect() }
-}
-
-fn record(record: Record) -> v1::LedgerRecord {
-    v1::LedgerRecord { record: Some(record) }
 }

@@ -1,7 +1,8 @@
 use super::*;
 use model::act::Do;
+use model::log::Change;
 use model::order::Failure;
-use model::rule::{Effect, Identifier};
+use model::rule::{Effect, Identifier, Rule};
 use model::{Epoch, FileId, Generation, OrderId, Sha1, Time};
 use sha2::{Digest, Sha256};
 
@@ -65,11 +66,11 @@ fn what_was_adopted_is_in_force_after_a_restart() {
     let (first, second) = (deny(1, Scope::Organization), deny(2, Scope::Organization));
     ledger.adopt(&whole(5, 0, &[])).unwrap();
     ledger.adopt(&delta(5, 0, [0; 32], &[Change::Begin(first), Change::Begin(second)])).unwrap();
-    let chain = ledger.chain;
+    let chain = ledger.state.standing.chain;
     ledger.adopt(&delta(5, 2, chain, &[Change::End(RuleId(1))])).unwrap();
     drop(ledger);
     let ledger = place.open();
-    assert_eq!(ledger.rules().collect::<Vec<_>>(), [second]);
+    assert_eq!(ledger.rules().rules().collect::<Vec<_>>(), [second]);
     assert_eq!(ledger.position(), Position { epoch: Epoch(5), generation: Generation(3) });
 }
 
@@ -84,10 +85,10 @@ fn a_log_that_goes_back_skips_or_breaks_its_chain_is_refused_and_changes_nothing
     assert!(matches!(ledger.adopt(&whole(5, 0, &[])), Err(Refused::Backwards { to: 0, here: 1 })));
     assert!(matches!(ledger.adopt(&delta(5, 3, [0; 32], &end)), Err(Refused::Gap { from: 3, here: 1 })));
     assert!(matches!(ledger.adopt(&delta(5, 1, [9; 32], &end)), Err(Refused::BrokenChain(2))));
-    assert_eq!(ledger.rules().count(), 1);
+    assert_eq!(ledger.rules().len(), 1);
     // A restored backup is another log, and is taken whole.
     ledger.adopt(&whole(6, 0, &[])).unwrap();
-    assert_eq!(ledger.rules().count(), 0);
+    assert_eq!(ledger.rules().len(), 0);
 }
 
 #[test]
@@ -136,15 +137,15 @@ fn root_lifts_only_this_machines_own_deny() {
     drop(ledger);
 
     let mut ledger = place.open();
-    assert_eq!(ledger.rules().map(|rule| rule.id.0).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(ledger.rules().rules().map(|rule| rule.id.0).collect::<Vec<_>>(), [1, 3]);
     assert_eq!(ledger.lifted(), [(RuleId(2), "why".to_owned())]);
     ledger.lifted_stored(RuleId(2)).unwrap();
     assert!(ledger.lifted().is_empty(), "it is told once");
-    assert_eq!(ledger.rules().count(), 2, "and stays lifted until the log says so");
-    let chain = ledger.chain;
+    assert_eq!(ledger.rules().len(), 2, "and stays lifted until the log says so");
+    let chain = ledger.state.standing.chain;
     ledger.adopt(&delta(5, 3, chain, &[Change::End(RuleId(2))])).unwrap();
     drop(ledger);
-    assert_eq!(place.open().rules().count(), 2);
+    assert_eq!(place.open().rules().len(), 2);
 }
 
 #[test]
@@ -163,10 +164,116 @@ fn a_rewritten_ledger_says_the_same() {
     ledger.lift(RuleId(2), "why").unwrap();
     ledger.take(act()).unwrap();
     ledger.set_swept(vec!["/a".into()]).unwrap();
-    let records = ledger.records();
-    ledger.journal.rewrite(&records).unwrap();
+    let records: Vec<_> = ledger.state.records().collect();
+    ledger.journal.rewrite(records.clone()).unwrap();
     drop(ledger);
     let again = place.open();
-    assert_eq!(again.records(), records);
-    assert_eq!((again.rules().count(), again.unfinished().len(), again.swept().len()), (1, 1, 1));
+    assert_eq!(again.state.records().collect::<Vec<_>>(), records);
+    assert_eq!((again.rules().len(), again.unfinished().len(), again.swept().len()), (1, 1, 1));
+}
+
+/// The parts of a whole set, a rule each.
+fn parts(epoch: u64, to: u64, rules: &[Rule]) -> Vec<v1::Rules> {
+    let last = rules.len() as u32 - 1;
+    let part = |(part, rule): (usize, &Rule)| {
+        let part = part as u32;
+        v1::Rules { part, more: part < last, ..whole(epoch, to, &[*rule]) }
+    };
+    rules.iter().enumerate().map(part).collect()
+}
+
+fn ids(ledger: &Ledger) -> Vec<u64> {
+    let mut ids: Vec<_> = ledger.rules().rules().map(|rule| rule.id.0).collect();
+    ids.sort_unstable();
+    ids
+}
+
+#[test]
+fn a_set_in_parts_stands_when_its_last_part_is_durable() {
+    let place = Place::new();
+    let mut ledger = place.open();
+    ledger.adopt(&whole(5, 1, &[deny(1, Scope::Organization)])).unwrap();
+    let rules = [2, 3, 4].map(|id| deny(id, Scope::Machine(MACHINE)));
+    let parts = parts(5, 9, &rules);
+    let at = |generation| Position { epoch: Epoch(5), generation: Generation(generation) };
+    assert!(!ledger.adopt(&parts[0]).unwrap());
+    assert!(!ledger.adopt(&parts[1]).unwrap());
+    assert_eq!((ids(&ledger), ledger.position()), (vec![1], at(1)));
+
+    // A crash loses the parts, and whoever sends goes on too far.
+    drop(ledger);
+    let mut ledger = place.open();
+    assert_eq!((ids(&ledger), ledger.position()), (vec![1], at(1)));
+    // The parts on the disk are known, so that it could even go on; but it begins anew.
+    assert!(!ledger.adopt(&parts[0]).unwrap());
+    assert!(matches!(ledger.adopt(&parts[2]), Err(Refused::Malformed(_))), "a part is missing");
+    assert!(matches!(ledger.adopt(&parts[1]), Err(Refused::Malformed(_))), "it must begin anew");
+    for (part, is_last) in parts.iter().zip([false, false, true]) {
+        assert_eq!(ledger.adopt(part).unwrap(), is_last);
+    }
+    assert_eq!((ids(&ledger), ledger.position()), (vec![2, 3, 4], at(9)));
+    ledger.lift(RuleId(3), "why").unwrap();
+    drop(ledger);
+    let mut ledger = place.open();
+    assert_eq!((ids(&ledger), ledger.position()), (vec![2, 4], at(9)));
+
+    // A delta between parts ends them.
+    assert!(!ledger.adopt(&v1::Rules { to: 11, ..parts[0].clone() }).unwrap());
+    let chain = ledger.state.standing.chain;
+    ledger.adopt(&delta(5, 9, chain, &[Change::End(RuleId(2))])).unwrap();
+    let late = v1::Rules { to: 11, ..parts[1].clone() };
+    assert!(matches!(ledger.adopt(&late), Err(Refused::Malformed(_))));
+    drop(ledger);
+    assert_eq!(ids(&place.open()), [4]);
+}
+
+#[test]
+fn a_set_with_one_rule_twice_is_refused_and_changes_nothing() {
+    let place = Place::new();
+    let mut ledger = place.open();
+    let rule = deny(1, Scope::Organization);
+    ledger.adopt(&whole(5, 1, &[rule])).unwrap();
+    let other = Rule { identifier: Identifier::Sha1(Sha1([9; 20])), ..rule };
+    assert!(matches!(ledger.adopt(&whole(5, 2, &[rule, other])), Err(Refused::NoSet(_))));
+    assert_eq!(ledger.rules().rules().collect::<Vec<_>>(), [rule]);
+    drop(ledger);
+    assert_eq!(place.open().rules().rules().collect::<Vec<_>>(), [rule]);
+}
+
+#[test]
+fn a_long_ledger_is_rewritten_in_parts_and_says_the_same() {
+    let place = Place::new();
+    let mut ledger = place.open();
+    let some: Vec<_> = (0..20_000_u64)
+        .map(|id| Rule {
+            identifier: Identifier::Sha256(model::Sha256(Sha256::digest(id.to_le_bytes()).into())),
+            ..deny(id, Scope::Organization)
+        })
+        .collect();
+    for to in 1..=6 {
+        ledger.adopt(&whole(5, to, &some)).unwrap();
+        ledger.shorten();
+    }
+    ledger.lift(RuleId(7), "not this machine's own").unwrap();
+    assert!(ledger.journal.length() < REWRITE_ABOVE, "{} bytes", ledger.journal.length());
+    let fingerprint = ledger.rules().fingerprint();
+    assert!(ledger.state.records().count() > 4, "the set is in parts");
+    drop(ledger);
+    let again = place.open();
+    assert_eq!(again.rules().len(), some.len());
+    assert_eq!(again.rules().fingerprint(), fingerprint);
+    assert_eq!(again.position(), Position { epoch: Epoch(5), generation: Generation(6) });
+}
+
+#[test]
+fn parts_that_never_come_to_an_end_do_not_fill_the_disk() {
+    let place = Place::new();
+    let mut ledger = place.open();
+    let some: Vec<_> = (0..20_000).map(|id| deny(id, Scope::Organization)).collect();
+    let first = v1::Rules { more: true, ..whole(5, 1, &some) };
+    for _ in 0..12 {
+        ledger.adopt(&first).unwrap();
+    }
+    assert!(ledger.journal.length() < 2 * REWRITE_ABOVE, "{} bytes", ledger.journal.length());
+    assert!(ledger.rules().is_empty());
 }

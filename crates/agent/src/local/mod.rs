@@ -1,19 +1,25 @@
 //! What root on this machine may ask of the agent, through `agent.sock` in the data directory; and, while no
 //! agent runs, of its files.
 
+mod bypass;
+mod explain;
 mod serve;
+mod users;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use model::VaultId;
 use model::log::Position;
+use model::{FileId, Time, VaultId};
 use wire::link::v1::{self, local_reply, local_request};
 use wire::link::{acts, frame, things};
 
+use crate::filesystems::Filesystem;
 use crate::vault::Resting;
 
-pub use v1::GuardCounters as Counters;
+pub use users::ask_as_user;
+pub(crate) use users::serve as serve_users;
+pub use v1::{Explanation, GivenAnswer, GuardCounters as Counters};
 
 pub(crate) use serve::serve;
 
@@ -29,6 +35,19 @@ pub enum Request {
     VaultRestore(VaultId),
     /// How the agent is.
     Status,
+    /// Let who asks past the warning of this file, for this reason.
+    Bypass(FileId, String),
+    /// Why something runs or does not.
+    Explain(About),
+}
+
+/// What is to be explained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum About {
+    /// What this process runs, or tried to.
+    Process(i32),
+    /// The file at this path, as the agent sees it.
+    Path(PathBuf),
 }
 
 /// The answer.
@@ -40,6 +59,10 @@ pub enum Reply {
     Restored(PathBuf),
     /// How the agent is.
     Status(Box<Status>),
+    /// The warning holds again from then on.
+    Bypassed(Time),
+    /// Why something runs or does not.
+    Explained(Box<Explanation>),
     /// It was not done, and why.
     Refused(String),
 }
@@ -65,14 +88,26 @@ pub struct Status {
     pub attached: bool,
     /// How far in the organization's log this machine is.
     pub position: Position,
-    /// `deny`, `absent` (the guard is away) or `none` (nothing is guarded).
+    /// `deny`, `absent` (the guard is away), `observe`, `released` or `none` (nothing is guarded).
     pub guard_level: String,
+    /// Why it is `observe` or `released`; empty otherwise.
+    pub guard_notice: String,
+    /// How often the guard fell since its warden's start.
+    pub guard_deaths: u64,
+    /// For how many milliseconds nothing was denied the last time.
+    pub guard_gap_ms: Option<u64>,
+    /// How it denies: `fanotify` or `bpf`; empty while there is no guard.
+    pub guard_mechanism: String,
     /// Whether the ledger's rules are in force.
     pub in_force: bool,
     /// Where execution is denied.
     pub guarded: Vec<PathBuf>,
     /// What is watched.
     pub watched: Vec<PathBuf>,
+    /// Every filesystem of the machine and what is done there; not all where there are many.
+    pub filesystems: Vec<Filesystem>,
+    /// How many are left out of that.
+    pub filesystems_left_out: u32,
     /// What the guard has counted since its start.
     pub counters: v1::GuardCounters,
     /// Which processes wait for the guard most, by a sample.
@@ -81,6 +116,8 @@ pub struct Status {
     pub rules: u64,
     /// Copies that may never be denied.
     pub spared: u64,
+    /// Processes that run what is denied.
+    pub running_denied: u64,
     /// Other products that can refuse execs on this machine, described.
     pub rivals: Vec<String>,
 }
@@ -93,7 +130,9 @@ pub fn ask(data_dir: &Path, request: Request) -> anyhow::Result<Reply> {
     use std::os::unix::net::UnixStream;
     match UnixStream::connect(data_dir.join(SOCKET)) {
         Ok(mut stream) => {
-            stream.set_read_timeout(Some(Duration::from_secs(600)))?;
+            // A copy of any size may have to come back; how it is, it knows at once.
+            let patience = if request == Request::Status { 5 } else { 600 };
+            stream.set_read_timeout(Some(Duration::from_secs(patience)))?;
             frame::write(&mut stream, &v1::LocalRequest { request: Some(encode(&request)) })?;
             hear(&mut stream)
         }
@@ -142,6 +181,17 @@ fn encode(request: &Request) -> local_request::Request {
         Request::VaultList => local_request::Request::VaultList(true),
         Request::VaultRestore(id) => local_request::Request::VaultRestore(id.0.as_bytes().to_vec()),
         Request::Status => local_request::Request::Status(true),
+        Request::Bypass(file, comment) => local_request::Request::Bypass(v1::BypassRequest {
+            file: Some((*file).into()),
+            comment: comment.clone(),
+        }),
+        Request::Explain(about) => {
+            let what = match about {
+                About::Process(pid) => v1::explain_request::What::Pid(*pid),
+                About::Path(path) => v1::explain_request::What::Path(things::bytes_of(path)),
+            };
+            local_request::Request::Explain(v1::ExplainRequest { what: Some(what) })
+        }
     }
 }
 
@@ -150,6 +200,13 @@ fn understand(request: v1::LocalRequest) -> Option<Request> {
         local_request::Request::VaultList(_) => Request::VaultList,
         local_request::Request::VaultRestore(id) => Request::VaultRestore(acts::vault_id(&id).ok()?),
         local_request::Request::Status(_) => Request::Status,
+        local_request::Request::Bypass(asked) => {
+            Request::Bypass(FileId::try_from(asked.file.as_ref()?).ok()?, asked.comment)
+        }
+        local_request::Request::Explain(asked) => Request::Explain(match asked.what? {
+            v1::explain_request::What::Pid(pid) => About::Process(pid),
+            v1::explain_request::What::Path(path) => About::Path(things::path_of(path)),
+        }),
     })
 }
 
@@ -161,11 +218,14 @@ fn shape(reply: Reply) -> v1::LocalReply {
         Reply::Restored(path) => local_reply::Reply::Restored(things::bytes_of(&path)),
         Reply::Refused(reason) => local_reply::Reply::Refused(reason),
         Reply::Status(status) => local_reply::Reply::Status(shape_status(*status)),
+        Reply::Bypassed(until) => local_reply::Reply::Bypassed(until.ticks()),
+        Reply::Explained(explanation) => local_reply::Reply::Explained(*explanation),
     };
     v1::LocalReply { reply: Some(reply) }
 }
 
 fn shape_status(status: Status) -> v1::LocalStatus {
+    let (filesystems, left_out) = crate::filesystems::shape(&status.filesystems);
     v1::LocalStatus {
         files_known: status.files_known,
         sweep_seen: status.sweep_seen,
@@ -177,13 +237,20 @@ fn shape_status(status: Status) -> v1::LocalStatus {
         attached: status.attached,
         position: Some(status.position.into()),
         guard_level: status.guard_level.clone(),
+        guard_notice: status.guard_notice.clone(),
+        guard_deaths: status.guard_deaths,
+        guard_gap_ms: status.guard_gap_ms,
+        guard_mechanism: status.guard_mechanism,
         guarded: status.guarded.iter().map(|path| things::bytes_of(path)).collect(),
         watched: status.watched.iter().map(|path| things::bytes_of(path)).collect(),
         counters: Some(status.counters),
         costs: Some(status.costs),
         rules: status.rules,
         spared: status.spared,
+        running_denied: status.running_denied,
         in_force: status.in_force,
+        filesystems,
+        filesystems_left_out: status.filesystems_left_out.saturating_add(left_out),
         rivals: status.rivals,
     }
 }
@@ -196,6 +263,8 @@ fn decode(reply: v1::LocalReply) -> anyhow::Result<Reply> {
         }
         local_reply::Reply::Restored(path) => Reply::Restored(things::path_of(path)),
         local_reply::Reply::Refused(reason) => Reply::Refused(reason),
+        local_reply::Reply::Bypassed(until) => Reply::Bypassed(Time::from_ticks(until)),
+        local_reply::Reply::Explained(explanation) => Reply::Explained(Box::new(explanation)),
         local_reply::Reply::Status(status) => Reply::Status(Box::new(Status {
             files_known: status.files_known,
             sweep_seen: status.sweep_seen,
@@ -207,13 +276,20 @@ fn decode(reply: v1::LocalReply) -> anyhow::Result<Reply> {
             attached: status.attached,
             position: status.position.unwrap_or_default().into(),
             guard_level: status.guard_level,
+            guard_notice: status.guard_notice,
+            guard_deaths: status.guard_deaths,
+            guard_gap_ms: status.guard_gap_ms,
+            guard_mechanism: status.guard_mechanism,
             in_force: status.in_force,
             guarded: status.guarded.into_iter().map(things::path_of).collect(),
             watched: status.watched.into_iter().map(things::path_of).collect(),
+            filesystems: status.filesystems.into_iter().map(Into::into).collect(),
+            filesystems_left_out: status.filesystems_left_out,
             counters: status.counters.unwrap_or_default(),
             costs: status.costs.unwrap_or_default(),
             rules: status.rules,
             spared: status.spared,
+            running_denied: status.running_denied,
             rivals: status.rivals,
         })),
     })

@@ -13,6 +13,8 @@ use model::{RuleId, VaultId};
 use sys::socket::Kind;
 use wire::link::{frame, v1};
 
+use super::bypass::bypass;
+use super::explain::explain;
 use super::{Reply, Request, SOCKET, Status, say, understand};
 use crate::clock::SystemClock;
 use crate::core::{Core, Nudge};
@@ -20,6 +22,8 @@ use crate::guard::client::Guard;
 use crate::ledger::Ledger;
 use crate::vault::Vault;
 
+/// Who may ask here.
+const ROOT: u32 = 0;
 /// What is said of a restore that root asks for.
 const COMMENT: &str = "restored on the machine by root";
 /// How long the guard may take to stop denying a file before it is brought back.
@@ -62,6 +66,8 @@ fn converse(core: &Core, mut stream: UnixStream) -> io::Result<()> {
         Some(Request::VaultList) => Reply::Resting(core.vault.list()),
         Some(Request::VaultRestore(id)) => restore(core, id),
         Some(Request::Status) => Reply::Status(Box::new(status(core))),
+        Some(Request::Explain(about)) => explain(core, &about),
+        Some(Request::Bypass(file, comment)) => bypass(core, ROOT, &file, &comment),
         None => Reply::Refused("this agent does not know that request".to_owned()),
     };
     say(&mut stream, reply)
@@ -98,10 +104,11 @@ fn not_there(id: VaultId) -> Reply {
 fn status(core: &Core) -> Status {
     let (position, rules) = {
         let ledger = core.ledger.lock();
-        (ledger.position(), ledger.rules().count() as u64)
+        (ledger.position(), ledger.rules().len() as u64)
     };
     let guard = core.guard.as_ref().map(Guard::status);
-    let (counters, costs) = guard.map(|guard| (guard.counters, guard.costs)).unwrap_or_default();
+    let (counters, costs, guard_mechanism) =
+        guard.map(|guard| (guard.counters, guard.costs, guard.mechanism)).unwrap_or_default();
     Status {
         files_known: core.inventory.len(),
         sweep_seen: core.progress.seen.load(Ordering::Relaxed),
@@ -113,13 +120,20 @@ fn status(core: &Core) -> Status {
         attached: core.attached.load(Ordering::Relaxed),
         position,
         guard_level: core.guard_level().to_owned(),
-        in_force: core.in_force() == Some(position) && core.guard_level() != "absent",
-        guarded: core.guarded().map(|place| place.mount.point.clone()).collect(),
+        guard_mechanism,
+        in_force: core.in_force() == Some(position) && core.denies(),
+        guard_notice: core.warden.notice(),
+        guard_deaths: core.warden.falls().0,
+        guard_gap_ms: core.warden.falls().1,
+        guarded: core.guarded().into_iter().map(|place| place.mount.point).collect(),
         watched: core.watched_roots(),
+        filesystems: core.filesystems.load().to_vec(),
+        filesystems_left_out: 0,
         counters,
         costs,
         rules,
         spared: core.spared().len() as u64,
+        running_denied: core.running.running_denied(),
         rivals: core.rivals.lock().clone(),
     }
 }
@@ -131,7 +145,7 @@ pub(super) fn offline(data_dir: &Path, request: Request) -> anyhow::Result<Reply
         "{} holds no agent; name its data directory with --data-dir",
         data_dir.display()
     );
-    if request == Request::Status {
+    if !matches!(request, Request::VaultList | Request::VaultRestore(_)) {
         return Ok(Reply::Refused("the agent does not run; start it with `quell up`".to_owned()));
     }
     let vault = Vault::open(data_dir, Arc::new(SystemClock))?;
@@ -142,8 +156,8 @@ pub(super) fn offline(data_dir: &Path, request: Request) -> anyhow::Result<Reply
     let mut ledger = Ledger::open_again(&data_dir.join("ledger"))?;
     let own: Vec<RuleId> = ledger
         .rules()
+        .matching(&resting.digests.into())
         .filter(|rule| matches!(rule.scope, Scope::Machine(_)) && rule.effect.denies())
-        .filter(|rule| rule.identifier.matches(&resting.digests.into()))
         .map(|rule| rule.id)
         .collect();
     for rule in own {

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use model::Digests;
+use model::Sha256;
 use model::spared::{Record, Spared};
 use sys::identity::Identity;
 
@@ -31,11 +31,11 @@ impl SparedSet {
         Self { by_path: spared.into_iter().map(|spared| (spared.path.clone(), spared)).collect() }
     }
 
-    /// Who vouches for the copy at `path` with these digests; nobody, if it is not spared.
-    pub(crate) fn record(&self, path: &Path, digests: &Digests) -> Option<String> {
+    /// Who vouches for the copy at `path` with this content; nobody, if it is not spared.
+    pub(crate) fn record(&self, path: &Path, sha256: &Sha256) -> Option<String> {
         let path = path.canonicalize().ok()?;
         let spared = self.by_path.get(&path)?;
-        (spared.digests.sha256 == digests.sha256).then(|| spared.recorded_by.to_string())
+        (spared.digests.sha256 == *sha256).then(|| spared.recorded_by.to_string())
     }
 
     /// All of it.
@@ -99,10 +99,9 @@ mod tests {
         let shell = Path::new("/bin/sh").canonicalize().unwrap();
         let shell = spared.iter().find(|spared| spared.path == shell).expect("the shell is spared");
         let set = SparedSet::new(spared.clone());
-        assert!(set.record(Path::new("/bin/sh"), &shell.digests).is_some());
-        let other = Digests { sha256: model::Sha256([0; 32]), ..shell.digests };
+        assert!(set.record(Path::new("/bin/sh"), &shell.digests.sha256).is_some());
         assert!(
-            set.record(Path::new("/bin/sh"), &other).is_none(),
+            set.record(Path::new("/bin/sh"), &Sha256([0; 32])).is_none(),
             "another content at its path is not spared"
         );
     }

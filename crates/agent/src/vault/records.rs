@@ -134,8 +134,9 @@ impl Records {
             self.entries.remove(id);
         }
         let records: Vec<_> = self.entries.values().flat_map(records_of).collect();
-        self.journal.rewrite(&records)?;
-        self.length = records.len();
+        let length = records.len();
+        self.journal.rewrite(records)?;
+        self.length = length;
         Ok(())
     }
 

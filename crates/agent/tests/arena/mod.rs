@@ -5,6 +5,8 @@
 
 #![expect(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod scene;
+
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, File, OpenOptions};

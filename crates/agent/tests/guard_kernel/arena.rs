@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use crate::processes::Child;
 
 /// How long any one wait may last.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Long enough for a file to be no longer young, so that its digests are kept.
 pub(crate) const SETTLED: Duration = Duration::from_millis(40);
 
@@ -34,12 +34,27 @@ pub(crate) const ETXTBSY: i32 = 26;
 pub(crate) enum Kind {
     Tmpfs,
     Ext4,
+    /// Times move with the clock's ticks.
+    Ext2,
+    /// Times are kept in seconds.
+    Ext4Seconds,
 }
 
-/// An empty filesystem, unmounted at the end, and where guard and agent keep their things.
+impl Kind {
+    /// How the filesystem on a loop device is made.
+    fn making(self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::Tmpfs => None,
+            Self::Ext4 => Some(&["mkfs.ext4", "-q", "-F"]),
+            Self::Ext2 => Some(&["mkfs.ext2", "-q", "-F"]),
+            Self::Ext4Seconds => Some(&["mkfs.ext4", "-q", "-F", "-I", "128"]),
+        }
+    }
+}
+
+/// Empty filesystems, unmounted at the end, and where guard and agent keep their things.
 pub(crate) struct Arena {
-    mounted: Option<PathBuf>,
-    ground: PathBuf,
+    grounds: Vec<PathBuf>,
     outside: TempDir,
     /// One test at a time: a child of another, forked while a file is open for writing here, would be a writer.
     _alone: MutexGuard<'static, ()>,
@@ -48,52 +63,56 @@ pub(crate) struct Arena {
 impl Arena {
     /// `None`, and a line that says so, when the test must not or cannot run here.
     pub(crate) fn enter(kind: Kind) -> Option<Self> {
+        Self::enter_all(&[kind])
+    }
+
+    /// The same with several filesystems.
+    pub(crate) fn enter_all(kinds: &[Kind]) -> Option<Self> {
         if std::env::var_os("QUELL_PRIVATE_NAMESPACE").is_none_or(|value| value != "1") {
             eprintln!("not run: needs a private mount namespace");
             return None;
         }
         let alone = alone();
         let outside = tempfile::tempdir().unwrap();
-        let ground = outside.path().join("ground");
-        fs::create_dir(&ground).unwrap();
-        let mut arena = Self { mounted: None, ground, outside, _alone: alone };
-        match kind {
-            Kind::Tmpfs => sys::mounts::mount_tmpfs(&arena.ground, 128 << 20).unwrap(),
-            Kind::Ext4 => {
-                if let Err(reason) = arena.mount_ext4() {
-                    eprintln!("not run: no ext4 on a loop device here: {reason}");
-                    return None;
-                }
+        let mut arena = Self { grounds: Vec::new(), outside, _alone: alone };
+        for kind in kinds {
+            if let Err(reason) = arena.mount(*kind) {
+                eprintln!("not run: no {kind:?} here: {reason}");
+                return None;
             }
         }
-        arena.mounted = Some(arena.ground.clone());
-        assert_own(&arena.ground);
         Some(arena)
     }
 
-    fn mount_ext4(&self) -> Result<(), String> {
-        let image = self.outside.path().join("image");
-        File::create(&image).and_then(|file| file.set_len(128 << 20)).map_err(|error| error.to_string())?;
-        for (program, arguments) in [("mkfs.ext4", ["-q", "-F"].as_slice()), ("mount", &["-o", "loop"])] {
-            let mut command = Command::new(program);
-            command.args(arguments).arg(&image);
-            if program == "mount" {
-                command.arg(&self.ground);
-            }
-            let output = command.output().map_err(|error| format!("{program}: {error}"))?;
-            if !output.status.success() {
-                return Err(format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim()));
-            }
+    fn mount(&mut self, kind: Kind) -> Result<(), String> {
+        let name = |what: &str| self.outside.path().join(format!("{what}-{}", self.grounds.len()));
+        let (ground, image) = (name("ground"), name("image"));
+        fs::create_dir(&ground).unwrap();
+        if let Some(making) = kind.making() {
+            File::create(&image)
+                .and_then(|file| file.set_len(128 << 20))
+                .map_err(|error| error.to_string())?;
+            tell(Command::new(making[0]).args(&making[1..]).arg(&image))?;
+            tell(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&ground))?;
+        } else {
+            sys::mounts::mount_tmpfs(&ground, 128 << 20).unwrap();
         }
+        self.grounds.push(ground);
+        assert_own(&self.grounds[self.grounds.len() - 1]);
         Ok(())
     }
 
+    /// The first filesystem.
     pub(crate) fn ground(&self) -> &Path {
-        &self.ground
+        &self.grounds[0]
+    }
+
+    pub(crate) fn grounds(&self) -> &[PathBuf] {
+        &self.grounds
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.ground.join(name)
+        self.ground().join(name)
     }
 
     /// Where guard and agent meet; not guarded.
@@ -115,13 +134,14 @@ impl Arena {
         path
     }
 
-    /// A guard of this filesystem, and an agent that is this process.
+    /// A guard of all that is mounted, and an agent that is this process.
     pub(crate) fn guarded(&self) -> Guarded {
-        self.guarded_by(Child::guard(self.data_dir(), self.ground()))
+        self.guarded_by(Child::guard_of(self.data_dir(), self.grounds()))
     }
 
     /// The same with another guard.
     pub(crate) fn guarded_by(&self, guard: Child) -> Guarded {
+        sys::lease::ignore_break_signals().unwrap();
         let (sender, events) = crossbeam_channel::unbounded();
         let client = Guard::attach(Guard::socket(self.data_dir()), sender);
         let guarded = Guarded { process: guard, client, events };
@@ -132,7 +152,7 @@ impl Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
-        if let Some(point) = &self.mounted {
+        for point in &self.grounds {
             let _ = sys::mounts::unmount_lazily(point);
         }
     }
@@ -152,7 +172,7 @@ impl Guarded {
     }
 
     pub(crate) fn adopt_sparing(&self, rules: impl IntoIterator<Item = Rule>, spared: Vec<SparedInode>) {
-        self.client.adopt(Arc::new(RuleSet::new(rules)), Arc::new(spared), PATIENCE).unwrap();
+        self.client.adopt(Arc::new(RuleSet::new(rules).unwrap()), Arc::new(spared), PATIENCE).unwrap();
     }
 
     /// The next event that `choose` wants.
@@ -205,6 +225,13 @@ pub(crate) fn assert_own(ground: &Path) {
     assert_eq!(mount.point, ground);
     let all = sys::mounts::current().unwrap();
     assert_eq!(all.iter().filter(|other| other.device == mount.device).count(), 1);
+}
+
+/// Whether a program did what it was told, or what it said.
+fn tell(command: &mut Command) -> Result<(), String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() { Ok(()) } else { Err(format!("{command:?}: {}", said.trim())) }
 }
 
 fn alone() -> MutexGuard<'static, ()> {

@@ -5,11 +5,14 @@
 //!     cargo test -p agent --test guard_kernel
 //! ```
 
+#[expect(dead_code, reason = "each test program uses a part of it")]
 mod arena;
 mod processes;
 
 mod denies;
+mod effects;
 mod failures;
 mod fairness;
+mod hostile;
+mod later;
 mod opens;
-mod rewrites;

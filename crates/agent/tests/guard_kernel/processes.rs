@@ -7,6 +7,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use agent::guard::bpf::Level;
 use agent::guard::client::Guard;
 use agent::guard::{self, Config};
 use agent::ruleset::RuleSet;
@@ -17,7 +18,10 @@ use crate::arena::{PATIENCE, assert_own, deny_by};
 
 const GUARD: &str = "QUELL_TEST_GUARD";
 const AGENT: &str = "QUELL_TEST_AGENT";
-const GROUND: &str = "QUELL_TEST_GROUND";
+/// Paths, as in PATH.
+const GROUNDS: &str = "QUELL_TEST_GROUNDS";
+const WHOLE_AGENT: &str = "QUELL_TEST_WHOLE_AGENT";
+const LATER: &str = "QUELL_TEST_LATER";
 /// Set to have guards ask about opens, too; the whole suite may run so.
 const OPENS: &str = "QUELL_GUARD_OPENS";
 const DENIED: &str = "QUELL_TEST_DENIED";
@@ -32,14 +36,36 @@ pub(crate) struct Child(std::process::Child);
 impl Child {
     /// A guard of one filesystem.
     pub(crate) fn guard(data_dir: &Path, ground: &Path) -> Self {
+        Self::guard_at(level().word(), data_dir, ground)
+    }
+
+    /// A guard of several.
+    pub(crate) fn guard_of(data_dir: &Path, grounds: &[PathBuf]) -> Self {
+        Self::guard_with(level().word(), data_dir, grounds)
+    }
+
+    /// A guard of one filesystem at a level of its own.
+    pub(crate) fn guard_at(level: &str, data_dir: &Path, ground: &Path) -> Self {
+        Self::guard_with(level, data_dir, &[ground.to_owned()])
+    }
+
+    fn guard_with(level: &str, data_dir: &Path, grounds: &[PathBuf]) -> Self {
         let mut command = again("processes::guard_child");
-        Self(command.env(GUARD, data_dir).env(GROUND, ground).spawn().unwrap())
+        command.env("QUELL_GUARD_LEVEL", level);
+        let grounds = std::env::join_paths(grounds).unwrap();
+        Self(command.env(GUARD, data_dir).env(GROUNDS, grounds).spawn().unwrap())
+    }
+
+    /// A guard of one filesystem, and of those that its agent finds later.
+    pub(crate) fn guard_of_more(data_dir: &Path, ground: &Path) -> Self {
+        let mut command = again("processes::guard_child");
+        Self(command.env(GUARD, data_dir).env(GROUNDS, ground).env(LATER, "1").spawn().unwrap())
     }
 
     /// A guard of one filesystem that is asked about every open there.
     pub(crate) fn guard_of_opens(data_dir: &Path, ground: &Path) -> Self {
         let mut command = again("processes::guard_child");
-        Self(command.env(GUARD, data_dir).env(GROUND, ground).env(OPENS, "1").spawn().unwrap())
+        Self(command.env(GUARD, data_dir).env(GROUNDS, ground).env(OPENS, "1").spawn().unwrap())
     }
 
     /// An agent that denies one file, by its SHA-256; returns when that is in force.
@@ -50,6 +76,12 @@ impl Child {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         assert!(lines.any(|line| line.unwrap().contains(ADOPTED)), "the agent has ended");
         Self(child)
+    }
+
+    /// All of an agent that watches and guards one filesystem.
+    pub(crate) fn whole_agent(data_dir: &Path, ground: &Path) -> Self {
+        let mut command = again("processes::whole_agent_child");
+        Self(command.env(WHOLE_AGENT, data_dir).env(GROUNDS, ground).spawn().unwrap())
     }
 
     /// Sends a signal. A stop has reached every thread when this returns: on a busy machine some go on for a while.
@@ -103,19 +135,28 @@ fn parent() -> i32 {
     std::os::unix::process::parent_id().cast_signed()
 }
 
+/// The level that this run is about: questions, unless `QUELL_GUARD_LEVEL` names another.
+pub(crate) fn level() -> Level {
+    let named = std::env::var("QUELL_GUARD_LEVEL").ok().and_then(|word| word.parse().ok());
+    named.unwrap_or(Level::Fanotify)
+}
+
 /// No test of its own: the guard of others.
 #[test]
 fn guard_child() {
     let Some(data_dir) = std::env::var_os(GUARD) else { return };
-    let ground = PathBuf::from(std::env::var_os(GROUND).unwrap());
-    assert_own(&ground);
+    let guarded: Vec<_> = std::env::split_paths(&std::env::var_os(GROUNDS).unwrap()).collect();
+    guarded.iter().for_each(|ground| assert_own(ground));
     let config = Config {
         data_dir: data_dir.into(),
-        guarded: vec![ground],
+        guarded,
+        guards_later: std::env::var_os(LATER).is_some(),
         parent: parent(),
         timer: TIMER,
         permit_on_timeout: true,
+        tether: None,
         opens: std::env::var_os(OPENS).is_some(),
+        level: level(),
     };
     guard::run(config).unwrap();
 }
@@ -128,12 +169,31 @@ fn agent_child() {
     let denied = std::env::var(DENIED).unwrap().parse().unwrap();
     let (sender, _events) = crossbeam_channel::unbounded();
     let client = Guard::attach(Guard::socket(Path::new(&data_dir)), sender);
-    let rules = RuleSet::new([deny_by(1, model::rule::Identifier::Sha256(denied))]);
+    let rules = RuleSet::new([deny_by(1, model::rule::Identifier::Sha256(denied))]).unwrap();
     client.adopt(Arc::new(rules), Arc::default(), PATIENCE).unwrap();
     println!("{ADOPTED}");
     loop {
         std::thread::park();
     }
+}
+
+/// No test of its own: a whole agent of others, that looks after the ground.
+#[test]
+fn whole_agent_child() {
+    let Some(data_dir) = std::env::var_os(WHOLE_AGENT) else { return };
+    let ground = PathBuf::from(std::env::var_os(GROUNDS).unwrap());
+    assert_own(&ground);
+    agent::run::run(agent::run::Config {
+        data_dir: data_dir.into(),
+        machine: model::MachineId([1; 20]),
+        organization: model::OrganizationId::random(),
+        watched: agent::Watched::Paths(vec![ground.clone()]),
+        guarded: vec![ground],
+        parent: parent(),
+        tether: None,
+        brake: agent::brake::Brake { file: "/dev/null/none".into(), command_line: "/dev/null".into() },
+    })
+    .unwrap();
 }
 
 /// Whether a process was ended by SIGKILL.

@@ -5,14 +5,18 @@ use clap::Subcommand;
 use crate::failure::Failure;
 use crate::output::Format;
 
+mod bypass;
+mod explain;
 mod guard;
 mod metrics;
 pub(crate) mod places;
+pub(crate) mod release;
 mod run;
 mod status;
 mod top;
 mod vault;
 mod waits;
+mod work;
 
 /// What the role is told.
 #[derive(clap::Args)]
@@ -25,13 +29,24 @@ pub(crate) struct Args {
 enum Verb {
     /// Be this machine's agent; `quell up` starts it
     Run(run::Args),
-    /// Stand between the kernel and what is executed; `quell up` starts it
+    /// Stand between the kernel and what is executed; `run` starts it
     #[command(hide = true)]
     Guard(guard::Args),
+    /// Do what else an agent does; `run` starts it
+    #[command(hide = true)]
+    Work(work::Args),
+    /// Let everything run on this machine, until `engage`: for when the guard itself is what is wrong
+    Release(release::ReleaseArgs),
+    /// Deny again after a release, or after the guard has crashed too often
+    Engage(release::EngageArgs),
     /// How the agent is: what it knows, what is denied and where, how far it is
     Status(status::Args),
     /// What the guard does now, and what each process waits for it
     Top(top::Args),
+    /// Why a file or a process runs or does not
+    Explain(explain::Args),
+    /// Go past a rule that warns of a file, for a day
+    Bypass(bypass::Args),
     /// The agent's figures in the text form of Prometheus
     Metrics(metrics::Args),
     /// The quarantined copies on this machine
@@ -43,8 +58,11 @@ impl Args {
     /// The form that was asked for, if any was.
     pub(crate) fn format(&self) -> Option<Format> {
         match &self.verb {
-            Verb::Run(_) | Verb::Guard(_) | Verb::Top(_) | Verb::Metrics(_) => None,
+            Verb::Run(_) | Verb::Guard(_) | Verb::Work(_) | Verb::Top(_) | Verb::Metrics(_) => None,
+            Verb::Release(_) | Verb::Engage(_) => None,
             Verb::Status(args) => args.output,
+            Verb::Explain(args) => args.output,
+            Verb::Bypass(_) => None,
             Verb::Vault(verb) => verb.output(),
         }
     }
@@ -55,9 +73,19 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     match args.verb {
         Verb::Run(args) => run::run(args),
         Verb::Guard(args) => guard::run(args),
+        Verb::Work(args) => work::run(args),
+        Verb::Release(args) => release::release(&args),
+        Verb::Engage(args) => release::engage(&args),
         Verb::Status(args) => status::run(&args),
+        Verb::Explain(args) => explain::run(&args),
+        Verb::Bypass(args) => bypass::run(args),
         Verb::Top(args) => top::run(&args),
         Verb::Metrics(args) => metrics::run(&args),
         Verb::Vault(verb) => vault::run(&verb),
     }
+}
+
+/// The process that started this one.
+fn parent() -> i32 {
+    rustix::process::getppid().map_or(0, rustix::process::Pid::as_raw_pid)
 }

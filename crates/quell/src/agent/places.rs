@@ -22,6 +22,11 @@ pub(crate) fn guarded(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     }
 }
 
+/// Whether that is every local filesystem, also those that appear later.
+pub(crate) fn is_all(guarded: &[PathBuf]) -> bool {
+    guarded.iter().any(|path| path == Path::new(ALL))
+}
+
 /// The filesystems of `--watch`; none of them means all.
 pub(crate) fn watched(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     if paths.iter().any(|path| path == Path::new(ALL)) {

@@ -1,22 +1,24 @@
-//! `quell agent run`: be this machine's agent.
+//! `quell agent run`: be this machine's agent. This process is the warden; guard and agent are its children.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use agent::Watched;
-use agent::run::Config;
+use agent::warden::Config;
 use model::{MachineId, OrganizationId};
 
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::profile::{self, Profile};
 
-use super::places;
+use super::{parent, places, release};
 
 /// What the verb is told.
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     data_dir: DataDir,
+    #[command(flatten)]
+    brake: release::Brake,
     /// Which machine this is [default: as the last `quell up` said]
     #[arg(long, value_name = "ID")]
     machine: Option<MachineId>,
@@ -29,6 +31,9 @@ pub(super) struct Args {
     /// The filesystems where execution is denied and acts take place, or `none`
     #[arg(long, value_name = "PATH", num_args = 1.., default_value = "/")]
     guard: Vec<PathBuf>,
+    /// Ask about opens as well as execs: scripts given to their interpreters, libraries, programs given to the loader
+    #[arg(long)]
+    guard_opens: bool,
     /// End when this process does
     #[arg(long, value_name = "PID", hide = true)]
     parent: Option<i32>,
@@ -44,13 +49,39 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
             (machine.unwrap_or(known.0), organization.unwrap_or(known.1))
         }
     };
-    let watched = match places::watched(&args.watch)? {
-        paths if paths.is_empty() => Watched::All,
-        paths => Watched::Paths(paths),
-    };
+    let watched = places::watched(&args.watch)?;
     let guarded = places::guarded(&args.guard)?;
-    let parent = args.parent.unwrap_or_else(parent);
-    Ok(agent::run::run(Config { data_dir, machine, organization, watched, guarded, parent })?)
+
+    let verb = |verb: &str| -> Vec<OsString> {
+        vec!["agent".into(), verb.into(), "--data-dir".into(), data_dir.clone().into()]
+    };
+    let guard = (!guarded.is_empty()).then(|| {
+        let mut arguments = verb("guard");
+        arguments.extend(flags("--guard", &guarded));
+        arguments.extend(args.guard_opens.then(|| "--guard-opens".into()));
+        arguments
+    });
+    let mut work = verb("work");
+    work.extend(args.brake.flags());
+    work.extend(["--machine".into(), machine.to_string().into()]);
+    work.extend(["--organization".into(), organization.to_string().into()]);
+    work.extend(flags("--watch", &watched));
+    match guarded.as_slice() {
+        [] => work.extend(["--guard".into(), places::NONE.into()]),
+        guarded => work.extend(flags("--guard", guarded)),
+    }
+    Ok(agent::warden::run(Config {
+        program: std::env::current_exe().map_err(anyhow::Error::from)?,
+        guard,
+        work,
+        data_dir,
+        parent: args.parent.unwrap_or_else(parent),
+        brake: args.brake.place(),
+    })?)
+}
+
+fn flags<'a>(name: &'a str, paths: &'a [PathBuf]) -> impl Iterator<Item = OsString> + 'a {
+    paths.iter().flat_map(move |path| [name.into(), path.clone().into()])
 }
 
 /// As what the last `up` on this data directory enrolled the machine.
@@ -62,9 +93,4 @@ fn enrolled(data_dir: &Path) -> Result<(MachineId, OrganizationId), Failure> {
         Failure::usage(format!("{} does not say which machine this is", path.display()))
             .hint("start `quell up` once, or give --machine ID and --organization ID")
     })
-}
-
-/// The process that started this one.
-pub(super) fn parent() -> i32 {
-    rustix::process::getppid().map_or(0, rustix::process::Pid::as_raw_pid)
 }

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use agent::filesystems::Filesystem;
 use agent::local::{self, Reply, Request, Status, counters};
+use agent::warden;
 use serde_json::{Value, json};
 
 use crate::data_dir::DataDir;
@@ -32,12 +34,34 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 /// Asks the agent how it is.
 pub(super) fn ask(data_dir: &Path) -> Result<Status, Failure> {
+    // An agent that is away is not waited for: its warden says so.
+    let warden = warden::ask(data_dir, warden::Request::Status);
+    if let Ok(warden) = &warden
+        && warden.work == 0
+    {
+        return Err(Failure::new(Exit::Failed, format!("the agent does not run; {}", of_warden(warden)))
+            .hint("its warden starts it again; see its log"));
+    }
     match local::ask(data_dir, Request::Status)? {
         Reply::Status(status) => Ok(*status),
-        Reply::Refused(reason) => Err(Failure::new(Exit::Failed, reason)),
-        Reply::Resting(_) | Reply::Restored(_) => {
-            Err(Failure::new(Exit::Failed, "the agent answered something else"))
-        }
+        Reply::Refused(reason) => Err(Failure::new(
+            Exit::Failed,
+            match warden {
+                Ok(warden) => format!("the agent does not answer; {}", of_warden(&warden)),
+                Err(warden::Silent::Hangs(_)) => format!("{reason}; and its warden does not answer"),
+                Err(warden::Silent::Absent) => reason,
+            },
+        )),
+        _ => Err(Failure::new(Exit::Failed, "the agent answered something else")),
+    }
+}
+
+/// What the warden alone can tell.
+fn of_warden(status: &warden::Status) -> String {
+    match (status.notice.as_str(), status.guard) {
+        ("", 0) => format!("the guard is away (wanted: {})", status.level),
+        ("", pid) => format!("the guard goes on with its last rules (process {pid}, {})", status.level),
+        (notice, _) => format!("the guard: {}, {notice}", status.level),
     }
 }
 
@@ -53,22 +77,53 @@ fn describe(status: &Status) -> String {
         ("sweep", sweep),
         ("attached", yes(status.attached)),
         ("sightings waiting", status.spool_waiting.to_string()),
-        ("guard", status.guard_level.clone()),
+        ("guard", guard(status)),
+        ("guard fell", fell(status)),
+        ("denies by", status.guard_mechanism.clone()),
         ("rules in force", yes(status.in_force)),
         ("rules", status.rules.to_string()),
         ("generation", status.position.generation.to_string()),
         ("spared copies", status.spared.to_string()),
+        ("denied and running", status.running_denied.to_string()),
         ("guarded", names(&status.guarded).join(", ")),
         ("watched", names(&status.watched).join(", ")),
         ("rivals", or_none(&status.rivals)),
     ]);
     let counters = counters(&status.counters).map(|(name, count)| (name, count.to_string()));
-    format!("{facts}\n\n{}", table::facts(counters))
+    let mut parts = vec![facts, table::facts(counters)];
+    if !status.filesystems.is_empty() {
+        parts.insert(1, filesystems(status));
+    }
+    parts.join("\n\n")
+}
+
+/// Each filesystem and what is done there, in a line.
+fn filesystems(status: &Status) -> String {
+    let line = |filesystem: &Filesystem| {
+        [
+            filesystem.path.to_string_lossy().into_owned(),
+            filesystem.kind.clone(),
+            filesystem.state.to_string(),
+        ]
+    };
+    let lines = table::rows(["filesystem", "type", "state"], status.filesystems.iter().map(line));
+    match status.filesystems_left_out {
+        0 => lines,
+        more => format!("{lines}\nand {more} more"),
+    }
 }
 
 fn shape(status: &Status) -> Value {
     let counters: serde_json::Map<String, Value> =
         counters(&status.counters).into_iter().map(|(name, count)| (name.to_owned(), json!(count))).collect();
+    let filesystem = |filesystem: &Filesystem| {
+        json!({
+            "path": filesystem.path.to_string_lossy(),
+            "type": filesystem.kind,
+            "state": filesystem.state.to_string(),
+        })
+    };
+    let filesystems: Vec<Value> = status.filesystems.iter().map(filesystem).collect();
     json!({
         "filesKnown": status.files_known,
         "sweepSeen": status.sweep_seen,
@@ -79,12 +134,19 @@ fn shape(status: &Status) -> Value {
         "epoch": status.position.epoch.0,
         "generation": status.position.generation.0,
         "guardLevel": status.guard_level,
+        "guardNotice": status.guard_notice,
+        "guardDeaths": status.guard_deaths,
+        "guardGapMs": status.guard_gap_ms,
+        "guardMechanism": status.guard_mechanism,
         "inForce": status.in_force,
         "guarded": names(&status.guarded),
         "watched": names(&status.watched),
+        "filesystems": filesystems,
+        "filesystemsLeftOut": status.filesystems_left_out,
         "counters": counters,
         "rules": status.rules,
         "spared": status.spared,
+        "runningDenied": status.running_denied,
         "rivals": status.rivals,
     })
 }
@@ -93,12 +155,35 @@ fn or_none(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
+/// Its level, and why it is not to deny.
+fn guard(status: &Status) -> String {
+    match status.guard_notice.as_str() {
+        "" => status.guard_level.clone(),
+        notice => format!("{}: {notice}", status.guard_level),
+    }
+}
+
+/// How often it fell, and how long nothing was denied the last time.
+fn fell(status: &Status) -> String {
+    let times = match status.guard_deaths {
+        0 => return "never since the warden's start".to_owned(),
+        1 => "once".to_owned(),
+        deaths => format!("{deaths} times"),
+    };
+    match status.guard_gap_ms {
+        Some(gap) => format!("{times}, nothing was denied for {gap} ms the last time"),
+        None => times,
+    }
+}
+
 fn names(paths: &[PathBuf]) -> Vec<String> {
     paths.iter().map(|path| path.to_string_lossy().into_owned()).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use agent::filesystems::State;
+
     use super::*;
 
     #[test]
@@ -106,5 +191,20 @@ mod tests {
         let status = Status { sweeping: Some("/usr\n".into()), sweep_seen: 7, ..Status::default() };
         assert!(describe(&status).contains("in /usr\\n, 7 files seen"));
         assert_eq!(shape(&status)["sweepSeen"], 7);
+    }
+
+    #[test]
+    fn each_filesystem_has_a_line_and_a_reason() {
+        let filesystem =
+            |path: &str, state| Filesystem { device: 1, path: path.into(), kind: "tmpfs".into(), state };
+        let filesystems = vec![
+            filesystem("/run", State::Guarded),
+            filesystem("/box", State::Failed("no space".to_owned())),
+        ];
+        let status = Status { filesystems, filesystems_left_out: 3, ..Status::default() };
+        let described = describe(&status);
+        assert!(described.lines().any(|line| line.contains("/box") && line.ends_with("failed: no space")));
+        assert!(described.contains("and 3 more"));
+        assert_eq!(shape(&status)["filesystems"][0]["state"], "guarded");
     }
 }

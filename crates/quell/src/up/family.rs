@@ -1,4 +1,4 @@
-//! Guard and agent, kept running until they are to stop.
+//! The warden, kept running until it is to stop.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -11,28 +11,29 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Also without a signal somebody looks after them now and then.
 const AT_LEAST: Duration = Duration::from_secs(5);
 
-/// The children of `up`.
+/// The child of `up`.
 pub(super) struct Family {
-    children: Vec<Child>,
+    /// None where this process may not guard.
+    warden: Option<Child>,
     /// When to look after them again.
     next: Instant,
 }
 
 impl Family {
-    /// None of them is started yet.
-    pub(super) fn of(children: Vec<Child>) -> Self {
-        Self { children, next: Instant::now() }
+    /// Not started yet.
+    pub(super) fn of(warden: Option<Child>) -> Self {
+        Self { warden, next: Instant::now() }
     }
 
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
-        self.children.is_empty()
+        self.warden.is_none()
     }
 
     /// Starts those that are to run and do not. Only ever called by the main thread.
     pub(super) fn tend(&mut self) {
         let now = Instant::now();
-        let due = self.children.iter_mut().filter_map(|child| child.tend(now)).min();
+        let due = self.warden.iter_mut().filter_map(|child| child.tend(now)).min();
         self.next = due.unwrap_or(now + AT_LEAST);
     }
 
@@ -48,12 +49,12 @@ impl Family {
 
     /// Asks them to end, and ends them when they take too long or somebody asks once more.
     pub(super) fn stop(&mut self, inbox: &Receiver<Event>) {
-        self.children.iter().for_each(Child::ask_to_stop);
+        self.warden.iter().for_each(Child::ask_to_stop);
         let deadline = Instant::now() + PATIENCE;
-        while !self.children.iter_mut().all(Child::is_gone) {
+        while !self.warden.iter_mut().all(Child::is_gone) {
             let asked_again = matches!(inbox.recv_timeout(Duration::from_millis(10)), Ok(Event::Stop));
             if asked_again || Instant::now() >= deadline {
-                self.children.iter_mut().for_each(Child::kill);
+                self.warden.iter_mut().for_each(Child::kill);
             }
         }
     }

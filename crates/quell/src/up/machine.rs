@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use model::{MachineId, OrganizationId};
 
 use crate::agent::places;
+use crate::agent::release::Brake;
 use crate::failure::Failure;
 
 use super::child::Child;
 use super::demo::Demo;
-use super::family::Family;
 use super::ready::Wanted;
 
 /// What is wanted of this machine.
@@ -49,18 +49,21 @@ impl Machine {
         }
     }
 
-    /// Guard and agent, not started yet; nobody where this process may not guard.
-    pub(super) fn family(&self, data_dir: &Path, machine: MachineId, organization: OrganizationId) -> Family {
+    /// The warden, not started yet, who starts guard and agent; nobody where this process may not guard.
+    pub(super) fn warden(
+        &self,
+        data_dir: &Path,
+        machine: MachineId,
+        organization: OrganizationId,
+        brake: &Brake,
+    ) -> Option<Child> {
         if self.lacking.is_some() {
-            return Family::of(Vec::new());
+            return None;
         }
-        let mut children = Vec::new();
-        if !self.guarded.is_empty() {
-            let mut arguments = role("guard", data_dir);
-            arguments.extend(flags("--guard", &self.guarded));
-            children.push(Child::wanted("the guard", arguments));
-        }
-        let mut arguments = role("run", data_dir);
+        let mut arguments: Vec<OsString> = vec!["agent".into(), "run".into()];
+        arguments.extend(["--data-dir".into(), data_dir.into()]);
+        arguments.extend(["--parent".into(), std::process::id().to_string().into()]);
+        arguments.extend(brake.flags());
         arguments.extend(["--machine".into(), machine.to_string().into()]);
         arguments.extend(["--organization".into(), organization.to_string().into()]);
         arguments.extend(flags("--watch", &self.watched));
@@ -68,8 +71,7 @@ impl Machine {
             [] => arguments.extend(["--guard".into(), places::NONE.into()]),
             guarded => arguments.extend(flags("--guard", guarded)),
         }
-        children.push(Child::wanted("the agent", arguments));
-        Family::of(children)
+        Some(Child::wanted("the warden", arguments))
     }
 }
 
@@ -89,11 +91,6 @@ impl Plan {
         };
         Ok(Machine { lacking: None, watched, guarded, demo })
     }
-}
-
-fn role(verb: &str, data_dir: &Path) -> Vec<OsString> {
-    let parent = std::process::id().to_string();
-    vec!["agent".into(), verb.into(), "--data-dir".into(), data_dir.into(), "--parent".into(), parent.into()]
 }
 
 fn flags<'a>(name: &'a str, paths: &'a [PathBuf]) -> impl Iterator<Item = OsString> + 'a {

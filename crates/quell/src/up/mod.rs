@@ -1,5 +1,5 @@
-//! `quell up`: a whole fleet of one. The server runs in this process; guard and agent are its children, and
-//! end with it, however it ends.
+//! `quell up`: a whole fleet of one. The server runs in this process; the warden is its child, guard and agent are
+//! the warden's, and all end with it, however it ends.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,6 +30,7 @@ mod ready;
 mod sweep;
 
 use event::Event;
+use family::Family;
 use machine::Machine;
 use plane::Plane;
 use ready_file::ReadyFiles;
@@ -53,6 +54,8 @@ pub(crate) struct Args {
     /// for example `20/min,300/h`
     #[arg(long, value_name = "LIMIT", default_value = "default")]
     rate_limit: RateLimit,
+    #[command(flatten)]
+    brake: crate::agent::release::Brake,
     /// Write how to reach the server to this file once all of it works
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
@@ -74,7 +77,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let plane = Plane::start(&data_dir, args.listen, args.rate_limit, ready_files.last())?;
     let profile = plane.profile(&data_dir);
     let machine = machine.prepare(&data_dir, plane.organization())?;
-    let mut family = machine.family(&data_dir, plane.machine(), plane.organization());
+    let mut family =
+        Family::of(machine.warden(&data_dir, plane.machine(), plane.organization(), &args.brake));
     family.tend();
     ready::watch(&data_dir, plane.address(), machine.wanted(), events.clone());
 

@@ -93,6 +93,9 @@ fn lacking_of(status: &Status, wanted: Wanted) -> Option<&'static str> {
         return Some("the agent has not reached the server yet");
     }
     let nothing_guarded = status.guard_level == "none";
+    if status.guard_level == "released" {
+        return Some("the guard is released, `quell agent engage` lifts that");
+    }
     if !nothing_guarded && !status.in_force {
         return Some("the guard is not in force yet");
     }

@@ -2,6 +2,7 @@
 
 use model::MachineId;
 use model::act::Outcome;
+use model::bypass::Bypass;
 use model::sighting::Sighting;
 use model::{ActId, RuleId};
 use tokio::net::unix::OwnedReadHalf;
@@ -89,6 +90,13 @@ impl Ear<'_> {
                 // A refusal is final, too: without an answer the machine would ask for ever.
                 taken_or_refused(machine, done)?;
                 self.answer(down::Message::LiftedStored(rule)).await?;
+            }
+            up::Message::Bypassed(told) => {
+                let bypass = Bypass::try_from(&told)?;
+                let v1::Bypass { id, rule, comment, .. } = told;
+                let done = store.bypassed(organization, machine, bypass, RuleId(rule), comment).await;
+                taken_or_refused(machine, done)?;
+                self.answer(down::Message::BypassStored(id)).await?;
             }
         }
         Ok(())

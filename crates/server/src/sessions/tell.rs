@@ -114,7 +114,9 @@ impl Mouth<'_> {
             return Ok(());
         }
         let to = delta.position();
-        self.say(down::Message::Rules(speak::rules(&delta))).await?;
+        for part in speak::rules(&delta) {
+            self.say(down::Message::Rules(part)).await?;
+        }
         self.position = to;
         Ok(())
     }

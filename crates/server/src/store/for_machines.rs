@@ -1,6 +1,7 @@
 //! The verbs that sessions use.
 
 use model::act::{Act, Outcome};
+use model::bypass::Bypass;
 use model::log::Position;
 use model::sighting::Sighting;
 use model::spared::Spared;
@@ -176,5 +177,24 @@ impl Store {
     ) -> Result<(), StoreError> {
         let Back::Sqlite(db) = &*self.back;
         db.order("lifted", move |tx| sqlite::lifted::take(tx, organization, machine, rule, &comment)).await
+    }
+
+    /// A user of a machine went past a rule that warns. Told twice it stands twice in the audit.
+    ///
+    /// # Errors
+    /// When the machine is not known, or the store fails.
+    pub async fn bypassed(
+        &self,
+        organization: OrganizationId,
+        machine: MachineId,
+        bypass: Bypass,
+        rule: RuleId,
+        comment: String,
+    ) -> Result<(), StoreError> {
+        let Back::Sqlite(db) = &*self.back;
+        db.order("bypassed", move |tx| {
+            sqlite::bypassed::note(tx, organization, machine, &bypass, rule, &comment)
+        })
+        .await
     }
 }

@@ -16,7 +16,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Makes a group; `file_flags` are those of the descriptors that come with its events.
-fn init(flags: u32, file_flags: i32) -> io::Result<OwnedFd> {
+pub(crate) fn init(flags: u32, file_flags: i32) -> io::Result<OwnedFd> {
     // SAFETY: fanotify_init takes two integers and touches no memory of ours.
     let fd = unsafe { libc::fanotify_init(flags, file_flags.cast_unsigned()) };
     if fd < 0 {
@@ -43,7 +43,7 @@ fn mark_filesystem(group: impl AsFd, action: u32, mask: u64, object: BorrowedFd<
 }
 
 /// Reads whatever is queued; nothing queued is a length of zero, not an error.
-fn read_queue(group: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn read_queue(group: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
     match rustix::io::retry_on_intr(|| rustix::io::read(group.as_fd(), &mut *buffer)) {
         Err(rustix::io::Errno::AGAIN) => Ok(0),
         outcome => Ok(outcome?),

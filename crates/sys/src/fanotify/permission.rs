@@ -13,6 +13,7 @@
 //! - A process out of descriptors cannot take a question, and the kernel then *denies* it: the owner of a
 //!   group needs room in `RLIMIT_NOFILE` ([`crate::process::raise_descriptor_limit`]).
 
+use std::collections::BTreeSet;
 use std::io;
 use std::iter::FusedIterator;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -66,31 +67,17 @@ pub enum Answer {
 impl PermissionGroup {
     /// Makes a group without marks, that never blocks its reader.
     ///
-    /// It is of the class that sees a file before all others do, because only that class may refuse with
-    /// another error than EPERM (since Linux 6.14).
+    /// Where the kernel can refuse with another error than EPERM (since Linux 6.14), it is of the class that sees a
+    /// file before all others do, which alone may. Elsewhere it must not be: with such a group on a filesystem,
+    /// Linux 6.12 of Debian 12 lets writers open what is being executed, and no content is sure.
     ///
     /// # Errors
     /// EPERM without CAP_SYS_ADMIN in the initial user namespace; ENOSYS or EINVAL where the kernel was
     /// built without permission events.
     pub fn new(about: About) -> io::Result<Self> {
-        const FLAGS: u32 =
-            libc::FAN_CLOEXEC | libc::FAN_NONBLOCK | libc::FAN_UNLIMITED_QUEUE | libc::FAN_UNLIMITED_MARKS;
-        const FILE: i32 = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_LARGEFILE;
-        // Hashing a file is no reason to write its inode back; but a kernel that objects gets its way.
-        let attempts = [
-            (libc::FAN_CLASS_PRE_CONTENT, FILE | libc::O_NOATIME),
-            (libc::FAN_CLASS_PRE_CONTENT, FILE),
-            (libc::FAN_CLASS_CONTENT, FILE),
-        ];
-        let mut outcome = Err(io::ErrorKind::Unsupported.into());
-        for (class, file_flags) in attempts {
-            outcome = super::init(FLAGS | class, file_flags);
-            if !matches!(&outcome, Err(error) if error.raw_os_error() == Some(libc::EINVAL)) {
-                break;
-            }
-        }
-        let fd = outcome?;
-        let can_refuse_busy = accepts_busy(fd.as_fd());
+        let first = init(libc::FAN_CLASS_PRE_CONTENT).ok().filter(|fd| accepts_busy(fd.as_fd()));
+        let can_refuse_busy = first.is_some();
+        let fd = first.map_or_else(|| init(libc::FAN_CLASS_CONTENT), Ok)?;
         let mask = match about {
             About::Execs => libc::FAN_OPEN_EXEC_PERM,
             About::Opens => libc::FAN_OPEN_EXEC_PERM | libc::FAN_OPEN_PERM,
@@ -123,6 +110,16 @@ impl PermissionGroup {
     /// ENOENT when it was not marked.
     pub fn unmark_filesystem(&self, dir: BorrowedFd<'_>) -> io::Result<()> {
         super::mark_filesystem(self, libc::FAN_MARK_REMOVE, self.mask, dir)
+    }
+
+    /// The devices (as `st_dev`) of the filesystems that are asked about, by the kernel's own account: one that was
+    /// unmounted for good is not among them, nor another that got its number since.
+    ///
+    /// # Errors
+    /// Those of reading /proc.
+    pub fn marked(&self) -> io::Result<BTreeSet<u64>> {
+        let told = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", self.fd.as_raw_fd()))?;
+        Ok(told.lines().filter_map(marked_device).collect())
     }
 
     /// Takes what is queued, without waiting and without allocating; nothing queued is an empty iterator.
@@ -202,8 +199,28 @@ impl Drop for Questions<'_> {
     }
 }
 
+/// `fanotify sdev:27 mflags:0 mask:40000 ignored_mask:0`; the device is in the kernel's own encoding.
+fn marked_device(line: &str) -> Option<u64> {
+    let mut words = line.strip_prefix("fanotify sdev:")?.split(' ');
+    let device = u32::from_str_radix(words.next()?, 16).ok()?;
+    let mask = words.find_map(|word| word.strip_prefix("mask:"))?;
+    let mask = u64::from_str_radix(mask, 16).ok()?;
+    (mask & libc::FAN_OPEN_EXEC_PERM != 0).then(|| rustix::fs::makedev(device >> 20, device & 0xf_ffff))
+}
+
 /// `FAN_DENY_ERRNO(ETXTBSY)`: the errno rides in the highest byte.
 const DENY_BUSY: u32 = libc::FAN_DENY | (libc::ETXTBSY.cast_unsigned() << 24);
+
+fn init(class: u32) -> io::Result<OwnedFd> {
+    const FLAGS: u32 =
+        libc::FAN_CLOEXEC | libc::FAN_NONBLOCK | libc::FAN_UNLIMITED_QUEUE | libc::FAN_UNLIMITED_MARKS;
+    const FILE: i32 = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_LARGEFILE;
+    // Hashing a file is no reason to write its inode back; but a kernel that objects gets its way.
+    match super::init(FLAGS | class, FILE | libc::O_NOATIME) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => super::init(FLAGS | class, FILE),
+        outcome => outcome,
+    }
+}
 
 /// Refuses a question that nobody asked. A kernel that understands the answer misses the question (ENOENT);
 /// one that does not objects to the answer first (EINVAL).
@@ -219,4 +236,24 @@ fn respond(group: BorrowedFd<'_>, question: i32, response: u32) -> io::Result<()
     bytes[4..].copy_from_slice(&response.to_ne_bytes());
     rustix::io::retry_on_intr(|| rustix::io::write(group, &bytes))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_says_of_its_marks() {
+        let device = |line: &str| {
+            marked_device(line).map(|device| (rustix::fs::major(device), rustix::fs::minor(device)))
+        };
+        assert_eq!(device("fanotify sdev:27 mflags:0 mask:40000 ignored_mask:0"), Some((0, 39)));
+        assert_eq!(device("fanotify sdev:801001 mflags:0 mask:50000 ignored_mask:0"), Some((8, 4097)));
+        assert_eq!(device("fanotify sdev:27 mflags:0 mask:0 ignored_mask:40000"), None, "it asks nothing");
+        for line in
+            ["fanotify flags:203 event-flags:8000", "pos:\t0", "fanotify ino:5 sdev:27 mask:40000", ""]
+        {
+            assert_eq!(device(line), None, "{line}");
+        }
+    }
 }

@@ -1,6 +1,19 @@
 //! What is mounted where, and what of it may be marked.
 
+mod changes;
+mod kind;
+mod layers;
+mod namespace;
+mod open;
 mod table;
+mod tree;
+
+pub use changes::{Changes, MountGroup};
+pub use kind::{Kind, is_local, is_local_magic, is_volatile, kind};
+pub use layers::layers;
+pub use namespace::{Namespace, Namespaces, Visitor, namespaces};
+pub use open::open;
+pub use tree::{Tree, Way};
 
 use std::ffi::CString;
 use std::fs;
@@ -11,11 +24,13 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 use rustix::mount::{MountFlags, UnmountFlags};
 
-/// One mount of this mount namespace.
+/// One mount of a mount namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
     /// Unique among the mounts that are there now.
     pub id: u64,
+    /// The mount that it is mounted on.
+    pub parent: u64,
     /// The filesystem's device number, in the encoding of `st_dev`.
     pub device: u64,
     /// Which directory (or file) of the filesystem is mounted; "/" when all of it is.
@@ -37,8 +52,20 @@ pub struct Mount {
 /// # Errors
 /// Those of reading /proc; `InvalidData` for a line that cannot be understood.
 pub fn current() -> io::Result<Vec<Mount>> {
-    table::parse(&fs::read("/proc/self/mountinfo")?).ok_or_else(|| {
-        io::Error::new(io::ErrorKind::InvalidData, "/proc/self/mountinfo has a line of unknown form")
+    read("/proc/self/mountinfo")
+}
+
+/// As [`current`], in the mount namespace of a process; paths are as it sees them.
+///
+/// # Errors
+/// As [`current`]; ENOENT or EINVAL when the process has ended.
+pub fn of_process(pid: i32) -> io::Result<Vec<Mount>> {
+    read(&format!("/proc/{pid}/mountinfo"))
+}
+
+fn read(path: &str) -> io::Result<Vec<Mount>> {
+    table::parse(&fs::read(path)?).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("{path} has a line of unknown form"))
     })
 }
 
@@ -51,24 +78,6 @@ pub fn containing(path: &Path) -> io::Result<Mount> {
     let file = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     let id = rustix::fs::statx(file.as_fd(), c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?.stx_mnt_id;
     current()?.into_iter().find(|mount| mount.id == id).ok_or_else(|| io::ErrorKind::NotFound.into())
-}
-
-/// Whether the kernel itself keeps the files, on this machine: the only kind that may be marked. On any other
-/// (FUSE, network) an answer to a question may need somebody who waits for an answer.
-///
-/// A list of those allowed, so that a type nobody thought of is left alone. zfs is not on it: it comes from
-/// outside the kernel and was never tried. An overlay counts, though its layers may lie anywhere.
-pub fn is_local(mount: &Mount) -> bool {
-    const LOCAL: [&str; 18] = [
-        "bcachefs", "btrfs", "erofs", "exfat", "ext2", "ext3", "ext4", "f2fs", "iso9660", "msdos", "ntfs3",
-        "overlay", "ramfs", "squashfs", "tmpfs", "udf", "vfat", "xfs",
-    ];
-    LOCAL.contains(&mount.filesystem.as_str())
-}
-
-/// Whether the files are in memory only, and gone with the mount.
-pub fn is_volatile(mount: &Mount) -> bool {
-    matches!(mount.filesystem.as_str(), "tmpfs" | "ramfs")
 }
 
 /// Mounts an empty filesystem in memory that takes at most `size` bytes (rounded up to pages), entered by
@@ -94,23 +103,6 @@ pub fn unmount_lazily(point: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn of_type(filesystem: &str) -> Mount {
-        Mount { filesystem: filesystem.to_owned(), ..containing(Path::new("/")).unwrap() }
-    }
-
-    #[test]
-    fn foreign_and_pseudo_filesystems_are_not_local() {
-        for name in ["ext4", "xfs", "btrfs", "tmpfs", "overlay", "erofs"] {
-            assert!(is_local(&of_type(name)), "{name}");
-        }
-        let others =
-            ["fuse", "fuseblk", "nfs", "nfs4", "cifs", "9p", "virtiofs", "ceph", "proc", "hugetlbfs", ""];
-        for name in others {
-            assert!(!is_local(&of_type(name)), "{name}");
-        }
-        assert!(is_volatile(&of_type("tmpfs")) && !is_volatile(&of_type("ext4")));
-    }
 
     #[test]
     fn the_device_is_that_of_stat() {

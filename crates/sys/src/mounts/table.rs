@@ -15,7 +15,7 @@ pub(super) fn parse(text: &[u8]) -> Option<Vec<Mount>> {
 fn parse_line(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|&byte| byte == b' ');
     let id = number(fields.next()?)?;
-    let _parent = fields.next()?;
+    let parent = number(fields.next()?)?;
     let (major, minor) = str::from_utf8(fields.next()?).ok()?.split_once(':')?;
     let root = path(fields.next()?);
     let point = path(fields.next()?);
@@ -29,6 +29,7 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
     let read_only_filesystem = is_read_only(filesystem_options);
     Some(Mount {
         id,
+        parent,
         device: rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?),
         root,
         point,
@@ -48,7 +49,7 @@ fn is_read_only(options: &[u8]) -> bool {
 }
 
 /// Undoes the kernel's escapes: blank, tab, newline, backslash and `#` stand as `\ooo`.
-fn path(field: &[u8]) -> PathBuf {
+pub(super) fn path(field: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     loop {
@@ -79,6 +80,7 @@ mod tests {
         let text = b"36 35 98:3 /mnt1 /mnt2 ro,noatime master:1 propagate_from:2 - ext3 /dev/root rw,errors=continue\n";
         let mount = Mount {
             id: 36,
+            parent: 35,
             device: (98 << 8) | 3,
             root: "/mnt1".into(),
             point: "/mnt2".into(),

@@ -3,7 +3,8 @@
 mod memfd;
 mod message;
 
-pub use memfd::{memfd_sealed, read_all};
+pub(crate) use memfd::ALL_SEALS;
+pub use memfd::{Unsealed, memfd_sealed, read_all};
 pub use message::{MAX_FILES, Received, receive, send};
 
 use std::fs;

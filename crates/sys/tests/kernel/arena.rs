@@ -52,8 +52,13 @@ impl Arena {
 
     /// A program that does nothing, successfully.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.copy("/bin/true", name)
+    }
+
+    /// A copy of a program.
+    pub(crate) fn copy(&self, program: &str, name: &str) -> PathBuf {
         let path = self.path(name);
-        fs::copy("/bin/true", &path).unwrap();
+        fs::copy(program, &path).unwrap();
         path
     }
 }
@@ -74,6 +79,11 @@ pub(crate) fn run(program: &Path) -> io::Result<()> {
 /// The child lets go of its copy of the group before it asks. Otherwise a group dropped by a failed test
 /// would stay open in the child, which waits for it, for ever.
 pub(crate) fn run_asked(program: &Path, group: RawFd) -> io::Result<()> {
+    finish(&mut asked(program, group))
+}
+
+/// The command that [`run_asked`] runs.
+pub(crate) fn asked(program: &Path, group: RawFd) -> Command {
     let mut command = Command::new(program);
     // SAFETY: between fork and exec the hook only calls close, which is async-signal-safe, on a descriptor
     // of the child, whose table of descriptors is a copy that no owner in the parent sees.
@@ -83,7 +93,7 @@ pub(crate) fn run_asked(program: &Path, group: RawFd) -> io::Result<()> {
             Ok(())
         })
     };
-    finish(&mut command)
+    command
 }
 
 fn finish(command: &mut Command) -> io::Result<()> {

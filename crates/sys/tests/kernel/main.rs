@@ -9,6 +9,7 @@ mod arena;
 
 mod identity;
 mod mounts;
+mod namespaces;
 mod permission;
 mod pidfd;
 mod place;

@@ -1,12 +1,13 @@
 //! Execs that are asked about.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use crate::arena::{Arena, PATIENCE, run, run_asked};
+use crate::arena::{Arena, PATIENCE, asked, run, run_asked};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sys::fanotify::EventBuffer;
 use sys::fanotify::permission::{About, Answer, PermissionGroup};
@@ -67,6 +68,23 @@ fn start(program: PathBuf, group: &PermissionGroup) -> JoinHandle<io::Result<()>
 fn permitted_it_runs() {
     let Some(arena) = Arena::enter() else { return };
     run_answered(&arena, &arena.program("tool"), Answer::Permit).unwrap();
+}
+
+#[test]
+fn what_runs_is_shut_to_writers() {
+    let Some(arena) = Arena::enter() else { return };
+    let program = arena.copy("/bin/sleep", "sleep");
+    let group = guarded(&arena);
+    let fd = group.as_fd().as_raw_fd();
+    let answerer = answer_next(group, 1, Answer::Permit);
+    let mut child = asked(&program, fd).arg("60").spawn().unwrap();
+    let (group, _) = answerer.join().unwrap();
+    let written = File::options().write(true).open(&program).map(drop);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    drop(group);
+    // The content that was judged is the content that runs, only because of this.
+    assert_eq!(written.unwrap_err().raw_os_error(), Some(libc::ETXTBSY));
 }
 
 #[test]

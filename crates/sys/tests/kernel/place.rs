@@ -81,7 +81,14 @@ fn attributes_and_times_go_from_file_to_file() {
         (OsString::from("user.short"), Vec::new()),
         (OsString::from(format!("user.{}", "n".repeat(250))), b"value".to_vec()),
     ];
-    place::set_xattrs(from.as_fd(), &attributes).unwrap();
+    match place::set_xattrs(from.as_fd(), &attributes) {
+        // A tmpfs keeps them from Linux 6.6 on.
+        Err(error) if error.kind() == ErrorKind::Unsupported => {
+            eprintln!("not run: the temporary directory keeps no attributes of users");
+            return;
+        }
+        set => set.unwrap(),
+    }
     let mut read = place::xattrs(from.as_fd()).unwrap();
     place::set_xattrs(to.as_fd(), &read).unwrap();
     assert_eq!(place::xattrs(to.as_fd()).unwrap().len(), 3);

@@ -5,10 +5,11 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use model::bypass::Bypass;
 use model::facts::{Facts, FileType};
 use model::sighting::{Seen, Sighting};
 use model::spared::{Record, Spared};
-use model::{Digests, FileId, Names, RuleId};
+use model::{Digests, FileId, Names, RuleId, Time};
 
 use super::v1;
 
@@ -70,6 +71,27 @@ impl TryFrom<&v1::Digests> for Names {
             sha1: if sha1.is_empty() { None } else { Some(model::Sha1(fixed(sha1, "sha1")?)) },
             md5: if md5.is_empty() { None } else { Some(model::Md5(fixed(md5, "md5")?)) },
         })
+    }
+}
+
+/// Its own name, the rule's and the reason are kept beside it.
+impl From<&Bypass> for v1::Bypass {
+    fn from(bypass: &Bypass) -> Self {
+        Self {
+            user: bypass.user,
+            sha256: bypass.sha256.0.to_vec(),
+            until: bypass.until.ticks(),
+            ..Self::default()
+        }
+    }
+}
+
+impl TryFrom<&v1::Bypass> for Bypass {
+    type Error = Malformed;
+
+    fn try_from(bypass: &v1::Bypass) -> Result<Self, Malformed> {
+        let sha256 = model::Sha256(fixed(&bypass.sha256, "sha256")?);
+        Ok(Self { user: bypass.user, sha256, until: Time::from_ticks(bypass.until) })
     }
 }
 

@@ -53,7 +53,7 @@ impl Opens {
             deny(id, Sha256(digest))
         });
         let rules = RuleSet::new(std::iter::once(deny(0, self.refused)).chain(others));
-        Ok(self.client.adopt(Arc::new(rules), Arc::default(), Duration::from_secs(10))?)
+        Ok(self.client.adopt(Arc::new(rules?), Arc::default(), Duration::from_secs(10))?)
     }
 
     pub(crate) fn counters(&self) -> wire::link::v1::GuardCounters {

@@ -1,9 +1,10 @@
 //! Rules in, reports out, as the agent sees it.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::collections::BTreeSet;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use model::rule::Effect;
@@ -16,7 +17,8 @@ use wire::link::{frame, things, v1};
 
 use super::socket::{Pause, connect};
 use super::{Event, GuardStatus, Level, Meeting, NotInForce};
-use crate::guard::protocol;
+use crate::guard::{protocol, ring};
+use crate::ruleset::Packed;
 
 #[derive(Debug)]
 pub(super) struct Control {
@@ -24,6 +26,8 @@ pub(super) struct Control {
     events: Sender<Event>,
     state: Mutex<State>,
     changed: Condvar,
+    /// Rung when a guard has rules.
+    bell: OnceLock<Arc<OwnedFd>>,
     explaining: Mutex<()>,
 }
 
@@ -37,11 +41,15 @@ struct State {
     costs: Costs,
     /// The answer to the last question about answers.
     explained: Option<Explained>,
-    /// The last rules, as they are sent.
-    rules: Option<(u64, Arc<OwnedFd>)>,
+    /// The last rules, as they are sent: the snapshot, and the base that goes with it.
+    rules: Option<(OwnedFd, Packed)>,
     given: u64,
     /// What this guard has confirmed.
     adopted: u64,
+    /// The last that it said of its marks.
+    marks: Option<BTreeSet<u64>>,
+    /// The last that it said of one filesystem.
+    marked: Option<(u64, Result<(), String>)>,
 }
 
 pub(super) fn start(control: &Arc<Control>) {
@@ -51,7 +59,14 @@ pub(super) fn start(control: &Arc<Control>) {
 
 impl Control {
     pub(super) fn new(path: PathBuf, events: Sender<Event>) -> Self {
-        Self { path, events, state: Mutex::default(), changed: Condvar::new(), explaining: Mutex::new(()) }
+        Self {
+            path,
+            events,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            bell: OnceLock::new(),
+            explaining: Mutex::new(()),
+        }
     }
 
     pub(super) fn socket(&self) -> &Path {
@@ -81,24 +96,57 @@ impl Control {
         }
     }
 
+    /// Rings the bell whenever a guard has rules, from now on.
+    pub(super) fn ring_when_ready(&self, bell: Arc<OwnedFd>) {
+        // A second one would ring no bell; there is one follower.
+        let _ = self.bell.set(bell);
+    }
+
     /// Tells the agent, if it listens.
     pub(super) fn tell(&self, event: Event) {
+        if let (Event::Ready, Some(bell)) = (&event, self.bell.get()) {
+            ring(bell);
+        }
         let _ = self.events.try_send(event);
     }
 
     /// Makes rules the last ones, and sends them if a guard is there. Returns their version.
-    pub(super) fn give(&self, encode: impl FnOnce(u64) -> Vec<u8>) -> u64 {
+    pub(super) fn give(&self, base: &Packed, encode: impl FnOnce(u64) -> Vec<u8>) -> u64 {
         let mut state = self.state.lock();
         state.given += 1;
         let version = state.given;
         match sys::socket::memfd_sealed("quell-rules", &encode(version)) {
             Ok(file) => {
-                state.rules = Some((version, Arc::new(file)));
+                state.rules = Some((file, base.clone()));
                 state.send_rules();
             }
             Err(error) => tracing::error!(%error, "no memory for the guard's rules"),
         }
         version
+    }
+
+    /// Asks the guard, and waits for its reply: `take` takes it out of what is known. `None` when there is none.
+    pub(super) fn ask<T>(
+        &self,
+        packet: &[u8],
+        files: &[BorrowedFd<'_>],
+        patience: Duration,
+        take: impl Fn(&mut Heard<'_>) -> Option<T>,
+    ) -> Option<T> {
+        let deadline = Instant::now() + patience;
+        let mut state = self.state.lock();
+        let _ = take(&mut state.heard());
+        let socket = Arc::clone(state.control.as_ref()?);
+        sys::socket::send(socket.as_fd(), packet, files, false).ok()?;
+        loop {
+            let reply = take(&mut state.heard());
+            if reply.is_some() || !state.control.as_ref().is_some_and(|now| Arc::ptr_eq(now, &socket)) {
+                return reply;
+            }
+            if self.changed.wait_until(&mut state, deadline).timed_out() {
+                return take(&mut state.heard());
+            }
+        }
     }
 
     /// Waits until rules are in force.
@@ -137,6 +185,7 @@ impl Control {
             counters: state.counters.clone(),
             costs: state.costs.clone(),
             refuses_busy: ready.refuses_busy,
+            mechanism: ready.mechanism,
         }
     }
 
@@ -181,6 +230,7 @@ impl Control {
         state.adopted = 0;
         let was_ready = state.ready.take().is_some();
         drop(state);
+        self.changed.notify_all();
         if was_ready {
             self.tell(Event::Lost);
         }
@@ -207,6 +257,15 @@ impl Control {
                     self.tell(Event::Ready);
                 }
             }
+            Report::Marks(marks) => {
+                self.state.lock().marks = Some(marks.devices.into_iter().collect());
+                self.changed.notify_all();
+            }
+            Report::Marked(marked) => {
+                let outcome = marked.error.map_or(Ok(()), Err);
+                self.state.lock().marked = Some((marked.device, outcome));
+                self.changed.notify_all();
+            }
             Report::Counters(counters) => self.state.lock().counters = counters,
             Report::Costs(costs) => self.state.lock().costs = costs,
             Report::Explained(explained) => {
@@ -222,11 +281,22 @@ impl Control {
     }
 }
 
+/// What the guard has said in reply.
+pub(super) struct Heard<'s> {
+    pub(super) marks: &'s mut Option<BTreeSet<u64>>,
+    pub(super) marked: &'s mut Option<(u64, Result<(), String>)>,
+}
+
 impl State {
+    fn heard(&mut self) -> Heard<'_> {
+        Heard { marks: &mut self.marks, marked: &mut self.marked }
+    }
+
     fn send_rules(&self) {
-        if let (Some(socket), Some((_, file))) = (&self.control, &self.rules) {
+        if let (Some(socket), Some((file, base))) = (&self.control, &self.rules) {
+            let files = [Some(file.as_fd()), base.file()].into_iter().flatten().collect::<Vec<_>>();
             // It fails only when the guard is gone; the next one gets them first of all.
-            let _ = sys::socket::send(socket.as_fd(), protocol::SNAPSHOT, &[file.as_fd()], false);
+            let _ = sys::socket::send(socket.as_fd(), protocol::SNAPSHOT, &files, false);
         }
     }
 }
@@ -242,6 +312,7 @@ fn meeting(denial: v1::Denial) -> Option<Meeting> {
         effect: Effect::from_word(&denial.effect)?,
         late: denial.late,
         spared: denial.spared,
+        bypassed: denial.bypassed,
         times: denial.times,
     })
 }

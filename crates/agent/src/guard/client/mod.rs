@@ -4,6 +4,7 @@
 
 mod control;
 mod hashing;
+mod marks;
 mod queue;
 mod rest;
 mod socket;
@@ -13,8 +14,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
+use model::bypass::Bypass;
 use model::rule::Effect;
 use model::{Names, RuleId};
+use parking_lot::Mutex;
 use wire::link::v1::{Costs, Explain, Explained, GuardCounters};
 
 use super::snapshot::Snapshot;
@@ -22,6 +25,8 @@ use super::{SparedInode, protocol};
 use crate::digest::Hashed;
 use crate::ruleset::RuleSet;
 use control::Control;
+
+pub use marks::Marks;
 
 /// What the guard has to tell. Whoever receives must not lag: what finds no room is lost, so that neither an
 /// exec nor [`Guard::adopt`] ever waits for the receiver.
@@ -62,8 +67,10 @@ pub struct Meeting {
     pub effect: Effect,
     /// It ran until its digests were known.
     pub late: bool,
-    /// It runs all the same.
+    /// It runs all the same: the copy is one the machine can't do without.
     pub spared: bool,
+    /// It runs all the same: its user went past the warning.
+    pub bypassed: bool,
     /// How often this happened since it was told last.
     pub times: u64,
 }
@@ -88,6 +95,8 @@ pub struct GuardStatus {
     pub counters: GuardCounters,
     /// A file that is being written is refused with ETXTBSY, not EPERM.
     pub refuses_busy: bool,
+    /// How execution is denied: `fanotify` or `bpf`; empty while there is no guard.
+    pub mechanism: String,
     /// Which processes wait for it most, by a sample.
     pub costs: Costs,
 }
@@ -107,6 +116,7 @@ pub enum NotInForce {
 #[derive(Debug)]
 pub struct Guard {
     control: Arc<Control>,
+    bypasses: Mutex<Vec<Bypass>>,
 }
 
 /// Files that are hashed at the same time. Hashing is processor time, so more than this would take it from the
@@ -119,7 +129,7 @@ impl Guard {
         let control = Arc::new(Control::new(socket, events));
         hashing::start(&control, WORKERS);
         control::start(&control);
-        Self { control }
+        Self { control, bypasses: Mutex::default() }
     }
 
     /// Where a guard with this data directory listens.
@@ -139,13 +149,25 @@ impl Guard {
         patience: Duration,
     ) -> Result<(), NotInForce> {
         let deadline = Instant::now() + patience;
-        let version = self.control.give(|version| Snapshot::encode(version, &rules, &spared));
+        let bypasses = self.bypasses.lock().clone();
+        let encode = |version| Snapshot::encode(version, &rules, &spared, &bypasses);
+        let version = self.control.give(rules.base(), encode);
         self.control.wait_for(version, deadline)
+    }
+
+    /// What it guards, and how more is added to it.
+    pub fn marks(&self) -> Marks {
+        Marks::new(Arc::clone(&self.control))
     }
 
     /// What was answered lately about a process or an inode; none when the guard does not say so in time.
     pub fn explain(&self, wanted: &Explain, patience: Duration) -> Option<Explained> {
         self.control.explain(wanted, Instant::now() + patience)
+    }
+
+    /// The users' ways past warnings, from the next [`Self::adopt`] on.
+    pub fn set_bypasses(&self, bypasses: Vec<Bypass>) {
+        *self.bypasses.lock() = bypasses;
     }
 
     /// Its process, while it is attached.

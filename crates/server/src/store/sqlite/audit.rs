@@ -26,6 +26,11 @@ impl Actor {
         Self { who: format!("agent on {machine_name}"), from: String::new() }
     }
 
+    /// A user of a machine.
+    pub(super) fn user(machine_name: &str, user: u32) -> Self {
+        Self { who: format!("user {user} on {machine_name}"), from: String::new() }
+    }
+
     /// Whoever is root on a machine.
     pub(super) fn root(machine_name: &str) -> Self {
         Self { who: format!("root on {machine_name}"), from: String::new() }

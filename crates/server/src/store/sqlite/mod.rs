@@ -27,6 +27,7 @@ pub(super) mod coverage;
 pub(super) mod orders;
 
 pub(super) mod block;
+pub(super) mod bypassed;
 pub(super) mod expire;
 pub(super) mod lifted;
 pub(super) mod outcome;

@@ -1,0 +1,90 @@
+//! Every filesystem of this machine: also those that appear later, in containers and in users' own namespaces.
+//!
+//! # A filesystem's way
+//! 1. [`follow`]: the kernel tells of a change of mounts, or it is time to look for new mount namespaces.
+//! 2. [`visit`]: a thread that may hang reads the mount table of each namespace, and opens what is not marked yet.
+//!    Nothing is opened whose path leads through a filesystem that could fail to answer.
+//! 3. The descriptor goes to the guard, which marks the filesystem and closes it, so that it can be unmounted.
+//! 4. What became of each is told to whoever follows.
+//!
+//! The kernel's own account of the marks decides what is still to be marked. So a filesystem that was unmounted
+//! while another took its device number, or a guard that was started anew, needs no record of its own.
+
+mod follow;
+mod overlay;
+mod report;
+mod visit;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sys::mounts::{Mount, Tree, Way};
+
+pub use follow::{Follower, Hint, Told};
+pub(crate) use report::shape;
+
+/// One filesystem of the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filesystem {
+    /// Its device number, as `stat` says.
+    pub device: u64,
+    /// Where it is mounted: in the agent's mount namespace if it is there, in some other otherwise.
+    pub path: PathBuf,
+    /// Its type.
+    pub kind: String,
+    /// What Quell does there.
+    pub state: State,
+}
+
+/// What Quell does on a filesystem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Execution is denied there by the rules.
+    Guarded,
+    /// Its files are known, and all of them run.
+    Watched,
+    /// Nobody asked for either.
+    NotChosen,
+    /// It is left alone: whoever keeps it might never answer.
+    NotLocal,
+    /// It should be guarded and is not.
+    Failed(String),
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Guarded => f.write_str("guarded"),
+            Self::Watched => f.write_str("watched"),
+            Self::NotChosen => f.write_str("not chosen"),
+            Self::NotLocal => f.write_str("not local"),
+            Self::Failed(reason) => write!(f, "failed: {reason}"),
+        }
+    }
+}
+
+/// The local filesystems of this namespace that are to be guarded when all are.
+pub(crate) fn guarded_at_start() -> io::Result<Vec<Mount>> {
+    let tree = Tree::new(sys::mounts::current()?);
+    let is_asked =
+        |mount: &Mount| matches!(overlay::asked(mount, &tree, overlay::By::Us), overlay::Asked::Itself);
+    let best = local(&tree).into_values().filter_map(|ways| ways.first().copied().cloned());
+    Ok(best.filter(is_asked).collect())
+}
+
+/// The mounts by which each local filesystem of a table can be reached, the best first: that of its own root where
+/// there is one, then the shortest path.
+pub(crate) fn local(tree: &Tree) -> BTreeMap<u64, Vec<&Mount>> {
+    let mut devices: BTreeMap<u64, Vec<&Mount>> = BTreeMap::new();
+    for mount in tree.mounts().iter().filter(|mount| sys::mounts::is_local(mount)) {
+        if tree.way(mount) == Way::Clear {
+            devices.entry(mount.device).or_default().push(mount);
+        }
+    }
+    for ways in devices.values_mut() {
+        ways.sort_by_key(|mount| (mount.root != Path::new("/"), mount.point.as_os_str().len()));
+    }
+    devices
+}

@@ -1,0 +1,189 @@
+//! The level at which the kernel denies by itself: LSM programs with the digests that rules name.
+//!
+//! They see what no question is asked about (memfds, mappings, libraries, what interpreters read), and nobody waits
+//! for this process. They know SHA-256 alone: as soon as a rule names another digest, openers are asked about as well.
+//!
+//! # Order
+//! Rules go into the kernel's map before those that ended leave it, so that no file is permitted in between; then the
+//! epoch is published, and no verdict by the earlier rules counts any more.
+
+mod interpreters;
+mod rules;
+mod told;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use model::{Clock, Kinds, Time};
+use sys::bpf::{Counts, Programs, SHA256, Scope, kernel_device, pins};
+
+use super::counters::Counters;
+use super::snapshot::Snapshot;
+use crate::clock::SystemClock;
+pub(super) use told::Told;
+
+/// At which level a guard works.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Level {
+    /// In the kernel where that can be, else by questions.
+    #[default]
+    Auto,
+    /// By questions.
+    Fanotify,
+    /// In the kernel, or not at all.
+    Bpf,
+    /// As [`Self::Bpf`], and what is denied stays denied when the guard is gone, until somebody releases it.
+    BpfPinned,
+}
+
+impl Level {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Fanotify, Self::Bpf, Self::BpfPinned];
+
+    /// What it is called on the command line.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Fanotify => "fanotify",
+            Self::Bpf => "bpf",
+            Self::BpfPinned => "bpf-pinned",
+        }
+    }
+}
+
+impl std::str::FromStr for Level {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let words = || Self::ALL.map(Self::word).join(", ");
+        Self::ALL.into_iter().find(|level| level.word() == word).ok_or_else(|| format!("none of {}", words()))
+    }
+}
+
+/// The programs in the kernel, and what they were told.
+pub(super) struct InKernel {
+    programs: Programs,
+    scope: Scope,
+    pins: bool,
+    /// When a rule ends that may hide another.
+    next_end: Option<Time>,
+    /// The kernel has all rules by SHA-256 that are in force.
+    is_complete: bool,
+    /// What it had counted when it was last asked.
+    counted: Counts,
+}
+
+impl InKernel {
+    /// Loads the programs, if the level asks for them and the kernel takes them. Nothing is denied yet.
+    ///
+    /// # Errors
+    /// Why not, where nothing else will do.
+    pub(super) fn start(level: Level, guarded: &[PathBuf]) -> anyhow::Result<Option<(Self, Told)>> {
+        if level == Level::Fanotify {
+            return Ok(None);
+        }
+        match Self::load(level, guarded) {
+            Ok(loaded) => Ok(Some(loaded)),
+            Err(why) if level == Level::Auto => {
+                tracing::info!("the kernel does not deny by itself here ({why:#}): each exec is asked about");
+                Ok(None)
+            }
+            Err(why) => Err(why),
+        }
+    }
+
+    fn load(level: Level, guarded: &[PathBuf]) -> anyhow::Result<(Self, Told)> {
+        let mut programs = Programs::load().context("the kernel takes no LSM programs")?;
+        programs.attach()?;
+        let algorithm = programs.algorithm().context("the kernel tells no digests of files")?;
+        anyhow::ensure!(algorithm == SHA256, "the kernel tells digests of files, but not SHA-256");
+        let everywhere = guarded.iter().any(|path| path == Path::new("/"));
+        programs.guard(&devices(guarded)?)?;
+        programs.name_interpreters(interpreters::NAMES)?;
+        programs.add_interpreters(&interpreters::running())?;
+        let told = Told::new(programs.take_events()?);
+        let scope = Scope { everywhere, ..Scope::default() };
+        let pins = level == Level::BpfPinned;
+        Ok((
+            Self { programs, scope, pins, next_end: None, is_complete: false, counted: Counts::default() },
+            told,
+        ))
+    }
+
+    /// Puts the rules of `now` in force in the place of those of `before`. Returns whether openers must be asked about
+    /// as well: when a rule names a digest that the kernel does not tell, when one warns (who went past it is not known there), or
+    /// when not all rules found room.
+    pub(super) fn adopt(&mut self, before: &Snapshot, now: &Snapshot) -> bool {
+        let was_complete = std::mem::replace(&mut self.is_complete, false);
+        match self.give(was_complete.then_some(before), now) {
+            Ok(()) => self.is_complete = true,
+            Err(error) => tracing::error!("not all rules found room in the kernel: {error:#}"),
+        }
+        !self.is_complete || now.kinds() != Kinds::NONE || rules::warns(now)
+    }
+
+    /// Lets rules end that are over, as others may come to hold by that.
+    pub(super) fn keep(&mut self, snapshot: &Snapshot) {
+        if self.next_end.is_some_and(|end| SystemClock.now() >= end) {
+            self.adopt(snapshot, snapshot);
+        }
+    }
+
+    /// Whether what is denied stays denied without us.
+    pub(super) fn pins(&self) -> bool {
+        self.pins
+    }
+
+    /// Adds what was counted there since it was added last.
+    pub(super) fn count(&mut self, counters: &Counters) {
+        let Ok(now) = self.programs.counts() else { return };
+        let before = std::mem::replace(&mut self.counted, now);
+        counters.hashed.add(now.hashed.saturating_sub(before.hashed));
+        counters.busy.add(now.busy.saturating_sub(before.busy));
+        counters.reports_lost.add(now.untold.saturating_sub(before.untold));
+    }
+
+    fn give(&mut self, before: Option<&Snapshot>, now: &Snapshot) -> anyhow::Result<()> {
+        let time = SystemClock.now();
+        let clocks = rules::Clocks { now: time, since_boot: sys::bpf::since_boot() };
+        self.programs.spare(&rules::spared(now.spared())?)?;
+        self.next_end = rules::next_end(now, time);
+        // What has ended may hide what now holds: then all are given anew.
+        let known = before.filter(|before| !std::ptr::eq(*before, now));
+        self.programs.put_rules(rules::changed(known, now, &clocks))?;
+        if let Some(before) = before {
+            self.programs.remove_rules(rules::stale(before, now, time))?;
+        }
+        self.programs.publish(rules::number(now), self.scope)?;
+        if self.pins && self.programs.pinned().is_none() {
+            self.programs.pin().context("the programs cannot be pinned")?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes out of force what a guard has pinned that is no more. To be called when rules are in force by other means.
+pub(super) fn leave_no_pins() {
+    if let Err(error) = pins::release() {
+        tracing::warn!(%error, "what an earlier guard has pinned stays in force");
+    }
+}
+
+/// The kernel's numbers of the filesystems at these paths.
+fn devices(guarded: &[PathBuf]) -> anyhow::Result<Vec<u64>> {
+    let device = |path: &PathBuf| anyhow::Ok(kernel_device(sys::mounts::containing(path)?.device));
+    guarded.iter().map(device).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_level_has_its_word() {
+        for level in Level::ALL {
+            assert_eq!(level.word().parse(), Ok(level));
+        }
+        assert!("ebpf".parse::<Level>().unwrap_err().contains("bpf-pinned"));
+    }
+}

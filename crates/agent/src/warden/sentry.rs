@@ -1,0 +1,172 @@
+//! Who looks whether the children live, and whether root has pulled the brake. It starts nobody, and waits for
+//! nobody: starting a process may mean waiting for the very guard that stands still.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use sys::pidfd::PidFd;
+use sys::scheduling::State;
+
+use super::groups;
+use super::page::Page;
+use super::pulse::{self, Plight, Pulse, Seems};
+use crate::brake::{Brake, Pulled};
+
+/// How often the brake is looked at, if nobody says that it was pulled.
+const BRAKE_EACH: Duration = Duration::from_secs(2);
+
+/// A child that is looked after.
+#[derive(Debug)]
+pub(super) struct Watched {
+    pub(super) pid: i32,
+    pub(super) process: PidFd,
+    pub(super) page: Arc<Page>,
+    /// Of a guard: rung, it beats.
+    pub(super) waker: Option<Arc<OwnedFd>>,
+    pulse: Pulse,
+    killed: bool,
+}
+
+/// What the threads share.
+#[derive(Debug)]
+pub(super) struct Sentry {
+    watched: Mutex<Vec<Watched>>,
+    brake: Brake,
+    pulled: Mutex<Option<Pulled>>,
+    /// Rung when the brake was pulled or let go.
+    pub(super) bell: OwnedFd,
+    looks: AtomicU64,
+    ended: AtomicBool,
+}
+
+impl Sentry {
+    /// Looks at the brake once, so that a guard is not started that must not be.
+    ///
+    /// # Errors
+    /// EMFILE, or no thread.
+    pub(super) fn post(brake: Brake) -> std::io::Result<Arc<Self>> {
+        let sentry = Arc::new(Self {
+            watched: Mutex::default(),
+            pulled: Mutex::new(brake.pulled()),
+            brake,
+            bell: crate::guard::bell()?,
+            looks: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
+        });
+        let (pulse, brake) = (sentry.clone(), sentry.clone());
+        std::thread::Builder::new().name("pulse".to_owned()).stack_size(STACK).spawn(move || pulse.feel())?;
+        std::thread::Builder::new().name("brake".to_owned()).stack_size(STACK).spawn(move || {
+            while !brake.ended.load(Ordering::Relaxed) {
+                std::thread::sleep(BRAKE_EACH);
+                brake.look_at_brake();
+            }
+        })?;
+        Ok(sentry)
+    }
+
+    /// Looks after a child that was just started.
+    pub(super) fn watch(&self, pid: i32, process: PidFd, page: Arc<Page>, waker: Option<Arc<OwnedFd>>) {
+        let pulse = Pulse::new(waker.is_some(), pulse::now());
+        self.watched.lock().push(Watched { pid, process, page, waker, pulse, killed: false });
+    }
+
+    /// No longer looks after a child; returns whether it was killed by us. To be called when it has ended and
+    /// before it was waited for: until then its id is its own.
+    pub(super) fn forget(&self, pid: i32) -> bool {
+        let mut watched = self.watched.lock();
+        let at = watched.iter().position(|child| child.pid == pid);
+        at.is_some_and(|at| watched.swap_remove(at).killed)
+    }
+
+    /// What holds the guard back, if anything does.
+    pub(super) fn pulled(&self) -> Option<Pulled> {
+        self.pulled.lock().clone()
+    }
+
+    /// Looks whether root has pulled the brake. If so, guards end: the kernel then permits all that waits.
+    pub(super) fn look_at_brake(&self) {
+        let now = self.brake.pulled();
+        let is_pulled = now.is_some();
+        let was = std::mem::replace(&mut *self.pulled.lock(), now.clone());
+        if is_pulled {
+            self.watched.lock().iter_mut().filter(|child| child.waker.is_some()).for_each(Watched::kill);
+        }
+        if was != now {
+            crate::guard::ring(&self.bell);
+        }
+    }
+
+    /// How often the children were looked at: it goes on for as long as somebody does.
+    pub(super) fn looks(&self) -> u64 {
+        self.looks.load(Ordering::Relaxed)
+    }
+
+    /// Ends the threads.
+    pub(super) fn dismiss(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    fn feel(&self) {
+        sys::process::prefer_speed();
+        let mut meant = pulse::next_look(pulse::now());
+        while !self.ended.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_nanos(meant.saturating_sub(pulse::now())));
+            let now = pulse::now();
+            let late = pulse::is_late(meant, now);
+            let mut again = false;
+            for child in self.watched.lock().iter_mut() {
+                again |= !child.feel(now, late);
+                // A debugger may keep its end from who waits for it.
+                if child.killed && sys::scheduling::is_over(child.pid) {
+                    crate::guard::ring(&self.bell);
+                }
+            }
+            meant = pulse::next_look(now);
+            if again {
+                meant =
+                    meant.min(now.saturating_add(u64::try_from(pulse::AGAIN.as_nanos()).unwrap_or(u64::MAX)));
+            }
+            self.looks.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Who has not ended by then may be frozen.
+const AT_ONCE: Duration = Duration::from_millis(10);
+/// Locked memory is real memory, so threads get no more of it than they need.
+pub(super) const STACK: usize = 128 << 10;
+
+impl Watched {
+    /// Feels its pulse, and ends it where it stands still. Returns whether it seems well.
+    fn feel(&mut self, now: u64, late: bool) -> bool {
+        let pid = self.pid;
+        let plight = || Plight {
+            state: match sys::scheduling::state(pid) {
+                Ok(State::Sleeps | State::WaitsDeeply) if groups::is_frozen(pid) => State::Stopped,
+                state => state.unwrap_or(State::Sleeps),
+            },
+            ran: sys::scheduling::ran(pid).unwrap_or_default(),
+        };
+        match self.pulse.feel(self.page.last_beat(), now, late, plight) {
+            _ if self.killed => self.kill(),
+            Seems::Well => return true,
+            // The timer that was to wake it may hang on a processor that its host does not run.
+            Seems::Late => self.waker.iter().for_each(|bell| crate::guard::ring(bell)),
+            Seems::Silent => self.kill(),
+        }
+        false
+    }
+
+    /// Ends it, even where it is frozen. Called again until it has ended.
+    fn kill(&mut self) {
+        self.killed = true;
+        // It fails only when it has ended already.
+        let _ = self.process.kill();
+        if !self.process.wait_ended(AT_ONCE) {
+            groups::thaw(self.pid);
+        }
+    }
+}

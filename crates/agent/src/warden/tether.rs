@@ -1,0 +1,62 @@
+//! What ties a child to its warden, at the child's end.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+
+use super::page::Page;
+
+/// The packet, with the files of a snapshot, by which a guard says that these rules are in force.
+pub(super) const IN_FORCE: &[u8] = b"in force";
+
+/// The numbers of the descriptors that a warden starts a child with.
+#[derive(Clone, Debug, Default)]
+pub struct Numbers {
+    /// The shared page.
+    pub page: RawFd,
+    /// A guard's way to say that it denies.
+    pub channel: Option<RawFd>,
+    /// Rung when a guard is to beat.
+    pub waker: Option<RawFd>,
+    /// A guard's first rules: what the one before had in force.
+    pub snapshots: Vec<RawFd>,
+}
+
+/// What ties a child to its warden.
+#[derive(Debug)]
+pub struct Tether {
+    pub(crate) page: Page,
+    pub(crate) channel: Option<OwnedFd>,
+    /// Rung when the guard's loop is to beat; taken by it.
+    pub(crate) waker: Option<OwnedFd>,
+    pub(crate) snapshots: Vec<OwnedFd>,
+    /// The guard is to mark nothing.
+    pub observes: bool,
+}
+
+impl Tether {
+    /// Takes over what this process was started with. To be called before anything else opens files.
+    ///
+    /// # Errors
+    /// When there is nothing under these numbers, or something else.
+    pub fn take(numbers: &Numbers) -> io::Result<Self> {
+        Ok(Self {
+            page: Page::map(sys::inherit::take(numbers.page)?)?,
+            channel: numbers.channel.map(sys::inherit::take).transpose()?,
+            waker: numbers.waker.map(sys::inherit::take).transpose()?,
+            snapshots: numbers
+                .snapshots
+                .iter()
+                .map(|file| sys::inherit::take(*file))
+                .collect::<Result<_, _>>()?,
+            observes: false,
+        })
+    }
+
+    /// These rules are in force: the warden keeps them for the next guard.
+    pub(crate) fn tell_in_force(&self, snapshot: &[BorrowedFd<'_>]) {
+        if let Some(channel) = &self.channel {
+            // A warden that does not listen is about to end, and this process with it.
+            let _ = sys::socket::send(channel.as_fd(), IN_FORCE, snapshot, true);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What `vm-test` runs, on which kernel: the one place to add to.
+
+/// A test program, in the guest as root in a mount namespace of its own.
+pub(super) struct Case {
+    /// What it is called in the table.
+    pub(super) name: &'static str,
+    /// The package that it belongs to.
+    pub(super) package: &'static str,
+    /// The name of its target; that of the package for the tests inside a library.
+    pub(super) target: &'static str,
+    /// Arguments of the test program: the tests to choose, or `--skip` and what not.
+    pub(super) arguments: &'static [&'static str],
+    /// Beside `QUELL_PRIVATE_NAMESPACE`.
+    pub(super) environment: &'static [(&'static str, &'static str)],
+    /// After which it is killed. Emulation is ten to thirty times slower than the host.
+    pub(super) seconds: u32,
+}
+
+/// A boot of a kernel, and what is done in it.
+pub(super) struct Boot {
+    /// The series of Debian's kernel.
+    pub(super) series: &'static str,
+    pub(super) cases: &'static [Case],
+}
+
+const fn case(package: &'static str, target: &'static str, seconds: u32) -> Case {
+    Case { name: target, package, target, arguments: &[], environment: &[], seconds }
+}
+
+/// The guard's level at which the kernel denies by itself.
+const IN_KERNEL: &[(&str, &str)] = &[("QUELL_GUARD_LEVEL", "bpf")];
+
+/// All of it.
+pub(super) const PLAN: &[Boot] = &[
+    Boot {
+        series: "6.12",
+        cases: &[
+            Case { name: "smoke", ..case("tests", "machine", 60) },
+            Case { name: "sys kernel", ..case("sys", "kernel", 120) },
+            Case { name: "sys bpf", ..case("sys", "bpf", 300) },
+            Case { name: "guard", ..case("agent", "guard_kernel", 300) },
+            Case { environment: IN_KERNEL, ..case("agent", "guard_bpf", 400) },
+            case("agent", "acts", 120),
+            case("agent", "vault", 300),
+            case("agent", "vault_race", 120),
+            // On the host each step is killed at more often.
+            Case { environment: &[("QUELL_CRASH_ROUNDS", "1")], ..case("agent", "crash", 180) },
+        ],
+    },
+    // A smoke test: this kernel has less of what we use.
+    Boot {
+        series: "6.1",
+        cases: &[
+            Case { name: "smoke", ..case("tests", "machine", 60) },
+            Case { name: "sys kernel", ..case("sys", "kernel", 120) },
+            Case { name: "sys bpf", ..case("sys", "bpf", 300) },
+            Case { name: "guard", arguments: &["denies", "failures"], ..case("agent", "guard_kernel", 180) },
+        ],
+    },
+];
