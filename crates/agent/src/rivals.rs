@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -84,7 +84,12 @@ pub(crate) fn watch(core: &Arc<Core>) {
 fn look(guard: Option<i32>) -> BTreeMap<Refuser, String> {
     let is_ours = |pid| guard.map_or_else(|| runs_our_program(pid), |guard| pid == guard);
     let rivals = sys::refusers::all().into_iter().filter(|refuser| !is_ours(refuser.pid));
-    rivals.map(|rival| (rival, describe(rival, &program(rival.pid)))).collect()
+    // One that has ended meanwhile has no program any more.
+    let described = |rival: Refuser| {
+        let program = sys::processes::executable_path(rival.pid).ok()?;
+        Some((rival, describe(rival, &program)))
+    };
+    rivals.filter_map(described).collect()
 }
 
 /// `fapolicyd (process 712, /usr/sbin/fapolicyd, asked by fanotify)`.
@@ -101,10 +106,6 @@ fn product(program: &Path) -> Option<&'static str> {
     let name = program.file_name()?.to_str()?.trim_end_matches(" (deleted)");
     let is_it = |known: &str| if known.starts_with('/') { program.starts_with(known) } else { known == name };
     PRODUCTS.iter().find(|(known, _)| is_it(known)).map(|(_, product)| *product)
-}
-
-fn program(pid: i32) -> PathBuf {
-    sys::processes::executable_path(pid).unwrap_or_default()
 }
 
 fn runs_our_program(pid: i32) -> bool {
