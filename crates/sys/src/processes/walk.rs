@@ -127,7 +127,9 @@ mod tests {
             let times = visited.iter().filter(|pid| **pid == child.id().cast_signed()).count();
             child.kill().unwrap();
             child.wait().unwrap();
-            assert_eq!(times, 1);
+            // Numbers begin anew when the highest is reached: such a child is behind the walk.
+            let is_ahead = child.id().cast_signed() > own;
+            assert!(times == 1 || (times == 0 && !is_ahead), "{times} times");
         }
         assert_eq!(visited.iter().filter(|pid| **pid == own).count(), 1);
     }
