@@ -30,13 +30,13 @@ pub(super) fn stop(grounds: &Grounds, recognizer: &mut Recognizer) -> Stopped {
             return stopped;
         }
     };
-    let reach = Reach { grounds, look: &look };
+    let reach = Reach::new(grounds, &look);
     let recognizer = Mutex::new(recognizer);
     let never = Mutex::new(BTreeSet::new());
     let meant = |pid: i32, depth: Depth| {
-        let path = runs(&reach, &recognizer, pid, depth)?;
+        let found = runs(&reach, &recognizer, pid, depth)?;
         if reach.may_end(pid) {
-            return Some(path);
+            return Some(found);
         }
         never.lock().insert(format!("process {pid} runs it, and is never stopped"));
         None
@@ -59,11 +59,16 @@ pub(super) fn stop(grounds: &Grounds, recognizer: &mut Recognizer) -> Stopped {
     stopped
 }
 
-/// Which path the process runs the file from, if it does.
-fn runs(reach: &Reach<'_>, recognizer: &Mutex<&mut Recognizer>, pid: i32, depth: Depth) -> Option<PathBuf> {
+/// As what and from where the process runs the file, if it does.
+fn runs(
+    reach: &Reach<'_>,
+    recognizer: &Mutex<&mut Recognizer>,
+    pid: i32,
+    depth: Depth,
+) -> Option<(Piece, PathBuf)> {
     let mut from = None;
     reach.look.pieces(pid, depth, &mut |piece: Piece| {
-        from = is_the_file(reach, recognizer, &piece);
+        from = is_the_file(reach, recognizer, &piece).map(|path| (piece, path));
         from.is_none()
     });
     from

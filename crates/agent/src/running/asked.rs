@@ -79,7 +79,7 @@ pub(crate) fn run(core: &Core) {
 
 fn sweep(core: &Core, sweeper: &mut Sweeper, told: &mut Told) {
     let rules = core.ledger.lock().rules().clone();
-    if rules.is_empty() {
+    if !rules.rules().any(|rule| rule.effect.denies()) {
         *core.running.still.lock() = StillRunning::default();
         return;
     }

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rustix::io::Errno;
 use sys::pidfd::PidFd;
 
-use super::look::{Depth, Look};
+use super::look::{Depth, Look, Piece};
 
 /// How long a killed process may take to end.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -35,15 +36,30 @@ struct Told<T> {
     what: T,
 }
 
-/// Ends all processes of which `meant` says so, each only when it says so again once nobody else can get the
-/// process's number.
+/// Ends all processes of which `meant` says for what, each only when it still runs that once nobody else can get its
+/// number.
 ///
 /// The first round looks at programs only; `begins` is called before each. A round that finds nobody ends the hunt,
 /// unless there were several before it that found somebody: who forks fast enough may be missed once.
+///
+/// It runs before ordinary threads: on a busy machine those who are to end would do more meanwhile.
 pub(crate) fn hunt<T: Send>(
     look: &Look,
-    begins: &dyn Fn(),
-    meant: &(dyn Fn(i32, Depth) -> Option<T> + Sync),
+    begins: &(dyn Fn() + Sync),
+    meant: &(dyn Fn(i32, Depth) -> Option<(Piece, T)> + Sync),
+) -> io::Result<Hunted<T>> {
+    let in_a_hurry = || {
+        sys::process::prefer_speed();
+        rounds(look, begins, meant)
+    };
+    thread::scope(|scope| scope.spawn(in_a_hurry).join())
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn rounds<T: Send>(
+    look: &Look,
+    begins: &(dyn Fn() + Sync),
+    meant: &(dyn Fn(i32, Depth) -> Option<(Piece, T)> + Sync),
 ) -> io::Result<Hunted<T>> {
     let deadline = Instant::now() + LONGEST;
     let mut hunted = Hunted { ended: Vec::new(), left: Vec::new(), is_complete: false };
@@ -93,7 +109,7 @@ struct Round<T> {
 fn round<T: Send>(
     look: &Look,
     depth: Depth,
-    meant: &(dyn Fn(i32, Depth) -> Option<T> + Sync),
+    meant: &(dyn Fn(i32, Depth) -> Option<(Piece, T)> + Sync),
     hunted: &Hunted<T>,
     slow: &[Told<T>],
 ) -> io::Result<Round<T>> {
@@ -106,8 +122,8 @@ fn round<T: Send>(
         if given_up.contains(&pid) {
             return;
         }
-        let Some(what) = meant(pid, depth).filter(|_| !is_dying()) else { return };
-        match end(pid, || meant(pid, depth).is_some()) {
+        let Some((piece, what)) = meant(pid, depth).filter(|_| !is_dying()) else { return };
+        match end(pid, || look.still_runs(&piece)) {
             Ok(Some(process)) => found.lock().told.push(Told { pid, process, what }),
             Ok(None) => found.lock().slipped = true,
             Err(error) => found.lock().failed.push((pid, what, format!("it can't be stopped: {error}"))),

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
 use parking_lot::Mutex;
@@ -108,6 +108,19 @@ impl Look {
         }
     }
 
+    /// Whether the process still runs that.
+    pub(crate) fn still_runs(&self, piece: &Piece) -> bool {
+        if let Some(link) = piece.link() {
+            return self.processes.state(link) == Some(piece.state);
+        }
+        let mut does = false;
+        self.pieces(piece.pid, Depth::Everything, &mut |other| {
+            does |= other.state == piece.state;
+            !does
+        });
+        does
+    }
+
     /// What the kernel calls device and inode of a mapped file are those of its state on most filesystems, so that
     /// one look is enough for all processes that map it.
     fn state_of(&self, task: &str, mapping: Mapping) -> Option<State> {
@@ -167,8 +180,11 @@ impl Piece {
     /// Where the file is, as the process sees it when that is in another mount namespace; with " (deleted)" behind
     /// it when it has no name any more.
     pub(crate) fn path(&self, look: &Look) -> PathBuf {
-        use std::os::fd::AsFd;
-        self.hold(look).and_then(|file| sys::place::path_of(file.as_fd())).unwrap_or_default()
+        let path = match &self.at {
+            At::Link(link) => look.processes.path(link),
+            At::Held(file) => sys::place::path_of(file.as_fd()),
+        };
+        path.unwrap_or_default()
     }
 
     /// Where in /proc it can be looked at again.

@@ -20,15 +20,31 @@ pub(crate) fn parents(own_program: &Path) -> Vec<i32> {
     parents
 }
 
-/// Whether a process is ours: it runs this very program or, started by one of `parents`, what was in its place
-/// before an upgrade.
-pub(super) fn is(pid: i32, own_program: &Path, parents: &[i32]) -> bool {
-    let program = |process: &str| State::at(CWD, format!("/proc/{process}/exe")).ok().flatten();
-    let file = |state: State| (state.device, state.inode);
-    let own = program("self").map(file);
-    (own.is_some() && own == program(&pid.to_string()).map(file))
-        || (is_at(pid, own_program)
-            && sys::processes::parent(pid).is_ok_and(|parent| parents.contains(&parent)))
+/// How our processes are known.
+pub(super) struct Own<'a> {
+    program: &'a Path,
+    parents: &'a [i32],
+    /// Device and inode of the program of this process, wherever it lies now.
+    file: Option<(u64, u64)>,
+}
+
+impl<'a> Own<'a> {
+    pub(super) fn new(program: &'a Path, parents: &'a [i32]) -> Self {
+        Self { program, parents, file: file("self") }
+    }
+
+    /// Whether a process is ours: it runs this very program or, started by one of our parents, what was in its place
+    /// before an upgrade.
+    pub(super) fn is(&self, pid: i32) -> bool {
+        (self.file.is_some() && self.file == file(&pid.to_string()))
+            || (is_at(pid, self.program)
+                && sys::processes::parent(pid).is_ok_and(|parent| self.parents.contains(&parent)))
+    }
+}
+
+fn file(process: &str) -> Option<(u64, u64)> {
+    let program = State::at(CWD, format!("/proc/{process}/exe")).ok()??;
+    Some((program.device, program.inode))
 }
 
 fn is_at(pid: i32, own_program: &Path) -> bool {
@@ -50,9 +66,10 @@ mod tests {
         let own = std::env::current_exe().unwrap();
         let parents = parents(&own);
         assert_eq!(parents.first(), Some(&std::os::unix::process::parent_id().cast_signed()));
-        assert!(is(std::process::id().cast_signed(), &own, &parents));
+        let ours = Own::new(&own, &parents);
+        assert!(ours.is(std::process::id().cast_signed()));
         let mut other = std::process::Command::new("/bin/sleep").arg("60").spawn().unwrap();
-        let is_ours = is(other.id().cast_signed(), &own, &parents);
+        let is_ours = ours.is(other.id().cast_signed());
         other.kill().unwrap();
         other.wait().unwrap();
         assert!(!is_ours);

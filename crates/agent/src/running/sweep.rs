@@ -100,7 +100,7 @@ impl Sweeper {
     ) -> io::Result<Vec<Found>> {
         self.known.begin();
         let look = Look::new(Some(HashSet::new()))?;
-        let reach = Reach { grounds, look: &look };
+        let reach = Reach::new(grounds, &look);
         let judging = Judging::new(&reach, rules, now, &mut self.known);
         let sweep = Sweep { reach: &reach, judging, ended: Mutex::default(), running: Mutex::default() };
         // Again for what was started meanwhile, and for files whose process had ended before they were read.
@@ -161,19 +161,19 @@ impl Sweep<'_> {
     }
 
     /// The process, if it is to be ended. When it runs something denied and is not, that is noted.
-    fn to_end(&self, pid: i32, depth: Depth) -> Option<Hit> {
-        let mut worst: Option<Hit> = None;
+    fn to_end(&self, pid: i32, depth: Depth) -> Option<(Piece, Hit)> {
+        let mut worst: Option<(Piece, Hit)> = None;
         self.reach.look.pieces(pid, depth, &mut |piece| {
             if let Some(hit) = self.hit(&piece)
-                && worst.as_ref().is_none_or(|worst| worst.fate == Fate::Runs || hit.fate == Fate::Ended)
+                && worst.as_ref().is_none_or(|(_, worst)| worst.fate == Fate::Runs || hit.fate == Fate::Ended)
             {
-                worst = Some(hit);
+                worst = Some((piece, hit));
             }
-            worst.as_ref().is_none_or(|worst| worst.fate != Fate::Ended)
+            worst.as_ref().is_none_or(|(_, worst)| worst.fate != Fate::Ended)
         });
-        let hit = worst?;
+        let (piece, hit) = worst?;
         if hit.fate == Fate::Ended {
-            return Some(hit);
+            return Some((piece, hit));
         }
         self.running.lock().insert(pid, hit);
         None

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
 use rustix::fs::{Mode, OFlags};
 
@@ -60,6 +62,15 @@ impl Processes {
     /// plain file.
     pub fn state(&self, link: &str) -> Option<State> {
         State::at(&self.proc, link).ok().flatten()
+    }
+
+    /// Where the file is that a link of /proc leads to, with " (deleted)" behind it when it was removed.
+    ///
+    /// # Errors
+    /// ENOENT when the process is gone.
+    pub fn path(&self, link: &str) -> io::Result<PathBuf> {
+        let path = rustix::fs::readlinkat(&self.proc, link, Vec::new())?;
+        Ok(std::ffi::OsString::from_vec(path.into_bytes()).into())
     }
 
     /// Takes hold of what a link of /proc leads to without opening it: nobody is asked or waited for.
@@ -205,6 +216,8 @@ mod tests {
         let program = processes.state(&Processes::link(&own, Part::Program)).unwrap();
         let meant = std::fs::metadata("/proc/self/exe").unwrap();
         assert_eq!((program.device, program.inode), (meant.dev(), meant.ino()));
+        let path = processes.path(&Processes::link(&own, Part::Program)).unwrap();
+        assert_eq!(path, std::env::current_exe().unwrap());
         let held = processes.hold(&Processes::link(&own, Part::Program)).unwrap();
         let held = std::fs::File::from(held);
         assert_eq!(held.metadata().unwrap().ino(), meant.ino());

@@ -3,6 +3,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use rustix::fs::{Mode, OFlags, RawDir, SeekFrom};
@@ -13,6 +14,8 @@ pub struct Processes {
     pub(super) proc: OwnedFd,
 }
 
+/// As many are taken by a thread at a time: some take longer than others.
+const SHARE: usize = 16;
 /// From so many on, two threads look at them.
 const MANY: usize = 200;
 /// Of processes that are started while we look, no more than so many are run after.
@@ -44,10 +47,15 @@ impl Processes {
         if ids.len() < MANY {
             ids.iter().for_each(|pid| visit(*pid));
         } else {
-            let (old, young) = ids.split_at(ids.len() / 2);
+            let (shares, next) = (ids.chunks(SHARE).collect::<Vec<_>>(), AtomicUsize::new(0));
+            let work = || {
+                while let Some(share) = shares.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    share.iter().for_each(|pid| visit(*pid));
+                }
+            };
             thread::scope(|scope| {
-                scope.spawn(|| old.iter().for_each(|pid| visit(*pid)));
-                young.iter().for_each(|pid| visit(*pid));
+                scope.spawn(work);
+                work();
             });
         }
         let mut visited = 0;
