@@ -19,6 +19,11 @@ fn this_is_a_kernel_that_can_guard() {
     println!("security modules: {}", modules.trim());
     println!("IMA: {}", Path::new("/sys/kernel/security/ima").is_dir());
     println!("types for BPF programs: {}", Path::new("/sys/kernel/btf/vmlinux").is_file());
+    println!(
+        "programs that deny: {}",
+        sys::bpf::probe().map_or_else(|why| why.to_string(), |()| "yes".to_owned())
+    );
     println!("fanotify with permissions: {}", PermissionGroup::new(About::Execs).is_ok());
+    sys::bpf::probe().expect("a stock kernel takes programs that deny");
     assert!(PermissionGroup::new(About::Execs).is_ok());
 }

@@ -10,6 +10,7 @@ pub mod api;
 pub mod command;
 pub mod filesystem;
 pub mod footprint;
+pub mod guarding;
 pub mod measure;
 pub mod peers;
 pub mod plane;

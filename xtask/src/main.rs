@@ -1,4 +1,4 @@
-//! Upkeep of the workspace: `cargo xtask test | tidy | bench | soak | bpf | vm-test | vm-run`.
+//! Upkeep of the workspace: `cargo xtask test | tidy | bench | soak | bpf | vm-test | vm-bench | vm-run`.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -30,6 +30,8 @@ enum Task {
     Bpf(bpf::Args),
     /// Run the tests that need another kernel, in an emulated machine.
     VmTest(vm::suite::Args),
+    /// Count the instructions that a guard costs, in an emulated machine.
+    VmBench(vm::bench::Args),
     /// Run a command as root in an emulated machine with a kernel of Debian's.
     VmRun(vm::RunArgs),
 }
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Task::Soak(args) => programs::run(&house, programs::Kind::Soak, &args).map(as_code),
         Task::Bpf(args) => bpf::run(&house, &args).map(as_code),
         Task::VmTest(args) => vm::suite::run_alone(&house, &args).map(as_code),
+        Task::VmBench(args) => vm::bench::run(&house, &args).map(as_code),
         Task::VmRun(args) => vm::run(&house, &args),
     });
     match done {

@@ -11,6 +11,7 @@ use machine::Machine;
 use marks::End;
 use order::Order;
 
+pub(crate) mod bench;
 mod built;
 pub(crate) mod guest;
 mod image;

@@ -9,6 +9,11 @@ use serde_json::Value;
 use super::plan::Case;
 use crate::house::House;
 
+/// Whose test it is to build the programs that change files, and where it leaves them.
+const HAND: (&str, &str) = ("agent", "roads");
+const HAND_TEST: &str = "payloads_say_which_they_are";
+pub(super) const HAND_VARIABLE: &str = "QUELL_TEST_PROGRAMS";
+
 /// A test program on the host.
 pub(super) struct Built {
     package: String,
@@ -27,6 +32,9 @@ pub(super) fn build(house: &House, cases: &[&Case]) -> Result<Vec<Built>> {
             arguments.extend(["--test", case.target]);
         }
     }
+    if cases.iter().any(|case| case.needs_hand) {
+        arguments.extend(["-p", HAND.0, "--test", HAND.1]);
+    }
     let output = house.cargo(&arguments).stderr(Stdio::inherit()).output().context("cannot start cargo")?;
     if !output.status.success() {
         bail!("the tests do not build");
@@ -37,10 +45,28 @@ pub(super) fn build(house: &House, cases: &[&Case]) -> Result<Vec<Built>> {
 
 /// Which of them belongs to a case, in a form that is fit for the guest.
 pub(super) fn program(house: &House, built: &[Built], case: &Case) -> Result<PathBuf> {
-    let ours = |built: &&Built| built.package == case.package && built.target == case.target;
+    stripped(house, find(built, case.package, case.target)?)
+}
+
+/// The directory with the programs that change files, made anew.
+pub(super) fn hand(house: &House, built: &[Built]) -> Result<PathBuf> {
+    let directory = house.target().join("vm").join("hand");
+    if directory.exists() {
+        std::fs::remove_dir_all(&directory)?;
+    }
+    std::fs::create_dir_all(&directory)?;
+    let mut make = house.command(find(built, HAND.0, HAND.1)?);
+    let made = make.arg(HAND_TEST).env(HAND_VARIABLE, &directory).output().context("cannot start it")?;
+    if !made.status.success() || std::fs::read_dir(&directory)?.next().is_none() {
+        bail!("no programs that change files: {}", String::from_utf8_lossy(&made.stdout).trim());
+    }
+    Ok(directory)
+}
+
+fn find<'a>(built: &'a [Built], package: &str, target: &str) -> Result<&'a Path> {
+    let ours = |built: &&Built| built.package == package && built.target == target;
     let found = built.iter().find(ours);
-    let found = found.with_context(|| format!("cargo built no {} of {}", case.target, case.package))?;
-    stripped(house, &found.path)
+    Ok(&found.with_context(|| format!("cargo built no {target} of {package}"))?.path)
 }
 
 /// A copy without debug information, which would fill the guest's memory.

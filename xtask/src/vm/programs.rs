@@ -10,12 +10,15 @@ use crate::packages::on_path;
 
 /// By name: all of them are required.
 const PROGRAMS: &[&str] = &[
+    "basename",
     "bash",
     "cat",
     "chmod",
+    "chroot",
     "cp",
     "cut",
     "dash",
+    "date",
     "dd",
     "df",
     "dmesg",
@@ -30,6 +33,7 @@ const PROGRAMS: &[&str] = &[
     "id",
     "ip",
     "kill",
+    "ldd",
     "ln",
     "losetup",
     "ls",

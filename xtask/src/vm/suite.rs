@@ -10,9 +10,12 @@ use super::machine::{Answer, Machine, Run};
 use super::marks::End;
 use super::order::Order;
 use super::plan::{Boot, Case, PLAN};
-use super::{programs, ready, toolchain};
+use super::{programs, ready};
 use crate::house::{House, UNSHARE};
 use crate::test::tally::{Outcome, Tally};
+
+/// Where the guest finds the programs that change files.
+const HAND: &str = "/hand";
 
 /// What to run of the plan; all of it, if nothing is named.
 #[derive(clap::Args, Default)]
@@ -72,10 +75,12 @@ pub(crate) fn run(house: &House, args: &Args) -> Result<Outcome> {
             }
         };
         println!("\n-- Linux {}", kernel.release);
-        let run = boot_with(house, &kernel, &built, cases)?;
-        rows.push(format!("Linux {}, booted in {}", kernel.release, seconds(run.boot)));
+        let run = boot_with(house, boot, &kernel, &built, cases)?;
+        let time = if boot.counts { "its time is its instructions" } else { "two processors" };
+        rows.push(format!("Linux {}, {time}, booted in {}", kernel.release, seconds(run.boot)));
         for (number, case) in cases.iter().enumerate() {
-            let outcome = judge(run.answers.get(number), run.fault.as_deref());
+            let mut outcome = judge(run.answers.get(number), run.fault.as_deref());
+            outcome.tally.add(left_out(boot, case));
             rows.push(row(case, run.answers.get(number), &outcome));
             remarks.extend(outcome.remark.map(|why| format!("{} on {}: {why}", case.name, boot.series)));
             tally.add(outcome.tally);
@@ -91,29 +96,44 @@ pub(crate) fn run(house: &House, args: &Args) -> Result<Outcome> {
     Ok(Outcome { tally, remark: (!remarks.is_empty()).then(|| remarks.join("; ")) })
 }
 
-fn boot_with(house: &House, kernel: &Kernel, built: &[Built], cases: &[&Case]) -> Result<Run> {
+fn boot_with(house: &House, boot: &Boot, kernel: &Kernel, built: &[Built], cases: &[&Case]) -> Result<Run> {
     let mut image = programs::image(kernel)?;
-    toolchain::put(&mut image)?;
+    if cases.iter().any(|case| case.needs_hand) {
+        image.put(&built::hand(house, built)?, HAND)?;
+    }
     let mut orders = Vec::new();
     for case in cases {
         let place = format!("/tests/{}-{}", case.package, case.target);
         image.put(&built::program(house, built, case)?, &place)?;
         orders.push(order(case, place));
     }
-    let machine = Machine { kernel, processors: 2, megabytes: 2048, counts_instructions: false };
+    let processors = if boot.counts { 1 } else { 2 };
+    let machine = Machine { kernel, processors, megabytes: 2048, counts_instructions: boot.counts };
     machine.run(house, image, &orders)
 }
 
 fn order(case: &Case, program: String) -> Order {
     let head = UNSHARE.map(str::to_owned).into_iter().chain([program, "--nocapture".to_owned()]);
     let tail = case.arguments.iter().map(|&argument| argument.to_owned());
+    let left_out = case.left_out.iter().flat_map(|(part, _)| ["--skip".to_owned(), (*part).to_owned()]);
+    let tail = tail.chain(left_out);
     let pairs = [("QUELL_PRIVATE_NAMESPACE", "1")].into_iter().chain(case.environment.iter().copied());
+    let hand = case.needs_hand.then_some((built::HAND_VARIABLE, HAND));
+    let pairs = pairs.chain(hand);
     Order {
         name: case.name.to_owned(),
         arguments: head.chain(tail).collect(),
         environment: pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         seconds: case.seconds,
     }
+}
+
+/// What was not asked for, each with its reason.
+fn left_out(boot: &Boot, case: &Case) -> Tally {
+    let line =
+        |(part, why): &(&str, &str)| format!("not run: {}, {part} on {}: {why}", case.name, boot.series);
+    let not_run: Vec<String> = case.left_out.iter().map(line).collect();
+    Tally { skipped: not_run.len(), not_run, ..Tally::default() }
 }
 
 /// The counts of one case. One that was not begun, or not ended, has failed.

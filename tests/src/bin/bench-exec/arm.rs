@@ -8,13 +8,13 @@ use clap::ValueEnum;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tests::filesystem::Filesystem;
+use tests::guarding::Guarding;
 use tests::peers::clamonacc::Clamonacc;
 use tests::peers::fapolicyd::{self, Integrity, Trusted};
 use tests::peers::{self, Daemon, REFUSED};
 use tests::up::{Up, options};
 use tests::userland::Userland;
 
-use crate::opens::Opens;
 use crate::permissive::Responder;
 
 /// Room for the userland, what a build makes and the new files of a round.
@@ -57,7 +57,7 @@ enum Agent {
     Nobody,
     Floor { _responder: Responder },
     Quell { up: Up, _data: tempfile::TempDir },
-    QuellOpens(Opens),
+    QuellOpens(Guarding),
     Fapolicyd(RefCell<Daemon>),
     Clamonacc(RefCell<Clamonacc>),
 }
@@ -168,7 +168,7 @@ impl Arm {
             }
             Agent::QuellOpens(opens) => {
                 settled();
-                let counters = opens.counters();
+                let counters = opens.status().counters;
                 Some([counters.questions as f64, counters.timed_out as f64])
             }
             _ => None,
@@ -190,7 +190,7 @@ fn start(kind: Kind, ground: &Filesystem, trusted: &[Trusted]) -> anyhow::Result
             Agent::Quell { up, _data: data }
         }
         Kind::QuellOpens => {
-            let opens = Opens::start(ground, refused(ground)?)?;
+            let opens = Guarding::start(ground, refused(ground)?, &["--guard-opens"])?;
             ensure!(peers::refuses(ground.root())?, "it does not refuse what is blocked");
             Agent::QuellOpens(opens)
         }

@@ -11,7 +11,6 @@
 
 mod arm;
 mod bars;
-mod opens;
 mod paired;
 mod permissive;
 mod slot;
