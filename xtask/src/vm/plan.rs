@@ -61,6 +61,18 @@ pub(super) const PLAN: &[Boot] = &[
             Case { name: "sys kernel", ..case("sys", "kernel", 120) },
             Case { name: "sys bpf", ..case("sys", "bpf", 300) },
             Case { environment: IN_KERNEL, ..case("agent", "guard_bpf", 400) },
+            Case {
+                name: "roads bpf",
+                environment: IN_KERNEL,
+                arguments: &["each_road"],
+                ..case("agent", "roads", 400)
+            },
+            Case {
+                name: "stale bpf",
+                environment: IN_KERNEL,
+                arguments: &["changes::on_ext4", "changes::where_times_move", "hashing::on_ext4"],
+                ..case("agent", "stale", 600)
+            },
             case("agent", "acts", 120),
             case("agent", "vault", 300),
             case("agent", "vault_race", 120),
