@@ -173,13 +173,28 @@ static __always_inline int unjudged(struct file *file, struct standing *standing
 	return 0;
 }
 
+/* What is refused because nobody can tell its digest, and it can be had. */
+static __always_inline int unknown(struct file *file, __u32 hook, int error)
+{
+	struct told told = { .hook = hook, .verdict = UNKNOWN, .error = error };
+	struct content content = {};
+
+	if (hook == PLAIN)
+		return 0;
+	count(UNKNOWNS);
+	tell(file, &content, &told, true);
+	return -EPERM;
+}
+
 /* All that is done when no verdict is remembered. May sleep. */
 static __noinline int judge_slowly(struct file *file, __u32 hook)
 {
 	struct standing *standing = how_things_stand();
 	struct inode *inode = file->f_inode;
 	struct super_block *sb = inode->i_sb;
+	bool is_above = sb->s_magic == OVERLAYFS;
 	struct inode *below = 0;
+	struct depths depths = {};
 	struct finding finding = {};
 	struct known *known = 0;
 	struct name name = {};
@@ -192,10 +207,11 @@ static __noinline int judge_slowly(struct file *file, __u32 hook)
 		return 0;
 	if (hook == EXEC)
 		notice_interpreter(file);
-	if (sb->s_magic == OVERLAYFS)
-		below = below_overlay(inode);
-	if (!is_guarded(standing, sb->s_dev) &&
-	    !(below && is_guarded(standing, BPF_CORE_READ(below, i_sb, s_dev))))
+	if (is_above) {
+		look_below(file, &depths);
+		below = depths.bottom;
+	}
+	if (!is_guarded(standing, sb->s_dev) && !(is_above && is_guarded_below(standing, &depths)))
 		return 0;
 	if (!is_local(sb->s_magic) || (inode->i_flags & S_PRIVATE)) {
 		if (hook != PLAIN)
@@ -203,7 +219,9 @@ static __noinline int judge_slowly(struct file *file, __u32 hook)
 		return 0;
 	}
 
-	if (below) {
+	if (is_above) {
+		if (!below)
+			return unknown(file, hook, 0);
 		look_at(below, &look);
 		name_of(below, &name);
 		known = bpf_map_lookup_elem(&apart, &name);
@@ -244,18 +262,18 @@ static __noinline int judge_slowly(struct file *file, __u32 hook)
 		hashed = bpf_ima_file_hash(file, finding.content.digest, DIGEST);
 		if (hashed < 0) {
 			/* The kernel hashes nothing that was opened so, and nobody maps a program so. */
-			if (hook == MAP && (file->f_flags & O_DIRECT)) {
-				told.hook = hook;
-				told.verdict = UNKNOWN;
-				told.error = hashed;
-				count(UNKNOWNS);
-				tell(file, &finding.content, &told, true);
-				return -EPERM;
-			}
+			if (hook == MAP && (file->f_flags & O_DIRECT))
+				return unknown(file, hook, hashed);
 			return unjudged(file, standing, below, &look, &finding, hook, hashed);
 		}
 		count(HASHED);
 		finding.content.algorithm = hashed;
+		if (is_above) {
+			/* It may have been copied up while it was read. */
+			look_below(file, &depths);
+			if (depths.bottom != below)
+				return unknown(file, hook, 0);
+		}
 	}
 	apply_rules(inode, &finding);
 	if (is_known)

@@ -61,6 +61,7 @@ struct qstr {
 };
 
 struct dentry {
+	struct super_block *d_sb;
 	struct inode *d_inode;
 	struct qstr d_name;
 };
@@ -79,6 +80,7 @@ struct file {
 	unsigned int f_flags;
 	struct inode *f_inode;
 	struct path f_path;
+	void *private_data;
 };
 
 struct linux_binprm {

@@ -3,6 +3,7 @@
 
 mod arena;
 
+mod overlays;
 mod pinned;
 mod rewrites;
 mod roads;

@@ -248,7 +248,7 @@ fn while_it_is_hashed() {
 }
 
 /// Two programs that differ in what they end with.
-fn same_size() -> (Vec<u8>, Vec<u8>) {
+pub(crate) fn same_size() -> (Vec<u8>, Vec<u8>) {
     let mut programs = ["/bin/true", "/bin/false"].map(|path| fs::read(path).unwrap());
     let size = programs.iter().map(Vec::len).max().unwrap();
     programs.iter_mut().for_each(|bytes| bytes.resize(size, 0));
