@@ -16,6 +16,8 @@ struct finding {
 	struct content content;
 	__u64 rule;
 	__u64 until;
+	/* The one that was in force before the rules were asked. */
+	__u64 epoch;
 	__u32 verdict;
 };
 
@@ -41,12 +43,18 @@ static __always_inline bool holds(__u64 until)
 	return !until || bpf_ktime_get_boot_ns() < until;
 }
 
+/* To be asked before the rules are: rules that come in between are of a later epoch, which then is not claimed. */
+static __always_inline __u64 epoch_of(struct standing *standing)
+{
+	return *(volatile __u64 *)&standing->epoch;
+}
+
 /* The verdict that is remembered, if it still counts; else 0. */
-static __always_inline __u32 remembered(struct standing *standing, struct known *known, __u32 hook)
+static __always_inline __u32 remembered(__u64 epoch, struct known *known, __u32 hook)
 {
 	__u64 judged = known->judged;
 
-	if (judged >> 8 != standing->epoch || !holds(known->until))
+	if (judged >> 8 != epoch || !holds(known->until))
 		return 0;
 	if ((judged & YOUNG_ONE) && hook != PROTECT && hook != PLAIN)
 		return 0;
@@ -91,15 +99,14 @@ static __always_inline bool is_own_program(struct inode *inode)
 }
 
 /* Puts a verdict beside the digest that is known already. The verdict comes last: with it, the rest counts. */
-static __always_inline void judge_anew(struct standing *standing, struct known *known, struct finding *finding)
+static __always_inline void judge_anew(struct known *known, struct finding *finding)
 {
 	known->rule = finding->rule;
 	known->until = finding->until;
-	*(volatile __u64 *)&known->judged = standing->epoch << 8 | (known->judged & YOUNG_ONE) | finding->verdict;
+	*(volatile __u64 *)&known->judged = finding->epoch << 8 | (known->judged & YOUNG_ONE) | finding->verdict;
 }
 
-static __always_inline void describe(struct known *known, struct standing *standing, struct look *look,
-				     struct finding *finding)
+static __always_inline void describe(struct known *known, struct look *look, struct finding *finding)
 {
 	known->ctime_seconds = look->ctime_seconds;
 	known->ctime_nanoseconds = look->ctime_nanoseconds;
@@ -107,7 +114,7 @@ static __always_inline void describe(struct known *known, struct standing *stand
 	known->generation = look->generation;
 	known->algorithm = finding->content.algorithm;
 	__builtin_memcpy(known->digest, finding->content.digest, DIGEST);
-	known->judged = standing->epoch << 8 | finding->verdict;
+	known->judged = finding->epoch << 8 | finding->verdict;
 	known->rule = finding->rule;
 	known->until = finding->until;
 }
@@ -127,7 +134,7 @@ static __always_inline void remember(struct standing *standing, struct inode *in
 
 	if (before->writers > 0 || is_open_memfd(inode) || (!below && inode->i_sb->s_magic == OVERLAYFS))
 		return;
-	describe(&known, standing, before, finding);
+	describe(&known, before, finding);
 	look_at(holder, &now);
 	if (!is_same(&now, before) || now.writers > 0)
 		return;
@@ -205,6 +212,7 @@ static __noinline int judge_slowly(struct file *file, __u32 hook)
 
 	if (!standing)
 		return 0;
+	finding.epoch = epoch_of(standing);
 	if (hook == EXEC)
 		notice_interpreter(file);
 	if (is_above) {
@@ -240,7 +248,7 @@ static __noinline int judge_slowly(struct file *file, __u32 hook)
 		return -ETXTBSY;
 	}
 	if (known && is_fresh(known, &look)) {
-		__u32 verdict = remembered(standing, known, hook);
+		__u32 verdict = remembered(finding.epoch, known, hook);
 
 		if (verdict)
 			return answer_to(file, known, verdict, hook);
@@ -277,7 +285,7 @@ static __noinline int judge_slowly(struct file *file, __u32 hook)
 	}
 	apply_rules(inode, &finding);
 	if (is_known)
-		judge_anew(standing, known, &finding);
+		judge_anew(known, &finding);
 	else
 		remember(standing, inode, below, &look, &finding);
 
@@ -306,7 +314,7 @@ static __always_inline int judge(struct file *file, __u32 hook)
 	if (known) {
 		look_quickly(inode, &look);
 		if (is_fresh(known, &look)) {
-			verdict = remembered(standing, known, hook);
+			verdict = remembered(epoch_of(standing), known, hook);
 			if (verdict)
 				return answer_to(file, known, verdict, hook);
 		}
@@ -338,6 +346,7 @@ static __always_inline int judge_mapped(struct vm_area_struct *vma)
 	if ((inode->i_mode & S_IFMT) != S_IFREG || (inode->i_flags & S_PRIVATE) || !is_local(inode->i_sb->s_magic) ||
 	    !is_guarded(standing, inode->i_sb->s_dev))
 		return 0;
+	finding.epoch = epoch_of(standing);
 	look_quickly(inode, &look);
 	known = bpf_inode_storage_get(&inodes, inode, 0, 0);
 	if (!known || !is_fresh(known, &look)) {
@@ -346,12 +355,12 @@ static __always_inline int judge_mapped(struct vm_area_struct *vma)
 	}
 	if (known && is_fresh(known, &look)) {
 		told.rule = known->rule;
-		verdict = remembered(standing, known, PROTECT);
+		verdict = remembered(finding.epoch, known, PROTECT);
 		finding.content.algorithm = known->algorithm;
 		__builtin_memcpy(finding.content.digest, known->digest, DIGEST);
 		if (!verdict && (known->judged & VERDICT) != UNJUDGED) {
 			apply_rules(inode, &finding);
-			judge_anew(standing, known, &finding);
+			judge_anew(known, &finding);
 			told.rule = finding.rule;
 			verdict = finding.verdict;
 		}
