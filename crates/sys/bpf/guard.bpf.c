@@ -40,10 +40,22 @@ int BPF_PROG(quell_exec, struct linux_binprm *bprm, int ret)
 	return ret ? ret : judge(bprm->file, EXEC);
 }
 
+/*
+ * Some verifiers believe that this hook always gets a file, and take a look at the pointer for dead code. They know
+ * nothing of what was read as a number; those that know better want the pointer itself looked at as well.
+ */
+static __always_inline bool maps_no_file(unsigned long long *arguments)
+{
+	__u64 file = 0;
+
+	bpf_probe_read_kernel(&file, sizeof(file), arguments);
+	return !file;
+}
+
 SEC("lsm.s/mmap_file")
 int BPF_PROG(quell_map, struct file *file, unsigned long wanted, unsigned long prot, unsigned long flags, int ret)
 {
-	if (ret || !file)
+	if (ret || maps_no_file(ctx) || !file)
 		return ret;
 	if (!(prot & PROT_EXEC))
 		return judge(file, PLAIN);
