@@ -310,20 +310,32 @@ static __always_inline bool is_guarded_below(struct standing *standing, struct d
 static __always_inline bool by_interpreter(void)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
-	struct copy copy = {};
 	struct inode *program = task->mm->exe_file->f_inode;
+	struct name name = {};
 
-	copy.device = program->i_sb->s_dev;
-	copy.inode = program->i_ino;
-	return bpf_map_lookup_elem(&interpreters, &copy);
+	name.device = program->i_sb->s_dev;
+	name.inode = program->i_ino;
+	name.generation = program->i_generation;
+	return bpf_map_lookup_elem(&interpreters, &name) || bpf_map_lookup_elem(&others_interpreters, &name);
 }
 
-/* Knows an interpreter by its name, wherever it lies, without its version: python3.11 is python. */
+static __always_inline void add_interpreter(struct inode *inode)
+{
+	struct name name = {};
+	__u8 yes = 1;
+
+	name_of(inode, &name);
+	if (inode->i_uid.val || bpf_map_update_elem(&interpreters, &name, &yes, BPF_ANY))
+		bpf_map_update_elem(&others_interpreters, &name, &yes, BPF_ANY);
+}
+
+/*
+ * Knows an interpreter by its name, wherever it lies, without its version: python3.11 is python. Without rules too: it
+ * may still run when there are some.
+ */
 static __always_inline void notice_interpreter(struct file *file)
 {
 	char name[NAME] = {};
-	struct copy copy = {};
-	__u8 yes = 1;
 	bool ends = false;
 
 	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(file, f_path.dentry, d_name.name));
@@ -334,11 +346,8 @@ static __always_inline void notice_interpreter(struct file *file)
 		if (ends)
 			name[i] = 0;
 	}
-	if (!bpf_map_lookup_elem(&names, name))
-		return;
-	copy.device = file->f_inode->i_sb->s_dev;
-	copy.inode = file->f_inode->i_ino;
-	bpf_map_update_elem(&interpreters, &copy, &yes, BPF_ANY);
+	if (bpf_map_lookup_elem(&names, name))
+		add_interpreter(file->f_inode);
 }
 
 #endif

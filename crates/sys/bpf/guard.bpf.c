@@ -37,7 +37,10 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 SEC("lsm.s/bprm_check_security")
 int BPF_PROG(quell_exec, struct linux_binprm *bprm, int ret)
 {
-	return ret ? ret : judge(bprm->file, EXEC);
+	if (ret)
+		return ret;
+	notice_interpreter(bprm->file);
+	return judge(bprm->file, EXEC);
 }
 
 /*
@@ -76,9 +79,13 @@ int BPF_PROG(quell_protect, struct vm_area_struct *vma, unsigned long wanted, un
 SEC("lsm/file_open")
 int BPF_PROG(quell_open, struct file *file, int ret)
 {
-	if (!ret && (file->f_mode & FMODE_WRITE))
+	if (ret)
+		return ret;
+	if (file->f_mode & FMODE_WRITE)
 		forget(file->f_inode);
-	return ret;
+	else if (is_prober(how_things_stand()))
+		add_interpreter(file->f_inode);
+	return 0;
 }
 
 /* Cut off without being opened. */

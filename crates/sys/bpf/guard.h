@@ -52,7 +52,10 @@ struct standing {
 	__s64 tai_ahead;
 	/* All filesystems are guarded, not only those in `guarded`. */
 	__u32 everywhere;
-	/* The process whose next executable mapping tells whether there are digests; else 0. */
+	/*
+	 * The process whose next executable mapping tells whether there are digests, and which opens what is an
+	 * interpreter; else 0.
+	 */
 	__u32 prober;
 };
 
@@ -76,11 +79,6 @@ struct spared {
 	__u64 device;
 	__u64 inode;
 	__u8 digest[DIGEST];
-};
-
-struct copy {
-	__u64 device;
-	__u64 inode;
 };
 
 /* What is told to user space. */

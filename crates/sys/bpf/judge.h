@@ -213,8 +213,6 @@ static __noinline int judge_slowly(struct file *file, __u32 hook)
 	if (!standing)
 		return 0;
 	finding.epoch = epoch_of(standing);
-	if (hook == EXEC)
-		notice_interpreter(file);
 	if (is_above) {
 		look_below(file, &depths);
 		below = depths.bottom;
@@ -379,6 +377,11 @@ static __always_inline int judge_mapped(struct vm_area_struct *vma)
 	return -EPERM;
 }
 
+static __always_inline bool is_prober(struct standing *standing)
+{
+	return standing && standing->prober && standing->prober == bpf_get_current_pid_tgid() >> 32;
+}
+
 /* User space asks by a mapping whether this kernel tells digests, and by which algorithm. */
 static __always_inline bool probed(struct file *file)
 {
@@ -387,7 +390,7 @@ static __always_inline bool probed(struct file *file)
 	__u32 only = 0;
 	__s64 *told;
 
-	if (!standing || !standing->prober || standing->prober != bpf_get_current_pid_tgid() >> 32)
+	if (!is_prober(standing))
 		return false;
 	told = bpf_map_lookup_elem(&answer, &only);
 	if (told)

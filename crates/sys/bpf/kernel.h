@@ -15,6 +15,10 @@ typedef struct {
 	int counter;
 } atomic_t;
 
+typedef struct {
+	__u32 val;
+} kuid_t;
+
 struct super_block {
 	__u32 s_dev;
 	unsigned long s_flags;
@@ -24,6 +28,7 @@ struct super_block {
 
 struct inode {
 	unsigned short i_mode;
+	kuid_t i_uid;
 	unsigned int i_flags;
 	struct super_block *i_sb;
 	unsigned long i_ino;

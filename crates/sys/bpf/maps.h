@@ -55,13 +55,21 @@ struct {
 	__type(value, __u8);
 } guarded SEC(".maps");
 
-/* Programs that execute what they read. */
+/* Programs that execute what they read and belong to root: nobody else can crowd them out. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct name);
+	__type(value, __u8);
+} interpreters SEC(".maps");
+
+/* Those of others. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
-	__type(key, struct copy);
+	__type(key, struct name);
 	__type(value, __u8);
-} interpreters SEC(".maps");
+} others_interpreters SEC(".maps");
 
 /* Their names, without versions; filled up with zeros. */
 struct {

@@ -215,13 +215,18 @@ impl Programs {
         self.hash::<[u8; NAME], u8>("names").and_then(|mut map| replace(&mut map, &names))
     }
 
-    /// These programs execute what they read, also those that run already.
+    /// This program executes what it reads, also where it runs already. To be told when the programs are attached:
+    /// that it is opened tells them which it is.
     ///
     /// # Errors
-    /// None that is known.
-    pub fn add_interpreters(&mut self, programs: &[Copy]) -> io::Result<()> {
-        let mut map = self.hash::<Copy, u8>("interpreters")?;
-        programs.iter().try_for_each(|program| map.insert(program, 1, 0)).map_err(other)
+    /// Those of opening it.
+    pub fn add_interpreter(&mut self, program: &Path) -> io::Result<()> {
+        self.standing.prober = std::process::id();
+        self.stand()?;
+        let opened = open_at_once(program);
+        self.standing.prober = 0;
+        self.stand()?;
+        opened.map(drop)
     }
 
     /// Puts rules and scope as they are now in force: from here on no verdict by earlier ones is given. `rules` says
@@ -359,6 +364,12 @@ pub fn have_judged(event: &Event) -> io::Result<()> {
     let (process, from, to) = (event.process, event.mapped.start, event.mapped.end);
     let file = File::open(format!("/proc/{process}/map_files/{from:x}-{to:x}"))?;
     map_executable(file.as_fd())
+}
+
+/// Opens a file to be read, and waits for nobody who has a lease on it or was to open it as well.
+fn open_at_once(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)
 }
 
 /// Maps the first page of a file so that it could be executed, and unmaps it: the programs judge it thereby.

@@ -67,7 +67,6 @@ pub struct Spared {
 
 /// An inode, by the kernel's own number of its filesystem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
 pub struct Copy {
     /// [`super::kernel_device`].
     pub device: u64,
@@ -243,7 +242,5 @@ unsafe impl aya::Pod for Content {}
 unsafe impl aya::Pod for Rule {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Spared {}
-// SAFETY: as above.
-unsafe impl aya::Pod for Copy {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Standing {}

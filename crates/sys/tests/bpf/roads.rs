@@ -1,10 +1,11 @@
 //! Roads by which a denied file might run.
 
 use std::fs::{self, File, OpenOptions};
+use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use sys::bpf::{Hook, Outcome};
 
@@ -197,4 +198,26 @@ fn scripts_by_their_interpreter() {
     assert_eq!(hooks, [Hook::Exec, Hook::Read, Hook::Read, Hook::Read, Hook::Read, Hook::Read]);
     arena.deny(&[]);
     assert_eq!(runs(), [7; 6]);
+}
+
+/// A shell that runs from before there were rules, and one of which only user space can tell what it is.
+#[test]
+fn scripts_by_interpreters_that_run_already() {
+    let Some(mut arena) = Arena::enter(Kind::Tmpfs) else { return };
+    if !arena.programs().judges_scripts() {
+        eprintln!("not run: this kernel asks nobody when a file was opened");
+        return;
+    }
+    arena.adopt(&[]);
+    let script = arena.path("script");
+    fs::write(&script, "exit 7\n").unwrap();
+    let shells = ["sh-7.1", "tool"].map(|name| arena.copy("/bin/sh", name, name));
+    let started = shells.map(|shell| Command::new(shell).stdin(Stdio::piped()).spawn().unwrap());
+    let tool = format!("/proc/{}/exe", started[1].id());
+    arena.programs().add_interpreter(Path::new(&tool)).unwrap();
+    arena.deny(&[&script]);
+    for mut child in started {
+        writeln!(child.stdin.take().unwrap(), ". {}", script.display()).unwrap();
+        assert_ne!(child.wait().unwrap().code(), Some(7));
+    }
 }

@@ -1,8 +1,8 @@
 //! Programs that execute what they read.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
-
-use sys::bpf::{Copy, kernel_device};
+use std::path::PathBuf;
 
 /// Their names, without versions: python3.11 is python. Whoever gives a copy another name is not known by it.
 pub(super) const NAMES: &[&str] = &[
@@ -10,24 +10,23 @@ pub(super) const NAMES: &[&str] = &[
     "nodejs", "perl", "php", "pypy", "python", "rbash", "ruby", "sh", "tclsh", "tcsh", "zsh",
 ];
 
-/// Those that run already. On filesystems that tell `stat` another device than the kernel knows (btrfs) they are not
-/// known before their next exec.
-pub(super) fn running() -> Vec<Copy> {
+/// Those that run already: each program once, by a process that runs it.
+pub(super) fn running() -> Vec<PathBuf> {
     let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let mut found: Vec<(u64, u64)> = processes
+    let mut found = BTreeMap::new();
+    let ids = processes
         .flatten()
-        .filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit))
-        .filter_map(|entry| {
-            let program = entry.path().join("exe");
-            let path = std::fs::read_link(&program).ok()?;
-            let name = path.file_name()?.to_str()?;
-            is_interpreter(name).then(|| std::fs::metadata(program).ok())?
-        })
-        .map(|stat| (kernel_device(stat.dev()), stat.ino()))
-        .collect();
-    found.sort_unstable();
-    found.dedup();
-    found.into_iter().map(|(device, inode)| Copy { device, inode }).collect()
+        .filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit));
+    for program in ids.map(|entry| entry.path().join("exe")) {
+        let Ok(path) = std::fs::read_link(&program) else { continue };
+        let name = path.file_name().and_then(|name| name.to_str());
+        if name.is_some_and(is_interpreter)
+            && let Ok(stat) = std::fs::metadata(&program)
+        {
+            found.insert((stat.dev(), stat.ino()), program);
+        }
+    }
+    found.into_values().collect()
 }
 
 /// As the programs in the kernel tell.
