@@ -10,9 +10,11 @@
 #define FMODE_WRITE 0x2
 #define SB_KERNMOUNT 0x400000
 #define F_SEAL_WRITE 0x8
+#define MNT_NOSUID 0x1
 #define MNT_NOEXEC 0x4
 #define SB_I_NOEXEC 0x2
 #define OVERLAYFS 0x794c7630
+#define LOOP_MAJOR 7
 /* A flag of overlayfs, the same since 4.19. */
 #define UPPERDATA (1 << 3)
 
@@ -263,6 +265,7 @@ static __always_inline void look_below(struct file *file, struct depths *depths)
 
 static __always_inline void name_of(struct inode *inode, struct name *name)
 {
+	name->disk = BPF_CORE_READ(inode, i_sb, s_bdev, bd_disk, diskseq);
 	name->device = BPF_CORE_READ(inode, i_sb, s_dev);
 	name->inode = BPF_CORE_READ(inode, i_ino);
 	name->generation = BPF_CORE_READ(inode, i_generation);
@@ -286,6 +289,20 @@ static __always_inline bool may_execute(struct file *file)
 {
 	return !(BPF_CORE_READ(file, f_path.mnt, mnt_flags) & MNT_NOEXEC) &&
 	       !(file->f_inode->i_sb->s_iflags & SB_I_NOEXEC);
+}
+
+/*
+ * Whether somebody may change the content below the filesystem: in an image file that a user may mount, which then is
+ * without set-user-id; also beside an overlay that a user has mounted over it.
+ */
+static __always_inline bool is_shifting(struct file *file, struct inode *below)
+{
+	struct inode *holder = below ? below : file->f_inode;
+
+	if (BPF_CORE_READ(holder, i_sb, s_bdev, bd_disk, major) != LOOP_MAJOR)
+		return false;
+	return below ? BPF_CORE_READ(file, f_inode, i_sb, s_user_ns, level) > 0 :
+		       BPF_CORE_READ(file, f_path.mnt, mnt_flags) & MNT_NOSUID;
 }
 
 static __always_inline bool is_guarded(struct standing *standing, __u64 device)
@@ -313,6 +330,7 @@ static __always_inline bool by_interpreter(void)
 	struct inode *program = task->mm->exe_file->f_inode;
 	struct name name = {};
 
+	name.disk = program->i_sb->s_bdev->bd_disk->diskseq;
 	name.device = program->i_sb->s_dev;
 	name.inode = program->i_ino;
 	name.generation = program->i_generation;

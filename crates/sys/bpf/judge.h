@@ -8,7 +8,10 @@
 #define O_DIRECT 00040000
 
 #define VERDICT 0x7f
-/* Beside the verdict: it was found while the file was young, and counts only where nothing can be hashed. */
+/*
+ * Beside the verdict: it was found while the file was young, or where its content may shift, and counts only where
+ * nothing can be hashed.
+ */
 #define YOUNG_ONE 0x80
 
 /* What is found out about one file. */
@@ -123,10 +126,11 @@ static __always_inline void describe(struct known *known, struct look *look, str
  * Keeps what was found, unless it may be changed without a trace: where its writers are not counted, and while there
  * are any. `before` is from before the hash, and of the inode that holds the content: `below`, if there is one.
  */
-static __always_inline void remember(struct standing *standing, struct inode *inode, struct inode *below,
+static __always_inline void remember(struct standing *standing, struct file *file, struct inode *below,
 				     struct look *before, struct finding *finding)
 {
-	bool young = is_young(standing, before);
+	bool young = is_young(standing, before) || is_shifting(file, below);
+	struct inode *inode = file->f_inode;
 	struct inode *holder = below ? below : inode;
 	struct known known = {};
 	struct known *kept;
@@ -176,7 +180,7 @@ static __always_inline int unjudged(struct file *file, struct standing *standing
 		tell(file, &finding->content, &told, true);
 	}
 	if (!error && !is_young(standing, look))
-		remember(standing, file->f_inode, below, look, finding);
+		remember(standing, file, below, look, finding);
 	return 0;
 }
 
@@ -285,7 +289,7 @@ static __noinline int judge_slowly(struct file *file, __u32 hook)
 	if (is_known)
 		judge_anew(known, &finding);
 	else
-		remember(standing, inode, below, &look, &finding);
+		remember(standing, file, below, &look, &finding);
 
 	if (finding.verdict == PERMIT || hook == PLAIN)
 		return 0;

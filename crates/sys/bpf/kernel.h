@@ -19,8 +19,23 @@ typedef struct {
 	__u32 val;
 } kuid_t;
 
+struct gendisk {
+	int major;
+	__u64 diskseq;
+};
+
+struct block_device {
+	struct gendisk *bd_disk;
+};
+
+struct user_namespace {
+	int level;
+};
+
 struct super_block {
 	__u32 s_dev;
+	struct user_namespace *s_user_ns;
+	struct block_device *s_bdev;
 	unsigned long s_flags;
 	unsigned long s_iflags;
 	unsigned long s_magic;

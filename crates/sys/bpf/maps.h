@@ -19,6 +19,8 @@ struct known {
 
 /* An inode, wherever it lies. */
 struct name {
+	/* No two disks ever have the same; else the numbers of one could come again with another that is made so. */
+	__u64 disk;
 	__u64 device;
 	__u64 inode;
 	__u64 generation;

@@ -247,6 +247,21 @@ fn while_it_is_hashed() {
     println!("{seen:?}");
 }
 
+/// Whoever could write to the image could change what lies in it.
+#[test]
+fn an_image_that_a_user_mounts_is_hashed_each_time() {
+    let Some(mut arena) = Arena::enter(Kind::Ext4) else { return };
+    let file = arena.program("file", "file");
+    arena.deny(&[]);
+    sleep(SETTLED);
+    let remounted = command("mount").args(["-o", "remount,bind,nosuid"]).arg(arena.root()).status().unwrap();
+    assert!(remounted.success());
+    let before = arena.hashed();
+    assert_eq!((run(&file), run(&file)), (Ok(0), Ok(0)));
+    // Their loader and libraries lie elsewhere.
+    assert_eq!(arena.hashed(), before + 2);
+}
+
 /// Two programs that differ in what they end with.
 pub(crate) fn same_size() -> (Vec<u8>, Vec<u8>) {
     let mut programs = ["/bin/true", "/bin/false"].map(|path| fs::read(path).unwrap());
