@@ -159,6 +159,7 @@ impl Control<'_> {
             bpf::leave_no_pins();
             return;
         }
+        let mechanism = self.mechanism();
         let must_ask = match &mut self.in_kernel {
             Some(in_kernel) => in_kernel.adopt(&before, &self.shared.snapshot.load()),
             None => true,
@@ -170,6 +171,8 @@ impl Control<'_> {
             if !self.in_kernel.as_ref().is_some_and(InKernel::pins) {
                 bpf::leave_no_pins();
             }
+            self.send(Report::Ready(self.ready()));
+        } else if self.mechanism() != mechanism {
             self.send(Report::Ready(self.ready()));
         }
         if let Some(tether) = &self.shared.tether {
@@ -227,7 +230,18 @@ impl Control<'_> {
             level: if self.is_in_force { "deny" } else { "observe" }.to_owned(),
             guarded: self.marking.paths().map(things::bytes_of).collect(),
             refuses_busy: self.in_kernel.is_some() || self.marking.group.can_refuse_busy(),
-            mechanism: if self.in_kernel.is_some() { "bpf" } else { "fanotify" }.to_owned(),
+            mechanism: self.mechanism().to_owned(),
+        }
+    }
+
+    /// By what is denied, for people.
+    fn mechanism(&self) -> &'static str {
+        match &self.in_kernel {
+            Some(in_kernel) if self.is_in_force && !in_kernel.is_complete() => {
+                "bpf (not all rules), fanotify"
+            }
+            Some(_) => "bpf",
+            None => "fanotify",
         }
     }
 

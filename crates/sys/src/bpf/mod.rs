@@ -182,6 +182,17 @@ impl Programs {
         contents.into_iter().try_for_each(|content| batch::remove(map, &content))
     }
 
+    /// Takes all rules out of the programs' map but those about files that are to be kept, by a look at each.
+    ///
+    /// # Errors
+    /// None that is known.
+    pub fn keep_rules(&mut self, is_kept: impl Fn(&Content) -> bool) -> io::Result<()> {
+        let map = self.ebpf.map("rules").ok_or(io::ErrorKind::NotFound)?;
+        let map = HashMap::<_, Content, Rule>::try_from(map).map_err(other)?;
+        let there = map.keys().collect::<Result<Vec<_>, _>>().map_err(other)?;
+        self.remove_rules(there.into_iter().filter(|content| !is_kept(content)))
+    }
+
     /// Makes these the copies that are never denied, and no others.
     ///
     /// # Errors

@@ -4,8 +4,9 @@
 //! for this process. They know SHA-256 alone: as soon as a rule names another digest, openers are asked about as well.
 //!
 //! # Order
-//! Rules go into the kernel's map before those that ended leave it, so that no file is permitted in between; then the
-//! epoch is published, and no verdict by the earlier rules counts any more.
+//! What no rule is about any more leaves the kernel's map, which makes room; what has changed takes the place of what was
+//! there, so that no file is permitted in between; then the epoch is published, and no verdict by the earlier rules
+//! counts any more.
 
 mod interpreters;
 mod rules;
@@ -15,12 +16,12 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use model::{Clock, Kinds, Time};
+use model::{Kinds, Time};
 use sys::bpf::{Counts, Programs, SHA256, Scope, kernel_device, pins};
 
 use super::counters::Counters;
 use super::snapshot::Snapshot;
-use crate::clock::SystemClock;
+use rules::Clocks;
 pub(super) use told::Told;
 
 /// At which level a guard works.
@@ -70,8 +71,8 @@ pub(super) struct InKernel {
     pins: bool,
     /// When a rule ends that may hide another.
     next_end: Option<Time>,
-    /// The kernel has all rules by SHA-256 that are in force.
-    is_complete: bool,
+    /// The moment by which the kernel was told all rules by SHA-256 that are in force; `None` when it has not got all.
+    told_at: Option<Clocks>,
     /// What it had counted when it was last asked.
     counted: Counts,
 }
@@ -119,7 +120,7 @@ impl InKernel {
             covered: BTreeSet::new(),
             pins,
             next_end: None,
-            is_complete: false,
+            told_at: None,
             counted: Counts::default(),
         };
         Ok((in_kernel, told))
@@ -129,17 +130,31 @@ impl InKernel {
     /// as well: when a rule names a digest that the kernel does not tell, when one warns (who went past it is not known
     /// there), or when not all rules found room.
     pub(super) fn adopt(&mut self, before: &Snapshot, now: &Snapshot) -> bool {
-        let was_complete = std::mem::replace(&mut self.is_complete, false);
-        match self.give(was_complete.then_some(before), now) {
-            Ok(()) => self.is_complete = true,
-            Err(error) => tracing::error!("not all rules found room in the kernel: {error:#}"),
+        if let Err(error) = self.give(before, now) {
+            tracing::error!(
+                "the kernel has not got all rules, so openers are asked about as well: {error:#}"
+            );
         }
-        !self.is_complete || now.kinds() != Kinds::NONE || rules::warns(now)
+        if self.pins
+            && self.programs.pinned().is_none()
+            && let Err(error) = self.programs.pin()
+        {
+            tracing::error!(%error, "the programs cannot be pinned: without the guard nothing is denied");
+        }
+        !self.is_complete() || now.kinds() != Kinds::NONE || rules::warns(now)
     }
 
-    /// Lets rules end that are over, as others may come to hold by that. Returns what [`Self::adopt`] would.
+    /// Lets rules end that are over, as others may come to hold by that, and follows a clock that was set. Returns what
+    /// [`Self::adopt`] would.
     pub(super) fn keep(&mut self, snapshot: &Snapshot) -> bool {
-        self.next_end.is_some_and(|end| SystemClock.now() >= end) && self.adopt(snapshot, snapshot)
+        let clocks = Clocks::read();
+        let was_set = self.told_at.is_some_and(|then| clocks.were_set_since(&then));
+        (was_set || self.next_end.is_some_and(|end| clocks.now >= end)) && self.adopt(snapshot, snapshot)
+    }
+
+    /// Whether the kernel has all rules by SHA-256 that are in force.
+    pub(super) fn is_complete(&self) -> bool {
+        self.told_at.is_some()
     }
 
     /// Takes note of a filesystem that the agent has found. Returns whether it is guarded by that it is one.
@@ -169,21 +184,21 @@ impl InKernel {
         counters.reports_lost.add(now.untold.saturating_sub(before.untold));
     }
 
-    fn give(&mut self, before: Option<&Snapshot>, now: &Snapshot) -> anyhow::Result<()> {
-        let time = SystemClock.now();
-        let clocks = rules::Clocks { now: time, since_boot: sys::bpf::since_boot() };
+    fn give(&mut self, before: &Snapshot, now: &Snapshot) -> anyhow::Result<()> {
+        let clocks = Clocks::read();
+        let told_at = self.told_at.take();
+        self.next_end = rules::next_end(now, clocks.now);
         self.programs.spare(&rules::spared(now.spared())?)?;
-        self.next_end = rules::next_end(now, time);
-        // What has ended may hide what now holds: then all are given anew.
-        let known = before.filter(|before| !std::ptr::eq(*before, now));
-        self.programs.put_rules(rules::changed(known, now, &clocks))?;
-        if let Some(before) = before {
-            self.programs.remove_rules(rules::stale(before, now, time))?;
+        match told_at {
+            Some(_) => self.programs.remove_rules(rules::stale(before, now, clocks.now))?,
+            None => self.programs.keep_rules(|content| rules::is_about(now, content, clocks.now))?,
         }
+        let known = told_at.filter(|then| !clocks.were_set_since(then)).map(|then| (before, then.now));
+        let put = self.programs.put_rules(rules::changed(known, now, &clocks));
+        // What found room counts, and what was removed counts no more.
         self.programs.publish(rules::number(now), self.scope)?;
-        if self.pins && self.programs.pinned().is_none() {
-            self.programs.pin().context("the programs cannot be pinned")?;
-        }
+        put?;
+        self.told_at = Some(clocks);
         Ok(())
     }
 }

@@ -3,13 +3,18 @@
 use std::collections::BTreeSet;
 
 use model::rule::{Effect, Identifier, Rule, rank};
-use model::{Names, Sha256, Time};
+use model::{Clock, Names, RuleId, Sha256, Time};
 use sys::bpf::{Content, Spared, kernel_device};
 
+use crate::clock::SystemClock;
 use crate::guard::SparedInode;
 use crate::guard::snapshot::Snapshot;
 
+/// By how much the two clocks may part before ends are told anew.
+const APART_NS: i128 = 1_000_000_000;
+
 /// One moment by two clocks.
+#[derive(Clone, Copy)]
 pub(super) struct Clocks {
     pub(super) now: Time,
     /// Nanoseconds since boot.
@@ -17,6 +22,10 @@ pub(super) struct Clocks {
 }
 
 impl Clocks {
+    pub(super) fn read() -> Self {
+        Self { now: SystemClock.now(), since_boot: sys::bpf::since_boot() }
+    }
+
     /// When a rule ends, in nanoseconds since boot; 0 for one that does not.
     fn end(&self, until: Option<Time>) -> u64 {
         until.map_or(0, |until| {
@@ -24,24 +33,60 @@ impl Clocks {
             self.since_boot.saturating_add(left)
         })
     }
+
+    /// Whether somebody has set the machine's clock since, so that rules end at other times since boot.
+    pub(super) fn were_set_since(&self, earlier: &Self) -> bool {
+        let apart = |clocks: &Self| clocks.now.nanoseconds() - i128::from(clocks.since_boot);
+        (apart(self) - apart(earlier)).abs() > APART_NS
+    }
 }
 
-/// The rules by SHA-256 of `now` that the kernel does not have from `before`: of those about one file the strongest.
+/// What the kernel is told about a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Told {
+    id: RuleId,
+    effect: sys::bpf::Effect,
+    until: Option<Time>,
+}
+
+impl Told {
+    /// By the strongest rule about the file that holds at `now`; `None` if none does. Where a weaker one goes on
+    /// denying, the end is its end: nothing is permitted until somebody has put the other in its place.
+    fn at(now: Time, snapshot: &Snapshot, sha256: Sha256) -> Option<Self> {
+        let rule = strongest(snapshot, sha256, now)?;
+        let effect = effect(&rule);
+        let mut until = rule.until;
+        while effect == sys::bpf::Effect::Deny
+            && let Some(end) = until
+            && let Some(next) = strongest(snapshot, sha256, end)
+            && self::effect(&next) == effect
+        {
+            until = next.until;
+        }
+        Some(Self { id: rule.id, effect, until })
+    }
+}
+
+fn effect(rule: &Rule) -> sys::bpf::Effect {
+    match rule.effect {
+        Effect::Deny | Effect::DenyAndStop => sys::bpf::Effect::Deny,
+        Effect::Watch => sys::bpf::Effect::Watch,
+        // Who went past a warning is not known there: openers are asked about instead.
+        Effect::Allow | Effect::Warn => sys::bpf::Effect::Permit,
+    }
+}
+
+/// The rules by SHA-256 of `now` that the kernel has not been told: of those about one file the strongest. `told` is
+/// what it has, and the moment by which that was chosen.
 pub(super) fn changed<'s>(
-    before: Option<&'s Snapshot>,
+    told: Option<(&'s Snapshot, Time)>,
     now: &'s Snapshot,
     clocks: &'s Clocks,
 ) -> impl Iterator<Item = (Content, sys::bpf::Rule)> + 's {
     sha256_rules(now).filter_map(move |(sha256, id)| {
-        let rule = strongest(now, sha256, clocks.now).filter(|rule| rule.id.0 == id)?;
-        let is_known = before.is_some_and(|before| strongest(before, sha256, clocks.now) == Some(rule));
-        let effect = match rule.effect {
-            Effect::Deny | Effect::DenyAndStop => sys::bpf::Effect::Deny,
-            Effect::Watch => sys::bpf::Effect::Watch,
-            // Who went past a warning is not known there: openers are asked about instead.
-            Effect::Allow | Effect::Warn => sys::bpf::Effect::Permit,
-        };
-        let given = sys::bpf::Rule::new(rule.id.0, effect, clocks.end(rule.until));
+        let rule = Told::at(clocks.now, now, sha256).filter(|rule| rule.id.0 == id)?;
+        let is_known = told.is_some_and(|(before, then)| Told::at(then, before, sha256) == Some(rule));
+        let given = sys::bpf::Rule::new(rule.id.0, rule.effect, clocks.end(rule.until));
         (!is_known).then_some((Content::sha256(sha256.0), given))
     })
 }
@@ -53,8 +98,13 @@ pub(super) fn stale<'s>(
     time: Time,
 ) -> impl Iterator<Item = Content> + 's {
     sha256_rules(before)
-        .filter(move |(sha256, _)| strongest(now, *sha256, time).is_none())
         .map(|(sha256, _)| Content::sha256(sha256.0))
+        .filter(move |content| !is_about(now, content, time))
+}
+
+/// Whether a rule about this file holds.
+pub(super) fn is_about(snapshot: &Snapshot, content: &Content, time: Time) -> bool {
+    strongest(snapshot, Sha256(content.digest), time).is_some()
 }
 
 /// How many rules there are that the kernel can judge by.
@@ -145,8 +195,54 @@ mod tests {
         let before =
             snapshot(&[rule(1, 1, Effect::Deny), rule(2, 2, Effect::Deny), rule(3, 3, Effect::Deny)]);
         let now = snapshot(&[rule(1, 1, Effect::Deny), rule(4, 2, Effect::Deny)]);
-        assert_eq!(ids(changed(Some(&before), &now, &CLOCKS)), [(2, 4, 0)]);
+        assert_eq!(ids(changed(Some((&before, CLOCKS.now)), &now, &CLOCKS)), [(2, 4, 0)]);
         let stale: Vec<_> = stale(&before, &now, CLOCKS.now).map(|content| content.digest[0]).collect();
         assert_eq!(stale, [3]);
+    }
+
+    #[test]
+    fn a_weaker_rule_is_given_when_the_stronger_has_ended() {
+        let own = Scope::Machine(MachineId([1; 20]));
+        let allow = Rule { scope: own, until: Some(Time::from_seconds(105)), ..rule(2, 1, Effect::Allow) };
+        let rules = snapshot(&[rule(1, 1, Effect::Deny), allow]);
+        assert_eq!(ids(changed(None, &rules, &CLOCKS)), [(1, 2, 12_000_000_000)]);
+        let later = Clocks { now: Time::from_seconds(106), since_boot: 13_000_000_000 };
+        // Whether they are still the same rules or others besides.
+        let others = snapshot(&[rule(1, 1, Effect::Deny), allow, rule(3, 3, Effect::Deny)]);
+        assert_eq!(ids(changed(Some((&rules, CLOCKS.now)), &rules, &later)), [(1, 1, 0)]);
+        assert_eq!(ids(changed(Some((&rules, CLOCKS.now)), &others, &later)), [(1, 1, 0), (3, 3, 0)]);
+        assert_eq!(ids(changed(Some((&rules, later.now)), &rules, &later)), []);
+        // One that has ended alone is taken out.
+        let alone = snapshot(&[allow]);
+        assert_eq!(stale(&alone, &alone, CLOCKS.now).count(), 0);
+        assert_eq!(stale(&alone, &alone, later.now).count(), 1);
+    }
+
+    #[test]
+    fn a_denial_that_a_weaker_one_follows_has_no_end_in_between() {
+        let own = Scope::Machine(MachineId([1; 20]));
+        let until = |seconds, rule| Rule { until: Some(Time::from_seconds(seconds)), ..rule };
+        let first = Rule { scope: own, ..until(105, rule(1, 1, Effect::Deny)) };
+        let second = until(110, rule(2, 1, Effect::DenyAndStop));
+        let third = rule(3, 1, Effect::Deny);
+        let given = |rules: &[Rule]| ids(changed(None, &snapshot(rules), &CLOCKS));
+        assert_eq!(given(&[first, second]), [(1, 1, 17_000_000_000)]);
+        assert_eq!(given(&[first, second, third]), [(1, 1, 0)]);
+        // What ends before it does not count, nor what permits.
+        assert_eq!(given(&[first, until(104, second)]), [(1, 1, 12_000_000_000)]);
+        assert_eq!(given(&[first, rule(4, 1, Effect::Allow)]), [(1, 1, 12_000_000_000)]);
+        // When the first has ended, the others are told by their own names.
+        let later = Clocks { now: Time::from_seconds(106), since_boot: 13_000_000_000 };
+        let rules = snapshot(&[first, second, third]);
+        assert_eq!(ids(changed(Some((&rules, CLOCKS.now)), &rules, &later)), [(1, 2, 0)]);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_is_noticed() {
+        let later = |seconds, since_boot| Clocks { now: Time::from_seconds(seconds), since_boot };
+        assert!(!later(160, 67_000_000_000).were_set_since(&CLOCKS));
+        assert!(!later(161, 67_000_000_000).were_set_since(&CLOCKS));
+        assert!(later(162, 67_000_000_000).were_set_since(&CLOCKS));
+        assert!(later(40, 67_000_000_000).were_set_since(&CLOCKS));
     }
 }
