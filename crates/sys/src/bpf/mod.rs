@@ -370,10 +370,14 @@ pub fn since_boot() -> u64 {
 /// [`Hook::Protect`]): the next one need not be refused.
 ///
 /// # Errors
-/// EPERM when it is denied; `NotFound` when the process has ended or mapped something else since.
+/// EPERM when it is denied; `NotFound` when the process has ended or mapped something else since; EAGAIN when somebody
+/// has a lease on it.
 pub fn have_judged(event: &Event) -> io::Result<()> {
     let (process, from, to) = (event.process, event.mapped.start, event.mapped.end);
-    let file = File::open(format!("/proc/{process}/map_files/{from:x}-{to:x}"))?;
+    let file = open_at_once(Path::new(&format!("/proc/{process}/map_files/{from:x}-{to:x}")))?;
+    if !file.metadata()?.is_file() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
     map_executable(file.as_fd())
 }
 

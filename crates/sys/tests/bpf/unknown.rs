@@ -79,6 +79,47 @@ fn a_mapping_that_becomes_executable_of_a_file_too_large_to_be_judged_as_data() 
     assert_eq!((protect(&bad), protect(&good)), (Err(EPERM), Ok(())));
 }
 
+/// Its owner would hold up whoever opens it, for as long as leases are broken in.
+#[test]
+fn nobody_waits_for_a_lease() {
+    let Some(mut arena) = Arena::enter(Kind::Tmpfs) else { return };
+    let path = arena.program("file", "file");
+    arena.deny(&[]);
+    sleep(SETTLED);
+    let reader = File::open(path).unwrap();
+    let at = mapped(&reader);
+    let event = Event {
+        outcome: Outcome::Unknown,
+        hook: Hook::Protect,
+        rule: 0,
+        content: None,
+        error: 0,
+        copy: sys::bpf::Copy { device: 0, inode: 0 },
+        generation: 0,
+        size: 0,
+        mapped: at..at + 4096,
+        process: std::process::id().cast_signed(),
+        thread: 0,
+        user: 0,
+        at: 0,
+        path: Vec::new(),
+    };
+    sys::bpf::have_judged(&event).unwrap();
+    /// Of fcntl(2), the same on all machines.
+    const SET_SIGNAL: i32 = 10;
+    // SAFETY: these take numbers alone.
+    let leased = unsafe {
+        // By default the holder is killed when somebody waits for it.
+        libc::fcntl(reader.as_raw_fd(), SET_SIGNAL, libc::SIGURG);
+        libc::fcntl(reader.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK)
+    };
+    assert_eq!(leased, 0, "{}", std::io::Error::last_os_error());
+    let begun = std::time::Instant::now();
+    let refused = sys::bpf::have_judged(&event).unwrap_err();
+    assert_eq!(refused.raw_os_error(), Some(libc::EAGAIN));
+    assert!(begun.elapsed() < std::time::Duration::from_secs(20));
+}
+
 #[test]
 fn a_file_that_is_read_past_the_page_cache() {
     let Some(mut arena) = Arena::enter(Kind::Ext4) else { return };

@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use crossbeam_channel::Sender;
 use model::rule::Effect;
 use model::{Clock, Names, RuleId, Sha256};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -16,6 +17,9 @@ use crate::guard::outbox::Outbox;
 use crate::guard::recent::{Because, Given};
 use crate::guard::shared::Shared;
 
+/// How many files wait to be judged for those who were refused what nobody knew. Those beyond are refused again.
+const WAITING: usize = 64;
+
 pub(in crate::guard) struct Told(Events);
 
 impl Told {
@@ -25,6 +29,7 @@ impl Told {
 
     /// Passes on what is told, until `end` is rung.
     pub(in crate::guard) fn run(mut self, shared: &Shared, outbox: &Outbox<'_>, end: &OwnedFd) {
+        let unknown = judge_beside();
         loop {
             let mut sources = [PollFd::new(end, PollFlags::IN), PollFd::new(&self.0, PollFlags::IN)];
             // Interrupted or not, what is ready is looked at below.
@@ -34,9 +39,28 @@ impl Told {
             }
             while let Some(event) = self.0.take() {
                 heed(&event, shared, outbox);
+                if event.outcome == Outcome::Unknown && event.hook == Hook::Protect {
+                    // Whoever finds no room is told again when it is refused again.
+                    let _ = unknown.try_send(event);
+                }
             }
         }
     }
+}
+
+/// Has files judged where nobody waits for it: to hash one takes as long as it is large. Ends with the sender.
+fn judge_beside() -> Sender<Event> {
+    let (sender, unknown) = crossbeam_channel::bounded::<Event>(WAITING);
+    let judge = move || {
+        for event in unknown {
+            // It fails when the file is denied, and when nobody needs to know any more.
+            let _ = sys::bpf::have_judged(&event);
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("guard-judge".to_owned()).spawn(judge) {
+        tracing::error!(%error, "what nobody knows stays refused");
+    }
+    sender
 }
 
 fn heed(event: &Event, shared: &Shared, outbox: &Outbox<'_>) {
@@ -51,12 +75,9 @@ fn heed(event: &Event, shared: &Shared, outbox: &Outbox<'_>) {
             tracing::info!(%path, pid, size = event.size, error, hook = ?event.hook, "the kernel cannot judge a file");
         }
     }
-    if event.outcome == Outcome::Unknown && event.hook == Hook::Protect {
-        // It fails when the file is denied, and when nobody needs to know any more.
-        let _ = sys::bpf::have_judged(event);
-    }
-    shared.recent.keep(pid, given(event, shared));
-    if let Some((names, rule, effect)) = meeting(event, shared) {
+    let met = meeting(event, shared);
+    shared.recent.keep(pid, given(event, met));
+    if let Some((names, rule, effect)) = met {
         outbox.put(v1::Denial {
             bypassed: false,
             digests: Some((&names).into()),
@@ -74,22 +95,25 @@ fn heed(event: &Event, shared: &Shared, outbox: &Outbox<'_>) {
 }
 
 /// The file and the rule that it met; none where nobody judged.
-fn meeting(event: &Event, shared: &Shared) -> Option<(Names, RuleId, Effect)> {
+type Meeting = (Names, RuleId, Effect);
+
+fn meeting(event: &Event, shared: &Shared) -> Option<Meeting> {
     let names = Names { sha256: Sha256(event.content?.digest), sha1: None, md5: None };
-    let rule = RuleId(event.rule);
+    let id = RuleId(event.rule);
     let effect = match event.outcome {
         Outcome::Unjudged | Outcome::Unknown => return None,
         Outcome::Watched => Effect::Watch,
-        // The rule may have ended meanwhile.
         Outcome::Denied | Outcome::Spared => {
-            shared.snapshot.load().rules().get(rule).map_or(Effect::Deny, |rule| rule.effect)
+            let snapshot = shared.snapshot.load();
+            let rule = snapshot.rules().matching(&names).find(|rule| rule.id == id);
+            // It may have ended meanwhile.
+            rule.map_or(Effect::Deny, |rule| rule.effect)
         }
     };
-    Some((names, rule, effect))
+    Some((names, id, effect))
 }
 
-fn given(event: &Event, shared: &Shared) -> Given {
-    let met = meeting(event, shared);
+fn given(event: &Event, met: Option<Meeting>) -> Given {
     let refused = matches!(event.outcome, Outcome::Denied | Outcome::Unknown);
     Given {
         answer: if refused { Answer::Deny } else { Answer::Permit },
