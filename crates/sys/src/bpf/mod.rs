@@ -106,7 +106,8 @@ impl Programs {
         let mut missing = Vec::new();
         for (name, hook, optional) in PROGRAMS {
             match lsm(&mut ebpf, name)?.load(hook, btf) {
-                Err(ProgramError::Btf(_)) if optional => missing.push(name),
+                // The hook is not there; or it is, and no program may sleep in it (`file_post_open` before 6.12).
+                Err(error) if optional && is_missing(&error) => missing.push(name),
                 outcome => outcome.map_err(|error| refused(hook, error))?,
             }
         }
@@ -399,6 +400,15 @@ pub fn map_executable(file: BorrowedFd<'_>) -> io::Result<()> {
         let at =
             mmap(std::ptr::null_mut(), page, ProtFlags::READ | ProtFlags::EXEC, MapFlags::PRIVATE, file, 0)?;
         Ok(munmap(at, page)?)
+    }
+}
+
+/// Whether the kernel has no such hook for us.
+fn is_missing(error: &ProgramError) -> bool {
+    match error {
+        ProgramError::Btf(_) => true,
+        ProgramError::LoadError { io_error, .. } => io_error.raw_os_error() == Some(libc::EINVAL),
+        _ => false,
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use sys::bpf::{Content, Effect, Outcome, Rule, Spared};
+use sys::bpf::{Content, Effect, Outcome, Rule, Scope, Spared};
 
 use crate::arena::{Arena, EPERM, ETXTBSY, Kind, SETTLED, content, inode, map, run};
 
@@ -34,6 +34,18 @@ fn a_rule_ends_by_itself() {
     assert_eq!((run(&file), run(&file)), (Err(EPERM), Err(EPERM)));
     sleep(Duration::from_millis(2100));
     assert_eq!((run(&file), run(&file)), (Ok(0), Ok(0)));
+}
+
+#[test]
+fn rules_that_nobody_remembers_can_be_taken_out() {
+    let Some(mut arena) = Arena::enter(Kind::Tmpfs) else { return };
+    let files = ["1", "2", "3"].map(|name| arena.program(name, name));
+    arena.deny(&[&files[0], &files[1], &files[2]]);
+    assert_eq!(files.each_ref().map(|file| run(file)), [Err(EPERM); 3]);
+    let kept = content(&files[1]);
+    arena.programs().keep_rules(|content| *content == kept).unwrap();
+    arena.programs().publish(1, Scope::default()).unwrap();
+    assert_eq!(files.each_ref().map(|file| run(file)), [Ok(0), Err(EPERM), Ok(0)]);
 }
 
 #[test]
