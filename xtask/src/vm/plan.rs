@@ -45,6 +45,9 @@ const fn case(package: &'static str, target: &'static str, seconds: u32) -> Case
 /// The guard's level at which the kernel denies by itself.
 const IN_KERNEL: &[(&str, &str)] = &[("QUELL_GUARD_LEVEL", "bpf")];
 
+/// Some thousand steps there.
+const WALK_IN_KERNEL: &[(&str, &str)] = &[("QUELL_GUARD_LEVEL", "bpf"), ("QUELL_WALK_SECONDS", "150")];
+
 /// The guard's level at which the kernel asks.
 const ASKED: &[(&str, &str)] = &[("QUELL_GUARD_LEVEL", "fanotify")];
 
@@ -74,6 +77,12 @@ pub(super) const PLAN: &[Boot] = &[
                 arguments: &["changes::on_ext4", "changes::where_times_move", "hashing::on_ext4"],
                 needs_hand: true,
                 ..case("agent", "stale", 600)
+            },
+            Case {
+                name: "walk bpf",
+                environment: WALK_IN_KERNEL,
+                needs_hand: true,
+                ..case("agent", "model_walk", 400)
             },
             case("agent", "acts", 120),
             case("agent", "vault", 300),

@@ -66,6 +66,10 @@ impl Control<'_> {
     /// Puts in force what the guard before had in force, before anybody has said a word.
     fn begin(&mut self) {
         let Some(tether) = &self.shared.tether else { return };
+        if tether.observes {
+            // Also where no agent ever says a word.
+            bpf::leave_no_pins();
+        }
         if let [file, base @ ..] = tether.snapshots.as_slice() {
             let base = base.first().map(OwnedFd::try_clone);
             match base.transpose() {

@@ -255,6 +255,32 @@ static void mapped_then_protected(const struct road *road) {
     jump_into(at);
 }
 
+static void protect_and_jump(int file) {
+    struct stat status;
+    MUST(fstat(file, &status) == 0);
+    void *at = mmap(0, status.st_size, PROT_READ, MAP_PRIVATE, file, 0);
+    if (at == MAP_FAILED) tell(REFUSED, "mmap");
+    if (mprotect(at, status.st_size, PROT_READ | PROT_EXEC) < 0) tell(REFUSED, "mprotect");
+    jump_into(at);
+}
+
+/* Somebody could still write to it. */
+static void mapped_with_writer(const struct road *road) {
+    open_it(road->file, O_WRONLY | O_APPEND);
+    protect_and_jump(open_it(road->file, O_RDONLY));
+}
+
+static void memfd_then_protected(const struct road *road) { protect_and_jump(memory_file(road)); }
+
+/* SCRATCH is the file that it is given the bytes of, when it is mapped already. */
+static void mapped_then_rewritten(const struct road *road) {
+    struct bytes bytes;
+    void *at = map_it(road, PROT_READ | PROT_EXEC);
+    int file = open_it(road->file, O_WRONLY);
+    MUST(read_whole(road->scratch, &bytes) && write_whole(file, &bytes));
+    jump_into(at);
+}
+
 static void read_into_memory(const struct road *road) {
     struct stat stat;
     int file = open_it(road->file, O_RDONLY);
@@ -289,6 +315,9 @@ static const struct {
     {"overlay-copied-up", overlay_copied_up},
     {"map", mapped},
     {"map-protect", mapped_then_protected},
+    {"map-protect-writer", mapped_with_writer},
+    {"memfd-protect", memfd_then_protected},
+    {"map-rewrite", mapped_then_rewritten},
     {"read", read_into_memory},
 };
 

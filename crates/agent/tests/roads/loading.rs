@@ -38,3 +38,10 @@ pub(crate) fn by(road: &str, scene: &mut Scene, payload: &Payload) -> Trial {
     let file = scene.place(payload, "payload");
     scene.run(payload, road, &file)
 }
+
+/// A file that is given other content when it is mapped already.
+pub(crate) fn rewritten(scene: &mut Scene, payload: &Payload) -> Trial {
+    let file = scene.place(&scene.before.clone(), "payload");
+    let became = scene.hand.run("map-rewrite", &file, &payload.form("payload"), 0);
+    crate::scene::trial(payload, became)
+}

@@ -42,6 +42,11 @@ const UNMARKED: Expected = Hole("mounted later");
 /// Nothing is mapped as code, and whoever reads it is no interpreter that is known.
 const UNKNOWN_READER: Expected = Hole("no known interpreter reads it");
 
+/// What is being written is no file's content yet: compilers of running programs make code so.
+const IN_THE_MAKING: Expected = Hole("it can still be written");
+/// Nobody is asked when the content changes.
+const NEVER_ASKED: Expected = Hole("it changes when it is mapped already");
+
 /// Exec of what lies on a guarded filesystem.
 const fn road(family: &'static str, name: &'static str, go: fn(&mut Scene, &Payload) -> Trial) -> Road {
     Road { name, family, needs: None, go, expected: EVERYWHERE }
@@ -110,6 +115,17 @@ pub(crate) const ROADS: &[Road] = &[
     road(LOAD, "mmap(PROT_EXEC)", |s, p| loading::by("map", s, p)).with(NO_EXEC, Denied, Denied),
     road(LOAD, "mmap, then mprotect(PROT_EXEC)", |s, p| loading::by("map-protect", s, p))
         .with(NO_EXEC, Denied, Denied),
+    road(LOAD, "mmap, then mprotect(PROT_EXEC), open for writing", |s, p| {
+        loading::by("map-protect-writer", s, p)
+    })
+    .with(NO_EXEC, Denied, IN_THE_MAKING),
+    road(LOAD, "memfd, mmap, then mprotect(PROT_EXEC)", |s, p| descriptors::memory("memfd-protect", s, p))
+        .with(NO_MARK, NO_MARK, IN_THE_MAKING),
+    road(LOAD, "mmap(PROT_EXEC), then rewritten in place", loading::rewritten).with(
+        NO_EXEC,
+        NEVER_ASKED,
+        NEVER_ASKED,
+    ),
     road(LOAD, "read() into memory of its own", |s, p| loading::by("read", s, p)).with(
         NO_EXEC,
         Denied,
@@ -131,6 +147,11 @@ pub(crate) const ROADS: &[Road] = &[
         .with(NO_EXEC, Denied, Denied)
         .needing("node"),
     road(SCRIPT, "`sh < x`", |s, p| scripts::in_shell("sh < \"$1\"", s, p)).with(NO_EXEC, Denied, Denied),
+    road(SCRIPT, "`sh <> x`", |s, p| scripts::in_shell("sh <> \"$1\"", s, p)).with(
+        NO_EXEC,
+        Denied,
+        IN_THE_MAKING,
+    ),
     road(SCRIPT, "`cat x | sh`", |s, p| scripts::in_shell("cat \"$1\" | sh", s, p)).with(
         NO_EXEC,
         Denied,
