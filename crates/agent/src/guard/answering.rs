@@ -183,6 +183,7 @@ impl<'g> Answering<'g> {
                 sha1,
                 md5,
                 opened: !opener.executes,
+                cancelled: false,
             });
             match sys::socket::send(agent.as_fd(), &question, &[opener.file.as_fd()], true) {
                 Ok(_) => self.desk.questions.mark_sent(id),
