@@ -98,6 +98,25 @@ fn a_weaker_rule_holds_when_the_stronger_has_ended() {
     assert!(refused.is_some());
 }
 
+/// More copies are to be spared than there is room for: the rules that come with them do not reach the kernel.
+#[test]
+fn what_is_withdrawn_after_a_failure_is_denied_no_more() {
+    let Some(arena) = enter(Kind::Tmpfs) else { return };
+    let (bad, other) = (arena.program("bad", "bad"), arena.program("other", "other"));
+    let guarded = arena.guarded();
+    let (deny_bad, deny_other) = (deny(1, &digests(&bad)), deny(2, &digests(&other)));
+    guarded.adopt([deny_bad]);
+    assert_eq!((run(&bad), run(&other)), (Err(EPERM), Ok(0)));
+    let too_many = (0..65_537).map(|inode| SparedInode { device: 1, inode, sha256: model::Sha256([7; 32]) });
+    guarded.adopt_sparing([deny_other], too_many.collect());
+    guarded.status(|status| status.mechanism == "bpf (not all rules), fanotify");
+    // Openers are asked: it may be killed, where a hash takes long.
+    assert_ne!(run(&other), Ok(0));
+    guarded.adopt([deny_other]);
+    guarded.status(|status| status.mechanism == "bpf");
+    assert_eq!((run(&bad), run(&other)), (Ok(0), Err(EPERM)));
+}
+
 #[test]
 fn a_spared_copy_runs_and_a_watched_one_is_told() {
     let Some(arena) = enter(Kind::Ext4) else { return };
