@@ -4,12 +4,14 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use agent::guard::bpf::Level;
 use model::Digests;
 use model::rule::{Identifier, Rule};
 
 use crate::arena::{deny_by, digests};
 use crate::chance::Chance;
 use crate::hand::{Tools, version_in};
+use crate::processes::level;
 
 /// How many there are. Number 0 is what any of them is without the page that tells them apart.
 pub(crate) const CONTENTS: usize = 12;
@@ -42,7 +44,8 @@ impl Contents {
         &self.sources[number]
     }
 
-    /// That denies one of them, by any of its names: the guard computes only those that rules need.
+    /// That denies one of them, by any of its names: the guard computes only those that rules need. Where the kernel
+    /// denies by itself, by the one that it knows: else all this would be about the questions.
     pub(crate) fn rule(&self, number: usize, chance: &mut Chance) -> Rule {
         let digests = self.digests[number];
         let names = [
@@ -50,7 +53,8 @@ impl Contents {
             (1, Identifier::Sha1(digests.sha1)),
             (1, Identifier::Md5(digests.md5)),
         ];
-        deny_by(number as u64 + 1, chance.pick(&names))
+        let known = if level() == Level::Fanotify { &names[..] } else { &names[..1] };
+        deny_by(number as u64 + 1, chance.pick(known))
     }
 }
 

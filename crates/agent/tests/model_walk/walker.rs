@@ -5,11 +5,14 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use agent::guard::bpf::Level;
+
 use crate::arena::{EPERM, ETXTBSY};
 use crate::chance::Chance;
 use crate::contents::{CONTENTS, Contents};
 use crate::files::{Files, Sight};
 use crate::hand::{Became, Hand, Tools};
+use crate::processes::level;
 use crate::rules::{Rules, States, is_denied, is_permitted};
 use crate::tally::Tally;
 
@@ -189,6 +192,15 @@ impl Ran<'_> {
             (Became::Refused(ETXTBSY), None) => tally.step("busy"),
             (Became::Impossible(_), None) => {}
             (Became::Signal(9), _) => tally.step("killed, by a late verdict"),
+            // Where the kernel denies by itself: the rule came when the old program was gone already.
+            (Became::Signal(11), content)
+                if level() == Level::Bpf
+                    && !content.is_some_and(|content| {
+                        self.all_along(is_permitted, content) || self.all_along(is_denied, content)
+                    }) =>
+            {
+                tally.step("refused when it was mapped");
+            }
             // It was gone for a moment, or not executable, or empty.
             (Became::Refused(_), None) => tally.step("not there to run while it changed"),
             _ => tally.note_wrong(format!("{} by {}: {became:?}", self.path.display(), self.road)),
