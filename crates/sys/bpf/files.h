@@ -15,8 +15,6 @@
 #define SB_I_NOEXEC 0x2
 #define OVERLAYFS 0x794c7630
 #define LOOP_MAJOR 7
-/* A flag of overlayfs, the same since 4.19. */
-#define UPPERDATA (1 << 3)
 
 /* The kernel keeps a flag there since 6.13. */
 #define NANOSECONDS 0x3fffffff
@@ -150,138 +148,12 @@ static __always_inline bool is_open_memfd(struct inode *inode)
 	return !(BPF_CORE_READ(info, seals) & F_SEAL_WRITE);
 }
 
-/* The inode of a dentry that was found in memory of which no type tells; none, if it was none. */
-static __always_inline struct inode *inode_of(struct dentry *dentry, struct inode *overlay)
-{
-	struct inode *found = BPF_CORE_READ(dentry, d_inode);
-
-	if (!found || BPF_CORE_READ(found, i_sb) != BPF_CORE_READ(dentry, d_sb))
-		return 0;
-	return (BPF_CORE_READ(found, i_mode) ^ BPF_CORE_READ(overlay, i_mode)) & S_IFMT ? 0 : found;
-}
-
-/*
- * An overlay is a module, whose types the loader does not know. Its inodes hold flags before what all inodes have;
- * behind that the upper dentry, then since 6.5 a pointer to the lower layers, before that a lower layer and its dentry.
- */
-
-/* The inode that holds the content, if that is in the overlay's upper layer. */
-static __always_inline struct inode *above(struct inode *inode)
-{
-	struct dentry *dentry = 0;
-	unsigned long flags = 0;
-
-	bpf_probe_read_kernel(&flags, sizeof(flags), (void *)inode - sizeof(flags));
-	/* Without this flag an upper file has attributes alone. */
-	if (!(flags & UPPERDATA))
-		return 0;
-	bpf_probe_read_kernel(&dentry, sizeof(dentry), (void *)inode + bpf_core_type_size(struct inode));
-	return inode_of(dentry, inode);
-}
-
-/* The inode that holds the content, in whatever layer. */
-static __always_inline struct inode *below_overlay(struct inode *inode)
-{
-	struct inode *found = above(inode);
-	struct dentry *words[3] = {};
-	struct dentry *dentry = 0;
-	__u32 depth = 0;
-
-	if (found)
-		return found;
-	bpf_probe_read_kernel(words, sizeof(words), (void *)inode + bpf_core_type_size(struct inode));
-	/* A number, filled up to eight bytes, then pairs of layer and dentry; the last one holds the data. */
-	bpf_probe_read_kernel(&depth, sizeof(depth), words[1]);
-	if (depth && depth <= 512) {
-		bpf_probe_read_kernel(&dentry, sizeof(dentry), (void *)words[1] + 16 * (__u64)depth);
-		found = inode_of(dentry, inode);
-		if (found)
-			return found;
-	}
-	return inode_of(words[2], inode);
-}
-
-/* The file by which an overlay's file reads, if it is one: since 6.13 there is something in between. */
-static __always_inline struct file *file_below(struct file *file)
-{
-	struct dentry *own = BPF_CORE_READ(file, f_path.dentry);
-	struct file *found = BPF_CORE_READ(file, private_data);
-
-#pragma unroll
-	for (int i = 0; i < 2; i++) {
-		struct inode *inode = BPF_CORE_READ(found, f_inode);
-		struct dentry *dentry = BPF_CORE_READ(found, f_path.dentry);
-
-		/* Until 6.6 it bears the overlay's own name. */
-		if (inode && dentry && inode != BPF_CORE_READ(file, f_inode) &&
-		    (BPF_CORE_READ(dentry, d_inode) == inode || dentry == own) &&
-		    (BPF_CORE_READ(inode, i_mode) & S_IFMT) == S_IFREG)
-			return found;
-		bpf_probe_read_kernel(&found, sizeof(found), found);
-	}
-	return 0;
-}
-
-static __always_inline bool is_overlay(struct inode *inode)
-{
-	return BPF_CORE_READ(inode, i_sb, s_magic) == OVERLAYFS;
-}
-
-/* What lies below a file of an overlay; an overlay may lie over another, and no deeper. */
-struct depths {
-	/* Where the content is; none, if that was not found. */
-	struct inode *bottom;
-	/* What was found on the way, from above. */
-	struct inode *found[2];
-};
-
-/*
- * Finds that out by what is open, as a layer may have lost the file since. Finds nothing where a hash would not be that
- * of what runs: an overlay's inode may know another size than the file, and then as much is hashed; and who has opened
- * the file before it was copied up maps what was below, and reads what is above.
- */
-static __always_inline void look_below(struct file *file, struct depths *depths)
-{
-	struct inode *inode = file->f_inode;
-	__s64 size = inode->i_size;
-
-	depths->bottom = 0;
-#pragma unroll
-	for (int i = 0; i < 2; i++) {
-		struct inode *upper = above(inode), *found;
-
-		file = file_below(file);
-		found = file ? BPF_CORE_READ(file, f_inode) : below_overlay(inode);
-		depths->found[i] = found;
-		if (!found || (upper && upper != found) || BPF_CORE_READ(found, i_size) != size)
-			return;
-		if (!is_overlay(found)) {
-			depths->bottom = found;
-			return;
-		}
-		inode = found;
-	}
-}
-
 static __always_inline void name_of(struct inode *inode, struct name *name)
 {
 	name->disk = BPF_CORE_READ(inode, i_sb, s_bdev, bd_disk, diskseq);
 	name->device = BPF_CORE_READ(inode, i_sb, s_dev);
 	name->inode = BPF_CORE_READ(inode, i_ino);
 	name->generation = BPF_CORE_READ(inode, i_generation);
-}
-
-/* Called when somebody is about to change the file, who is counted among its writers already. */
-static __always_inline void forget(struct inode *inode)
-{
-	struct inode *holder = inode;
-	struct name name = {};
-
-	bpf_inode_storage_delete(&inodes, inode);
-	if (inode->i_sb->s_magic == OVERLAYFS)
-		holder = below_overlay(inode);
-	name_of(holder, &name);
-	bpf_map_delete_elem(&apart, &name);
 }
 
 /* Whether a mapping of it can become executable. */
@@ -308,64 +180,6 @@ static __always_inline bool is_shifting(struct file *file, struct inode *below)
 static __always_inline bool is_guarded(struct standing *standing, __u64 device)
 {
 	return standing->everywhere || bpf_map_lookup_elem(&guarded, &device);
-}
-
-/* Whether a file of an overlay is guarded for what lies below. */
-static __always_inline bool is_guarded_below(struct standing *standing, struct depths *depths)
-{
-#pragma unroll
-	for (int i = 0; i < 2; i++) {
-		struct inode *found = depths->found[i];
-
-		if (found && is_guarded(standing, BPF_CORE_READ(found, i_sb, s_dev)))
-			return true;
-	}
-	return false;
-}
-
-/* Whether the task executes what it reads. */
-static __always_inline bool by_interpreter(void)
-{
-	struct task_struct *task = (void *)bpf_get_current_task_btf();
-	struct inode *program = task->mm->exe_file->f_inode;
-	struct name name = {};
-
-	name.disk = program->i_sb->s_bdev->bd_disk->diskseq;
-	name.device = program->i_sb->s_dev;
-	name.inode = program->i_ino;
-	name.generation = program->i_generation;
-	return bpf_map_lookup_elem(&interpreters, &name) || bpf_map_lookup_elem(&others_interpreters, &name);
-}
-
-static __always_inline void add_interpreter(struct inode *inode)
-{
-	struct name name = {};
-	__u8 yes = 1;
-
-	name_of(inode, &name);
-	if (inode->i_uid.val || bpf_map_update_elem(&interpreters, &name, &yes, BPF_ANY))
-		bpf_map_update_elem(&others_interpreters, &name, &yes, BPF_ANY);
-}
-
-/*
- * Knows an interpreter by its name, wherever it lies, without its version: python3.11 is python. Without rules too: it
- * may still run when there are some.
- */
-static __always_inline void notice_interpreter(struct file *file)
-{
-	char name[NAME] = {};
-	bool ends = false;
-
-	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(file, f_path.dentry, d_name.name));
-#pragma unroll
-	for (int i = 0; i < NAME; i++) {
-		if ((name[i] >= '0' && name[i] <= '9') || name[i] == '.' || name[i] == '-')
-			ends = true;
-		if (ends)
-			name[i] = 0;
-	}
-	if (bpf_map_lookup_elem(&names, name))
-		add_interpreter(file->f_inode);
 }
 
 #endif

@@ -9,6 +9,8 @@
  *    forgotten. Both sides write first and look then (`remember`, `forget`), so that one of them sees the other.
  *  - A change within the clock tick of the one before looks like it: what is younger is not remembered.
  *  - Writers of a memfd are counted nowhere: it is remembered only when it is sealed against writing.
+ *  - An overlay's inode does not follow the file below: that one counts, as it is open there.
+ *  - Below a filesystem its image may be written: what users can mount so is not remembered.
  *
  * A remembered digest never changes; only the verdict beside it does. To change it, the entry is replaced.
  *
@@ -25,6 +27,8 @@
 
 #include "maps.h"
 #include "files.h"
+#include "overlays.h"
+#include "interpreters.h"
 #include "report.h"
 #include "judge.h"
 

@@ -12,6 +12,7 @@
 //! something is published.
 
 mod batch;
+mod mapping;
 pub mod pins;
 mod shapes;
 mod standing;
@@ -26,6 +27,8 @@ use aya::programs::links::FdLink;
 use aya::programs::{Lsm, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
 
+use mapping::open_at_once;
+pub use mapping::{have_judged, map_executable};
 pub use shapes::{Content, Copy, Counts, Effect, Event, Hook, Outcome, Rule, SHA256, Spared};
 pub use standing::Scope;
 use standing::Standing;
@@ -365,42 +368,6 @@ pub fn stat_device(device: u64) -> u64 {
 pub fn since_boot() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()
-}
-
-/// Makes the kernel judge what a process was refused because nobody knew it ([`Outcome::Unknown`] at
-/// [`Hook::Protect`]): the next one need not be refused.
-///
-/// # Errors
-/// EPERM when it is denied; `NotFound` when the process has ended or mapped something else since; EAGAIN when somebody
-/// has a lease on it.
-pub fn have_judged(event: &Event) -> io::Result<()> {
-    let (process, from, to) = (event.process, event.mapped.start, event.mapped.end);
-    let file = open_at_once(Path::new(&format!("/proc/{process}/map_files/{from:x}-{to:x}")))?;
-    if !file.metadata()?.is_file() {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    map_executable(file.as_fd())
-}
-
-/// Opens a file to be read, and waits for nobody who has a lease on it or was to open it as well.
-fn open_at_once(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)
-}
-
-/// Maps the first page of a file so that it could be executed, and unmaps it: the programs judge it thereby.
-///
-/// # Errors
-/// EPERM when the file is denied, EACCES when it lies on a filesystem where nothing is executed.
-pub fn map_executable(file: BorrowedFd<'_>) -> io::Result<()> {
-    use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
-    let page = rustix::param::page_size();
-    // SAFETY: the kernel chooses a place where nothing is, and nothing looks at it before it is unmapped again.
-    unsafe {
-        let at =
-            mmap(std::ptr::null_mut(), page, ProtFlags::READ | ProtFlags::EXEC, MapFlags::PRIVATE, file, 0)?;
-        Ok(munmap(at, page)?)
-    }
 }
 
 /// Whether the kernel has no such hook for us.
