@@ -88,7 +88,7 @@ int BPF_PROG(quell_open, struct file *file, int ret)
 	if (file->f_mode & FMODE_WRITE)
 		forget(file->f_inode);
 	else if (is_prober(how_things_stand()))
-		add_interpreter(file->f_inode);
+		add_interpreter(file);
 	return 0;
 }
 

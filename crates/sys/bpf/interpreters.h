@@ -17,13 +17,20 @@ static __always_inline bool by_interpreter(void)
 	return bpf_map_lookup_elem(&interpreters, &name) || bpf_map_lookup_elem(&others_interpreters, &name);
 }
 
-static __always_inline void add_interpreter(struct inode *inode)
+/* Also in namespaces and on images of their own making users have files that belong to root, as many as they like. */
+static __always_inline bool belongs_to_root(struct file *file)
+{
+	return !file->f_inode->i_uid.val && BPF_CORE_READ(file, f_inode, i_sb, s_user_ns, level) == 0 &&
+	       !(BPF_CORE_READ(file, f_path.mnt, mnt_flags) & MNT_NOSUID);
+}
+
+static __always_inline void add_interpreter(struct file *file)
 {
 	struct name name = {};
 	__u8 yes = 1;
 
-	name_of(inode, &name);
-	if (inode->i_uid.val || bpf_map_update_elem(&interpreters, &name, &yes, BPF_ANY))
+	name_of(file->f_inode, &name);
+	if (!belongs_to_root(file) || bpf_map_update_elem(&interpreters, &name, &yes, BPF_ANY))
 		bpf_map_update_elem(&others_interpreters, &name, &yes, BPF_ANY);
 }
 
@@ -45,7 +52,7 @@ static __always_inline void notice_interpreter(struct file *file)
 			name[i] = 0;
 	}
 	if (bpf_map_lookup_elem(&names, name))
-		add_interpreter(file->f_inode);
+		add_interpreter(file);
 }
 
 #endif
