@@ -16,3 +16,4 @@ mod fairness;
 mod hostile;
 mod later;
 mod opens;
+mod unopened;

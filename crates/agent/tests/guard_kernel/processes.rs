@@ -49,7 +49,8 @@ impl Child {
         Self::guard_with(level, data_dir, &[ground.to_owned()])
     }
 
-    fn guard_with(level: &str, data_dir: &Path, grounds: &[PathBuf]) -> Self {
+    /// A guard of several at a level of its own.
+    pub(crate) fn guard_with(level: &str, data_dir: &Path, grounds: &[PathBuf]) -> Self {
         let mut command = again("processes::guard_child");
         command.env("QUELL_GUARD_LEVEL", level);
         let grounds = std::env::join_paths(grounds).unwrap();
