@@ -9,6 +9,7 @@
 mod arena;
 mod processes;
 
+mod capabilities;
 mod denies;
 mod effects;
 mod failures;
