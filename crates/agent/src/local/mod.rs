@@ -2,9 +2,11 @@
 //! agent runs, of its files.
 
 mod bypass;
+mod deadline;
 mod explain;
 mod serve;
 mod users;
+mod visitors;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

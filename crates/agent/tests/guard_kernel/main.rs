@@ -18,3 +18,4 @@ mod hostile;
 mod later;
 mod opens;
 mod unopened;
+mod users;
