@@ -39,13 +39,15 @@ pub(crate) enum Kind {
     Ext2,
     /// Times are kept in seconds.
     Ext4Seconds,
+    /// Who owns a file sets its ctime.
+    Vfat,
 }
 
 impl Kind {
     /// How the filesystem on a loop device is made.
     fn making(self) -> Option<&'static [&'static str]> {
         match self {
-            Self::Tmpfs => None,
+            Self::Tmpfs | Self::Vfat => None,
             Self::Ext4 => Some(&["mkfs.ext4", "-q", "-F"]),
             Self::Ext2 => Some(&["mkfs.ext2", "-q", "-F"]),
             Self::Ext4Seconds => Some(&["mkfs.ext4", "-q", "-F", "-I", "128"]),
@@ -95,6 +97,9 @@ impl Arena {
                 .map_err(|error| error.to_string())?;
             tell(Command::new(making[0]).args(&making[1..]).arg(&image))?;
             tell(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&ground))?;
+        } else if kind == Kind::Vfat {
+            fs::write(&image, crate::fat::empty()).unwrap();
+            tell(Command::new("mount").args(["-t", "vfat", "-o", "loop"]).arg(&image).arg(&ground))?;
         } else {
             sys::mounts::mount_tmpfs(&ground, 128 << 20).unwrap();
         }

@@ -7,6 +7,7 @@
 
 #[expect(dead_code, reason = "each test program uses a part of it")]
 mod arena;
+mod fat;
 mod processes;
 
 mod capabilities;
@@ -14,6 +15,7 @@ mod denies;
 mod effects;
 mod failures;
 mod fairness;
+mod forged;
 mod hostile;
 mod later;
 mod opens;
