@@ -14,7 +14,6 @@ const BOUND: Duration = Duration::from_millis(250 + 1000);
 
 /// Takes a write lease, says so, and takes no notice of those who wait for its end.
 const HOLDER: &str = r#"
-    use strict;
     $SIG{IO} = 'IGNORE';
     open(my $file, '+<', $ARGV[0]) or die "open: $!";
     my ($set_lease, $write_lock) = (1024, 1);
@@ -26,7 +25,6 @@ const HOLDER: &str = r#"
 
 /// Shuts down the ext4 filesystem of a directory, without writing anything back.
 const SHUT_DOWN: &str = r#"
-    use strict;
     sysopen(my $dir, $ARGV[0], 0) or die "open: $!";
     my ($shut_down, $without_log) = (0x8004587d, 2);
     ioctl($dir, $shut_down, pack('L', $without_log)) or die "shutdown: $!";
