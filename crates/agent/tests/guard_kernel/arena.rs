@@ -22,6 +22,10 @@ use wire::link::v1::GuardCounters;
 
 use crate::processes::Child;
 
+// Other test programs use this file, too.
+#[path = "fat.rs"]
+mod fat;
+
 /// How long any one wait may last.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Long enough for a file to be no longer young, so that its digests are kept.
@@ -98,7 +102,7 @@ impl Arena {
             tell(Command::new(making[0]).args(&making[1..]).arg(&image))?;
             tell(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&ground))?;
         } else if kind == Kind::Vfat {
-            fs::write(&image, crate::fat::empty()).unwrap();
+            fs::write(&image, fat::empty()).unwrap();
             tell(Command::new("mount").args(["-t", "vfat", "-o", "loop"]).arg(&image).arg(&ground))?;
         } else {
             sys::mounts::mount_tmpfs(&ground, 128 << 20).unwrap();

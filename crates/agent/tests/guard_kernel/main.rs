@@ -7,7 +7,6 @@
 
 #[expect(dead_code, reason = "each test program uses a part of it")]
 mod arena;
-mod fat;
 mod processes;
 
 mod capabilities;
