@@ -59,6 +59,9 @@ pub(crate) struct Core {
     in_force_changed: Condvar,
 }
 
+/// Said of a guard to which the kernel gives no leases.
+pub(crate) const NO_LEASES: &str = "the kernel gives no leases (fs.leases-enable is 0): each exec's file is read anew, and writers are not kept out";
+
 /// Why the link should look up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Nudge {
@@ -206,6 +209,15 @@ impl Core {
             Some(_) => "absent",
             None => "none",
         }
+    }
+
+    /// What is to be said of the guard, for people; empty if it denies as it should.
+    pub(crate) fn guard_notice(&self) -> String {
+        let notice = self.warden.notice();
+        if notice.is_empty() && self.guard.is_some() && !sys::lease::are_given() {
+            return NO_LEASES.to_owned();
+        }
+        notice
     }
 
     /// The roots of what is watched.

@@ -277,7 +277,7 @@ impl Session<'_> {
             filesystems_left_out,
             running_denied: core.running.running_denied(),
             rivals: core.rivals.lock().clone(),
-            guard_notice: core.warden.notice(),
+            guard_notice: core.guard_notice(),
             guard_deaths: core.warden.falls().0,
             guard_gap_ms: core.warden.falls().1,
             guard_mechanism: core.guard.as_ref().map(|guard| guard.status().mechanism).unwrap_or_default(),

@@ -15,4 +15,5 @@ mod failures;
 mod fairness;
 mod hostile;
 mod later;
+mod leaseless;
 mod opens;

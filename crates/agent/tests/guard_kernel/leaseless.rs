@@ -1,0 +1,40 @@
+//! Without leases each exec's file is read anew, and what is denied is denied all the same.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::arena::{Arena, EPERM, Kind, SETTLED, digests, run};
+use crate::processes::Child;
+
+/// A library that takes leases from whom it is preloaded into.
+fn library(dir: &Path) -> Option<PathBuf> {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/guard_kernel/leaseless.c");
+    let library = dir.join("leaseless.so");
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).stdin(Stdio::null());
+    match compiler.status() {
+        Ok(status) if status.success() => Some(library),
+        outcome => {
+            eprintln!("not run: no C compiler here: {outcome:?}");
+            None
+        }
+    }
+}
+
+#[test]
+fn what_is_denied_is_denied_where_there_are_no_leases() {
+    let Some(arena) = Arena::enter(Kind::Tmpfs) else { return };
+    let Some(library) = library(arena.data_dir()) else { return };
+    let (good, bad) = (arena.program("good", "good"), arena.program("bad", "bad"));
+    let _guard = Child::guard_preloading(&library, arena.data_dir(), arena.ground());
+    let denied = digests(&bad).sha256.to_string();
+    let _agent = Child::agent_preloading(&library, arena.data_dir(), &denied);
+    std::thread::sleep(SETTLED);
+    for _ in 0..3 {
+        assert_eq!(run(&bad), Err(EPERM));
+        assert_eq!(run(&good), Ok(0));
+    }
+    // Nothing was kept of it that a change could make wrong.
+    std::fs::copy(&bad, &good).unwrap();
+    assert_eq!(run(&good), Err(EPERM));
+}
