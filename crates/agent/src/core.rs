@@ -214,10 +214,12 @@ impl Core {
     /// What is to be said of the guard, for people; empty if it denies as it should.
     pub(crate) fn guard_notice(&self) -> String {
         let notice = self.warden.notice();
-        if notice.is_empty() && self.guard.is_some() && !sys::lease::are_given() {
-            return NO_LEASES.to_owned();
+        let Some(guard) = self.guard.as_ref().filter(|_| notice.is_empty()) else { return notice };
+        match guard.status().standing_still {
+            0 if sys::lease::are_given() => notice,
+            0 => NO_LEASES.to_owned(),
+            files => format!("the disk of {files} files does not answer: what is new there runs unjudged"),
         }
-        notice
     }
 
     /// The roots of what is watched.

@@ -2,12 +2,15 @@
 //!
 //! Both connections are made anew whenever the guard is. The last rules go in before anything else.
 
+mod asker;
 mod control;
 mod hashing;
+mod job;
 mod marks;
 mod queue;
 mod rest;
 mod socket;
+mod workers;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +28,7 @@ use super::{SparedInode, protocol};
 use crate::digest::Hashed;
 use crate::ruleset::RuleSet;
 use control::Control;
+use hashing::Hashing;
 
 pub use marks::Marks;
 
@@ -99,6 +103,8 @@ pub struct GuardStatus {
     pub mechanism: String,
     /// Which processes wait for it most, by a sample.
     pub costs: Costs,
+    /// Files that are being read for a verdict and have not moved for seconds: their disk does not answer.
+    pub standing_still: usize,
 }
 
 /// Why rules are not known to be in force.
@@ -116,20 +122,17 @@ pub enum NotInForce {
 #[derive(Debug)]
 pub struct Guard {
     control: Arc<Control>,
+    hashing: Arc<Hashing>,
     bypasses: Mutex<Vec<Bypass>>,
 }
-
-/// Files that are hashed at the same time. Hashing is processor time, so more than this would take it from the
-/// machine's owner.
-const WORKERS: usize = 2;
 
 impl Guard {
     /// Starts the threads that attach to the guard listening at `socket`, or to come.
     pub fn attach(socket: PathBuf, events: Sender<Event>) -> Self {
         let control = Arc::new(Control::new(socket, events));
-        hashing::start(&control, WORKERS);
+        let hashing = Hashing::start(&control);
         control::start(&control);
-        Self { control, bypasses: Mutex::default() }
+        Self { control, hashing, bypasses: Mutex::default() }
     }
 
     /// Where a guard with this data directory listens.
@@ -177,7 +180,7 @@ impl Guard {
 
     /// How it is now.
     pub fn status(&self) -> GuardStatus {
-        self.control.status()
+        GuardStatus { standing_still: self.hashing.standing_still(), ..self.control.status() }
     }
 }
 
