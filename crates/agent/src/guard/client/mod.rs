@@ -14,6 +14,7 @@ mod workers;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
@@ -124,6 +125,7 @@ pub struct Guard {
     control: Arc<Control>,
     hashing: Arc<Hashing>,
     bypasses: Mutex<Vec<Bypass>>,
+    ahead: AtomicI64,
 }
 
 impl Guard {
@@ -132,7 +134,7 @@ impl Guard {
         let control = Arc::new(Control::new(socket, events));
         let hashing = Hashing::start(&control);
         control::start(&control);
-        Self { control, hashing, bypasses: Mutex::default() }
+        Self { control, hashing, bypasses: Mutex::default(), ahead: AtomicI64::new(0) }
     }
 
     /// Where a guard with this data directory listens.
@@ -153,7 +155,8 @@ impl Guard {
     ) -> Result<(), NotInForce> {
         let deadline = Instant::now() + patience;
         let bypasses = self.bypasses.lock().clone();
-        let encode = |version| Snapshot::encode(version, &rules, &spared, &bypasses);
+        let ahead = self.ahead.load(Ordering::Relaxed);
+        let encode = |version| Snapshot::encode(version, &rules, &spared, &bypasses, ahead);
         let version = self.control.give(rules.base(), encode);
         self.control.wait_for(version, deadline)
     }
@@ -171,6 +174,11 @@ impl Guard {
     /// The users' ways past warnings, from the next [`Self::adopt`] on.
     pub fn set_bypasses(&self, bypasses: Vec<Bypass>) {
         *self.bypasses.lock() = bypasses;
+    }
+
+    /// How much the server's clock, by which rules end, is ahead of ours, in ticks: from the next [`Self::adopt`] on.
+    pub fn set_ahead(&self, ticks: i64) {
+        self.ahead.store(ticks, Ordering::Relaxed);
     }
 
     /// Its process, while it is attached.
