@@ -16,4 +16,5 @@ mod faults;
 mod flood;
 mod full;
 mod holes;
+mod late;
 mod stalling;

@@ -136,7 +136,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let shared = Shared::new(config.tether)?;
     let outbox = Outbox::new(&shared.counters)?;
     let (tell_loop, words) = crossbeam_channel::bounded(8);
-    let (after, tasks) = after::channel();
+    let (after, tasks) = after::way();
     let socket = config.data_dir.join(protocol::SOCKET);
     let listener = sys::socket::listen(&socket, Kind::Packets)
         .with_context(|| format!("cannot listen at {}", socket.display()))?;
@@ -156,6 +156,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         policy: if config.permit_on_timeout { Answer::Permit } else { Answer::Deny },
         agent: None,
         longest_lease: LONGEST_LEASE.min(lease_break_time() / 2),
+        pulse: opens::Pulse::new(std::time::Instant::now()),
+        looked_at_late: std::time::Instant::now(),
     };
     let answering = Answering::new(desk, &shared, &SystemClock, words, end.as_fd())?;
     let control = Control {

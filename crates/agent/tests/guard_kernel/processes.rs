@@ -117,6 +117,11 @@ impl Child {
         })
     }
 
+    /// How many files it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.0.id())).unwrap().count()
+    }
+
     pub(crate) fn kill(&mut self) -> ExitStatus {
         self.0.kill().unwrap();
         self.0.wait().unwrap()

@@ -140,7 +140,10 @@ mod tests {
             child.kill().unwrap();
             child.wait().unwrap();
             // Numbers begin anew when the highest is reached: such a child is behind the walk.
-            assert!(times == 1 || (times == 0 && id < *highest), "{id}: {times} times, the highest is {highest}");
+            assert!(
+                times == 1 || (times == 0 && id < *highest),
+                "{id}: {times} times, the highest is {highest}"
+            );
         }
         assert_eq!(visited.iter().filter(|pid| **pid == own).count(), 1);
     }
