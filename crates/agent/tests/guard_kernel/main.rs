@@ -17,3 +17,4 @@ mod hostile;
 mod later;
 mod leaseless;
 mod opens;
+mod stalled;
