@@ -4,7 +4,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
 use model::Names;
 use model::facts::Facts;
 use sys::identity::Stat;
@@ -28,17 +27,22 @@ const ROOM: usize = 2048;
 /// Of no file more is read while others want the processor: it may have no end.
 const LARGE: u64 = 1 << 30;
 
+/// No slice takes so long but from a disk that does not answer.
+const LONG: Duration = Duration::from_secs(5);
+
 /// Hashing is processor time, so more readers than two would take it from the machine's owner. Those that wait for a
 /// disk take none.
-const QUICK: Crew = Crew { moving: 2, most: 8, most_still_on_one: 3 };
+const QUICK: Crew = Crew { moving: 2, most: 8, most_still_on_one: 3, told_after: Some(LONG) };
 /// For what is left of large files.
-const PATIENT: Crew = Crew { moving: 1, most: 4, most_still_on_one: 2 };
+const PATIENT: Crew = Crew { moving: 1, most: 4, most_still_on_one: 2, told_after: None };
 
 /// The files that are to be hashed.
 pub(super) struct Hashing {
     quick: Arc<Queue<Job>>,
     /// Their openers have their answers long since; only a late verdict is open.
     patient: Arc<Queue<Job>>,
+    /// What is read once more, for the records.
+    rest: Arc<Queue<Partly>>,
 }
 
 impl std::fmt::Debug for Hashing {
@@ -51,7 +55,7 @@ impl std::fmt::Debug for Hashing {
 #[derive(Clone)]
 struct Ways {
     control: Arc<Control>,
-    rest: Sender<Partly>,
+    rest: Arc<Queue<Partly>>,
 }
 
 impl Hashing {
@@ -60,8 +64,9 @@ impl Hashing {
         let hashing = Arc::new(Self {
             quick: Arc::new(Queue::new(ROOM, QUICK)),
             patient: Arc::new(Queue::new(ROOM, PATIENT)),
+            rest: rest::start(control),
         });
-        let ways = Ways { control: Arc::clone(control), rest: rest::start(control) };
+        let ways = Ways { control: Arc::clone(control), rest: Arc::clone(&hashing.rest) };
         let (quick_ways, patient) = (ways.clone(), Arc::clone(&hashing.patient));
         workers::start(&hashing.quick, move |queue| work(queue, Some(&patient), &quick_ways));
         workers::start(&hashing.patient, move |queue| {
@@ -72,6 +77,7 @@ impl Hashing {
         std::thread::spawn(move || {
             receiving.receive(&control);
             receiving.queues().for_each(Queue::close);
+            receiving.rest.close();
         });
         hashing
     }
@@ -167,7 +173,7 @@ fn work(queue: &Queue<Job>, patient: Option<&Arc<Queue<Job>>>, ways: &Ways) {
                 let read = (*outcome).as_ref().map_or(0, |(_, facts, _)| facts.size % SLICE);
                 queue.served(&turn, read, None);
                 if let Ok((names, facts, stat)) = *outcome {
-                    ways.tell(job.file, names, facts, stat);
+                    ways.tell(turn.user, job.file, names, facts, stat);
                 }
             }
         }
@@ -176,13 +182,13 @@ fn work(queue: &Queue<Job>, patient: Option<&Arc<Queue<Job>>>, ways: &Ways) {
 
 impl Ways {
     /// Tells the agent what the file is, at once or when its other digests are there.
-    fn tell(&self, file: OwnedFd, names: Names, facts: Facts, stat: Stat) {
+    fn tell(&self, user: u32, file: OwnedFd, names: Names, facts: Facts, stat: Stat) {
         let Ok(path) = sys::place::path_of(file.as_fd()) else { return };
         if let Some(digests) = names.all() {
             self.control.tell(Event::Hashed { path, hashed: Hashed { digests, facts, stat } });
         } else if let Ok(file) = sys::place::reopen(file.as_fd()) {
             // Opened anew, for this descriptor keeps writers waiting. When there is no room, the watch finds the copy.
-            let _ = self.rest.try_send(Partly { file, path, names, stat });
+            let _ = self.rest.put(user, stat.device, stat.size, Partly { file, path, names, stat });
         }
     }
 }

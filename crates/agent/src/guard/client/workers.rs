@@ -55,7 +55,7 @@ mod tests {
     use super::*;
     use crate::guard::client::queue::Crew;
 
-    const CREW: Crew = Crew { moving: 2, most: 6, most_still_on_one: 3 };
+    const CREW: Crew = Crew { moving: 2, most: 6, most_still_on_one: 3, told_after: None };
     const LONG: Duration = Duration::from_secs(30);
 
     /// What keeps a job until its other end is gone, and its name.
