@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use model::facts::Facts;
 use model::rule::Effect;
@@ -24,6 +25,8 @@ use crate::ruleset::RuleSet;
 /// How often files are looked for that nobody knew at the last look. Who ends before one can take hold of its program
 /// is not always as fast.
 const TURNS: u32 = 20;
+/// For so long files are read in one sweep; who runs large ones in great number keeps the next sweep waiting no longer.
+const READING: Duration = Duration::from_secs(60);
 
 /// A process that runs what a rule denies.
 #[derive(Clone, Debug)]
@@ -112,18 +115,23 @@ impl Sweeper {
         let late = std::mem::take(&mut self.late);
         let sweep =
             Sweep { reach: &reach, judging, late, ended: Mutex::default(), running: Mutex::default() };
+        let begun = Instant::now();
+        let is_over = || is_halted() || begun.elapsed() > READING;
         // Again for what was started meanwhile, and for files whose process had ended before they were read.
         for _ in 0..TURNS {
             sweep.hunt()?;
             let (unread, is_elusive) = sweep.judging.unread();
-            if (unread.is_empty() && !is_elusive) || is_halted() {
+            if (unread.is_empty() && !is_elusive) || is_over() {
                 break;
             }
-            for piece in unread.into_iter().take_while(|_| !is_halted()) {
+            for piece in unread.into_iter().take_while(|_| !is_over()) {
                 if sweep.judging.read(&piece) == Some(Effect::DenyAndStop) {
                     sweep.hunt()?;
                 }
             }
+        }
+        if begun.elapsed() > READING {
+            tracing::warn!("not all files that run could be read in time; the next search goes on");
         }
         let (mut hits, running) = (sweep.ended.into_inner(), sweep.running.into_inner());
         hits.extend(running.into_values());

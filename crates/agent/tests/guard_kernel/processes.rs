@@ -62,10 +62,11 @@ impl Child {
         Self(command.env(GUARD, data_dir).env(GROUNDS, ground).env(LATER, "1").spawn().unwrap())
     }
 
-    /// A guard of one filesystem that is asked about every open there.
+    /// The same, asked about every open there.
     pub(crate) fn guard_of_opens(data_dir: &Path, ground: &Path) -> Self {
         let mut command = again("processes::guard_child");
-        Self(command.env(GUARD, data_dir).env(GROUNDS, ground).env(OPENS, "1").spawn().unwrap())
+        command.env(GUARD, data_dir).env(GROUNDS, ground).env(LATER, "1");
+        Self(command.env(OPENS, "1").spawn().unwrap())
     }
 
     /// A guard of one filesystem with this library before all others.
