@@ -91,11 +91,9 @@ impl<'g> Answering<'g> {
                 Err(rustix::io::Errno::INTR) => 0,
                 outcome => outcome?,
             };
-            let moment = Moment {
-                instant: Instant::now(),
-                time: self.clock.now(),
-                snapshot: self.shared.snapshot.load(),
-            };
+            let snapshot = self.shared.snapshot.load();
+            let time = snapshot.time(self.clock.now());
+            let moment = Moment { instant: Instant::now(), time, snapshot };
             for event in &ready[..count] {
                 match event.data.u64() {
                     QUESTION => self.take_questions(&moment)?,

@@ -17,6 +17,8 @@ mod fairness;
 mod forged;
 mod hostile;
 mod later;
+mod leaseless;
 mod opens;
+mod stalled;
 mod unopened;
 mod users;
