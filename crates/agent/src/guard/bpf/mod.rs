@@ -147,7 +147,7 @@ impl InKernel {
     /// Lets rules end that are over, as others may come to hold by that, and follows a clock that was set. Returns what
     /// [`Self::adopt`] would.
     pub(super) fn keep(&mut self, snapshot: &Snapshot) -> bool {
-        let clocks = Clocks::read();
+        let clocks = Clocks::read(snapshot);
         let was_set = self.told_at.is_some_and(|then| clocks.were_set_since(&then));
         (was_set || self.next_end.is_some_and(|end| clocks.now >= end)) && self.adopt(snapshot, snapshot)
     }
@@ -185,7 +185,7 @@ impl InKernel {
     }
 
     fn give(&mut self, before: &Snapshot, now: &Snapshot) -> anyhow::Result<()> {
-        let clocks = Clocks::read();
+        let clocks = Clocks::read(now);
         let told_at = self.told_at.take();
         self.next_end = rules::next_end(now, clocks.now);
         self.programs.spare(&rules::spared(now.spared())?)?;
@@ -193,7 +193,9 @@ impl InKernel {
             Some(_) => self.programs.remove_rules(rules::stale(before, now, clocks.now))?,
             None => self.programs.keep_rules(|content| rules::is_about(now, content, clocks.now))?,
         }
-        let known = told_at.filter(|then| !clocks.were_set_since(then)).map(|then| (before, then.now));
+        // By another clock all end at other times.
+        let is_as_before = |then: &Clocks| before.has_clock_of(now) && !clocks.were_set_since(then);
+        let known = told_at.filter(is_as_before).map(|then| (before, then.now));
         let put = self.programs.put_rules(rules::changed(known, now, &clocks));
         // What found room counts, and what was removed counts no more.
         self.programs.publish(rules::number(now), self.scope)?;

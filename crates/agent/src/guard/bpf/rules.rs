@@ -16,14 +16,15 @@ const APART_NS: i128 = 1_000_000_000;
 /// One moment by two clocks.
 #[derive(Clone, Copy)]
 pub(super) struct Clocks {
+    /// By the clock of the rules.
     pub(super) now: Time,
     /// Nanoseconds since boot.
     pub(super) since_boot: u64,
 }
 
 impl Clocks {
-    pub(super) fn read() -> Self {
-        Self { now: SystemClock.now(), since_boot: sys::bpf::since_boot() }
+    pub(super) fn read(rules: &Snapshot) -> Self {
+        Self { now: rules.time(SystemClock.now()), since_boot: sys::bpf::since_boot() }
     }
 
     /// When a rule ends, in nanoseconds since boot; 0 for one that does not.
@@ -162,7 +163,7 @@ mod tests {
     fn snapshot(rules: &[Rule]) -> Snapshot {
         let rules = RuleSet::new(rules.iter().copied()).unwrap();
         let base = rules.base().file().map(|file| file.try_clone_to_owned().unwrap());
-        Snapshot::decode(&Snapshot::encode(1, &rules, &[], &[]), base, &Snapshot::default()).unwrap()
+        Snapshot::decode(&Snapshot::encode(1, &rules, &[], &[], 0), base, &Snapshot::default()).unwrap()
     }
 
     fn ids(changed: impl Iterator<Item = (Content, sys::bpf::Rule)>) -> Vec<(u8, u64, u64)> {

@@ -76,7 +76,7 @@ fn heed(event: &Event, shared: &Shared, outbox: &Outbox<'_>) {
         }
     }
     let met = meeting(event, shared);
-    shared.recent.keep(pid, given(event, met));
+    shared.recent.keep(pid, given(event, shared, met));
     if let Some((names, rule, effect)) = met {
         outbox.put(v1::Denial {
             bypassed: false,
@@ -113,7 +113,7 @@ fn meeting(event: &Event, shared: &Shared) -> Option<Meeting> {
     Some((names, id, effect))
 }
 
-fn given(event: &Event, met: Option<Meeting>) -> Given {
+fn given(event: &Event, shared: &Shared, met: Option<Meeting>) -> Given {
     let refused = matches!(event.outcome, Outcome::Denied | Outcome::Unknown);
     Given {
         answer: if refused { Answer::Deny } else { Answer::Permit },
@@ -128,7 +128,7 @@ fn given(event: &Event, met: Option<Meeting>) -> Given {
         file: Some(stat(event)),
         names: met.map(|(names, ..)| names),
         waited: Duration::ZERO,
-        at: SystemClock.now(),
+        at: shared.snapshot.load().time(SystemClock.now()),
     }
 }
 
