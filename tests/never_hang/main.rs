@@ -17,3 +17,4 @@ mod flood;
 mod full;
 mod holes;
 mod stalling;
+mod upgrade;

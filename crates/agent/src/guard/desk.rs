@@ -24,6 +24,7 @@ use wire::link::v1::hashed::Result as Outcome;
 use super::after::{Meeting, Task, Then};
 use super::counters::Counters;
 use super::known::Known;
+use super::policy::Policy;
 use super::protocol::sight;
 use super::questions::{Questions, WRITER_PATIENCE, Waiting};
 use super::recent::{Because, Given};
@@ -55,9 +56,11 @@ pub(super) struct Desk<'g> {
     pub(super) known: Known,
     pub(super) questions: Questions<Opener>,
     /// What is said when there is nothing to judge by.
-    pub(super) policy: Answer,
+    pub(super) policy: Policy<'g>,
     /// The agent's process, while there is one: nobody asks it about what it opens itself.
     pub(super) agent: Option<i32>,
+    /// What is asked after this is asked of another guard as well, which has the file hashed: nobody waits for that here.
+    pub(super) relieved: Option<Instant>,
     /// After this, a file that is still being hashed is given back to its writers.
     pub(super) longest_lease: Duration,
 }
@@ -104,12 +107,20 @@ impl Desk<'_> {
             self.leave(task);
             return;
         }
+        if self.is_asked_elsewhere(asked) {
+            return self.without_verdict(opener, asked, Because::Relieved, moment);
+        }
         let user = user_of(pid);
         if self.questions.is_full(user) {
             self.without_verdict(opener, asked, Because::TimedOut, moment);
         } else {
             self.questions.wait_for_hash(opener, user, true, asked, identity);
         }
+    }
+
+    /// Whether another guard judges what was asked then.
+    pub(super) fn is_asked_elsewhere(&self, asked: Instant) -> bool {
+        self.relieved.is_some_and(|since| asked > since)
     }
 
     /// What a hashing has brought, to all who waited for it.
@@ -169,17 +180,19 @@ impl Desk<'_> {
     pub(super) fn answer_late(&mut self, moment: &Moment) {
         while let Some((waiting, being_read)) = self.questions.next_late(moment.instant) {
             let opener = &mut waiting.opener;
+            let has_rules = !moment.snapshot.rules().is_empty();
+            let policy = self.policy.answer(opener.executes, has_rules, moment.instant);
             // It waits for the answer below, so that its id is still its own if that reaches it.
             // Who only read the file is not stopped for it.
-            let process = if opener.executes && self.policy == Answer::Permit {
+            let process = if opener.executes && policy == Answer::Permit {
                 sys::pidfd::open(opener.pid).ok()
             } else {
                 None
             };
-            let reached = self.group.answer(opener.file.as_fd(), self.policy).is_ok();
+            let reached = self.group.answer(opener.file.as_fd(), policy).is_ok();
             count(self.counters, waiting.asked);
             self.counters.timed_out.count();
-            opener.told = Some((self.policy, process.filter(|_| reached)));
+            opener.told = Some((policy, process.filter(|_| reached)));
             if !being_read {
                 opener.give_back();
             }
@@ -203,6 +216,7 @@ impl Desk<'_> {
     /// The agent is gone, and with it who read the files.
     pub(super) fn forget_agent(&mut self) {
         self.agent = None;
+        self.policy.lost(Instant::now());
         self.questions.forget_sent();
         self.questions.late().for_each(|waiting| waiting.opener.give_back());
     }
@@ -277,13 +291,16 @@ impl Desk<'_> {
         let answer = match because {
             Because::Busy if opener.executes => Answer::Busy,
             // What is read while somebody writes to it is mostly a log.
-            Because::Busy | Because::Data => Answer::Permit,
-            _ => self.policy,
+            Because::Busy | Because::Data | Because::Relieved => Answer::Permit,
+            _ => {
+                let has_rules = !moment.snapshot.rules().is_empty();
+                self.policy.answer(opener.executes, has_rules, moment.instant)
+            }
         };
         let answered = self.say(&opener.file, answer, asked);
         match because {
             Because::Busy => self.counters.busy.count(),
-            Because::Data => {}
+            Because::Data | Because::Relieved => {}
             Because::TimedOut => self.counters.timed_out.count(),
             Because::Failed | Because::Judged { .. } => self.counters.failed.count(),
         }

@@ -37,6 +37,9 @@ impl Desk<'_> {
             self.counters.from_cache.count();
             return self.leave(task);
         }
+        if self.is_asked_elsewhere(asked) {
+            return self.without_verdict(opener, asked, Because::Relieved, moment);
+        }
         let user = user_of(pid);
         let lags = self.agent.is_none() || self.questions.late_count() >= LATE_ENOUGH;
         if lags || self.questions.is_full(user) {

@@ -1,0 +1,126 @@
+//! Guard and agent are started anew, as after an upgrade: what is denied stays denied, and nobody waits for long.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tests::sample::is_denied;
+use tests::up::{Options, binary, one_of};
+use tests::wait_for;
+
+use crate::crash_loop::status;
+use crate::stage::{BACK, Stage, head, signal};
+
+/// How often in a row.
+const TIMES: usize = 10;
+/// How long one may take on a busy machine.
+const EACH: Duration = Duration::from_secs(20);
+/// How long the agent may need to learn from the next guard what is run all the time.
+const LEARNS: Duration = Duration::from_millis(300);
+
+/// Tells the warden that the program on the disk is another, and waits until guard and agent are.
+fn renew(stage: &Stage) -> i32 {
+    let (guard, work) = (stage.one("guard"), stage.one("work"));
+    signal(stage.one("run"), Signal::HUP);
+    let is_other = |verb, than| one_of(stage.up.pid(), verb).filter(|pid| *pid != than);
+    wait_for("another agent", EACH, || is_other("work", work));
+    let next = wait_for("another guard", EACH, || is_other("guard", guard));
+    std::thread::sleep(LEARNS);
+    next
+}
+
+#[test]
+fn a_guard_relieves_another_without_a_gap() {
+    let Some(stage) = Stage::set() else { return };
+    head();
+    let upgrades = |guards: &mut Vec<i32>| guards.extend((0..TIMES).map(|_| renew(&stage)));
+    let most = EACH * u32::try_from(TIMES).unwrap();
+    let seen = stage.endure_for(&format!("{TIMES} upgrades, one after the other"), most, upgrades, |()| ());
+    assert_eq!(seen.denied.ran, 0, "{seen:?}");
+    let now = wait_for("the level", BACK, || {
+        Some(status(&stage)).filter(|status| status["guardLevel"] == "deny" && status["inForce"] == true)
+    });
+    assert_eq!((&now["guardDeaths"], &now["guardGapMs"]), (&0.into(), &serde_json::Value::Null), "{now}");
+    stage.up.kill();
+}
+
+#[test]
+fn told_twice_and_told_while_nothing_is_denied() {
+    let Some(stage) = Stage::set() else { return };
+    let (guard, run) = (stage.one("guard"), stage.one("run"));
+    (0..5).for_each(|_| signal(run, Signal::HUP));
+    let next =
+        wait_for("another guard", EACH, || one_of(stage.up.pid(), "guard").filter(|pid| *pid != guard));
+    assert!(is_denied(&stage.denied));
+    // It was told while it was at it, so that it begins once more.
+    wait_for("one more", EACH, || one_of(stage.up.pid(), "guard").filter(|pid| *pid != next));
+    std::thread::sleep(LEARNS);
+    assert!(is_denied(&stage.denied));
+
+    // A guard that falls is started by the new program anyway; the agent is started anew.
+    let (guard, work) = (stage.one("guard"), stage.one("work"));
+    signal(guard, Signal::KILL);
+    signal(run, Signal::HUP);
+    wait_for("another agent", EACH, || one_of(stage.up.pid(), "work").filter(|pid| *pid != work));
+    wait_for("the denial", BACK, || is_denied(&stage.denied).then_some(()));
+    assert_eq!(stage.one("run"), run);
+    stage.up.kill();
+}
+
+/// A program of the test's own to start with, which can be replaced.
+fn with_program(dir: &Path, options: &mut Options) {
+    let program = program(dir);
+    fs::copy(binary(), &program).unwrap();
+    options.program = Some(program);
+}
+
+fn program(dir: &Path) -> PathBuf {
+    dir.join("quell")
+}
+
+/// Puts a program in the place of another, as a package manager does. `instead` of a guard or of all of it something
+/// else runs.
+fn replace(dir: &Path, instead: &str) {
+    let next = dir.join("quell.new");
+    fs::write(&next, format!("#!/bin/sh\n{instead}\nexec {} \"$@\"\n", binary().display())).unwrap();
+    fs::set_permissions(&next, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::rename(next, program(dir)).unwrap();
+}
+
+#[test]
+fn a_guard_that_cannot_be_relieved_goes_on() {
+    head();
+    for (case, instead, wait) in [
+        ("upgrade to a guard that ends at once", "[ \"$2\" = guard ] && exit 1", 2),
+        ("upgrade to a guard that does nothing", "[ \"$2\" = guard ] && exec sleep 600", 7),
+        ("upgrade to a program that does not start", "exit 1", 2),
+    ] {
+        let Some(stage) = Stage::set_with(with_program) else { return };
+        let guard = stage.one("guard");
+        let seen = stage.endure_for(
+            case,
+            EACH * 2,
+            |_| {
+                let work = stage.one("work");
+                replace(stage.dir.path(), instead);
+                signal(stage.one("run"), Signal::HUP);
+                wait_for("the agent to go", EACH, || {
+                    (one_of(stage.up.pid(), "work") != Some(work)).then_some(())
+                });
+                std::thread::sleep(Duration::from_secs(wait));
+            },
+            |()| (),
+        );
+        assert_eq!((seen.denied.ran, stage.one("guard")), (0, guard), "{case}: {seen:?}");
+        // Mended, it works.
+        replace(stage.dir.path(), "");
+        signal(stage.one("run"), Signal::HUP);
+        wait_for("another guard", EACH, || one_of(stage.up.pid(), "guard").filter(|pid| *pid != guard));
+        std::thread::sleep(LEARNS);
+        assert!(is_denied(&stage.denied), "{case}");
+        assert_eq!(status(&stage)["guardDeaths"], 0, "{case}: that it was relieved is no crash");
+        stage.up.kill();
+    }
+}
