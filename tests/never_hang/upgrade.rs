@@ -17,18 +17,13 @@ use crate::stage::{BACK, Stage, head, signal};
 const TIMES: usize = 10;
 /// How long one may take on a busy machine.
 const EACH: Duration = Duration::from_secs(20);
-/// How long the agent may need to learn from the next guard what is run all the time.
-const LEARNS: Duration = Duration::from_millis(300);
-
 /// Tells the warden that the program on the disk is another, and waits until guard and agent are.
 fn renew(stage: &Stage) -> i32 {
     let (guard, work) = (stage.one("guard"), stage.one("work"));
     signal(stage.one("run"), Signal::HUP);
     let is_other = |verb, than| one_of(stage.up.pid(), verb).filter(|pid| *pid != than);
     wait_for("another agent", EACH, || is_other("work", work));
-    let next = wait_for("another guard", EACH, || is_other("guard", guard));
-    std::thread::sleep(LEARNS);
-    next
+    wait_for("another guard", EACH, || is_other("guard", guard))
 }
 
 #[test]
@@ -49,14 +44,15 @@ fn a_guard_relieves_another_without_a_gap() {
 #[test]
 fn told_twice_and_told_while_nothing_is_denied() {
     let Some(stage) = Stage::set() else { return };
-    let (guard, run) = (stage.one("guard"), stage.one("run"));
+    let (guard, work, run) = (stage.one("guard"), stage.one("work"), stage.one("run"));
+    signal(run, Signal::HUP);
+    wait_for("another agent", EACH, || one_of(stage.up.pid(), "work").filter(|pid| *pid != work));
     (0..5).for_each(|_| signal(run, Signal::HUP));
     let next =
         wait_for("another guard", EACH, || one_of(stage.up.pid(), "guard").filter(|pid| *pid != guard));
     assert!(is_denied(&stage.denied));
     // It was told while it was at it, so that it begins once more.
     wait_for("one more", EACH, || one_of(stage.up.pid(), "guard").filter(|pid| *pid != next));
-    std::thread::sleep(LEARNS);
     assert!(is_denied(&stage.denied));
 
     // A guard that falls is started by the new program anyway; the agent is started anew.
@@ -118,7 +114,6 @@ fn a_guard_that_cannot_be_relieved_goes_on() {
         replace(stage.dir.path(), "");
         signal(stage.one("run"), Signal::HUP);
         wait_for("another guard", EACH, || one_of(stage.up.pid(), "guard").filter(|pid| *pid != guard));
-        std::thread::sleep(LEARNS);
         assert!(is_denied(&stage.denied), "{case}");
         assert_eq!(status(&stage)["guardDeaths"], 0, "{case}: that it was relieved is no crash");
         stage.up.kill();

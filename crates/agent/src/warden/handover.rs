@@ -17,16 +17,17 @@ use std::time::{Duration, Instant};
 const AGENT: Duration = Duration::from_secs(10);
 /// How long a relief may take until its rules are in force.
 const RELIEF: Duration = Duration::from_secs(5);
-/// An exec that began before the relief had its marks has asked the guard before by then, or was told that its file
-/// is busy.
-const BEGUN: Duration = Duration::from_millis(50);
+/// An exec that began before the relief had its marks has asked the guard before by then.
+const BEGUN: Duration = Duration::from_millis(10);
 /// Who waited for the agent at the relief has his answer by then, also if it is the timer's, and has asked the guard
 /// before about it.
 const WAITED: Duration = Duration::from_millis(300);
 /// The guard before stays no longer, whatever the relief lacks.
 const LEAVES: Duration = Duration::from_secs(3);
 /// How often one looks.
-const EACH: Duration = Duration::from_millis(20);
+const EACH: Duration = Duration::from_millis(10);
+/// A guard that has just come knows no digests yet, so that its agent is left to it for so long.
+pub(super) const LEARNS: Duration = Duration::from_secs(1);
 
 /// How far it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,8 +158,8 @@ mod tests {
         assert_eq!(next(AGENT_BACK, 700), Next::Start);
         assert_eq!(next(RELIEF_THERE, 710), Next::Wait);
         assert_eq!(next(Seen { is_in_force: true, ..RELIEF_THERE }, 800), Next::Seat);
-        assert_eq!(next(NOTHING, 849), Next::Wait);
-        assert_eq!(next(NOTHING, 850), Next::Relieve);
+        assert_eq!(next(NOTHING, 809), Next::Wait);
+        assert_eq!(next(NOTHING, 810), Next::Relieve);
         assert_eq!(next(NOTHING, 1000), Next::Wait, "the agent is on its way");
         let all = Seen { has_marks: true, ..AGENT_BACK };
         assert_eq!(next(all, 1100), Next::Wait, "somebody may wait for it since just before");

@@ -118,6 +118,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         guard: Seat::default(),
         work: Seat::default(),
         handover: None,
+        learns_until: None,
+        renews_at: None,
         relief: None,
         leaving: Vec::new(),
         unburied: Unburied::default(),
@@ -134,7 +136,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         let now = Instant::now();
         let due = warden.tend(now);
         let due = due.min(notices.tell(&warden.status(), warden.sentry.looks(), now));
-        notices.tell_of_reload(warden.handover.is_some());
+        notices.tell_of_reload(warden.handover.is_some() || warden.renews_at.is_some());
         let woken = warden.wait(due, [&end, &listener, &hangup]);
         if woken[0] {
             break;
@@ -168,6 +170,10 @@ struct Warden {
     work: Seat,
     /// The guard is being relieved by another.
     handover: Option<Handover>,
+    /// The guard in the seat has relieved another and has still to learn what is run.
+    learns_until: Option<Instant>,
+    /// It was told meanwhile to start anew.
+    renews_at: Option<Instant>,
     /// The one that is to relieve it, and has not the seat yet.
     relief: Option<Child>,
     /// Guards without a seat, that end or soon shall.
@@ -205,6 +211,7 @@ impl Warden {
         self.tell();
         let dues = [&self.guard, &self.work].map(Seat::due).into_iter().flatten();
         let dues = dues.chain(self.relief.iter().chain(&self.leaving).filter_map(Child::due));
+        let dues = dues.chain(self.renews_at);
         let dues = dues.chain(self.handover.iter().map(|_| Handover::due(now)));
         dues.min().map_or(now + AT_LEAST, |due| due.min(now + AT_LEAST))
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use sys::fanotify::permission::marked_by;
 
 use super::child::Child;
-use super::handover::{Handover, Next, Seen};
+use super::handover::{Handover, LEARNS, Next, Seen};
 use super::{Level, Warden, tether};
 
 impl Warden {
@@ -14,6 +14,10 @@ impl Warden {
     pub(super) fn renew(&mut self, now: Instant) {
         if let Some(handover) = &mut self.handover {
             handover.again = true;
+            return;
+        }
+        if self.learns_until.is_some_and(|until| now < until) {
+            self.renews_at = self.learns_until;
             return;
         }
         tracing::info!("guard and agent are started anew, by the program that lies on the disk");
@@ -30,6 +34,10 @@ impl Warden {
 
     /// Does what is due of a hand-over, if there is one.
     pub(super) fn tend_handover(&mut self, now: Instant) {
+        if self.renews_at.is_some_and(|due| now >= due) {
+            self.renews_at = None;
+            self.renew(now);
+        }
         let seen = self.seen();
         let Some(handover) = &mut self.handover else { return };
         if !handover.is_seated() && self.guard.child.is_none() {
@@ -43,6 +51,7 @@ impl Warden {
             Next::Relieve => self.leaving.iter().for_each(|child| child.say(tether::RELIEVED)),
             Next::End => {
                 self.leaving.iter_mut().for_each(|child| child.ask_to_end(now));
+                self.learns_until = Some(now + LEARNS);
                 tracing::info!("the next guard denies; the one before ends");
                 self.handover_is_over(now);
             }
@@ -56,7 +65,9 @@ impl Warden {
 
     /// Ends whatever is on its way or leaves: no guard is wanted, or another kind of guard.
     pub(super) fn abandon_handover(&mut self, now: Instant) {
-        self.handover = None;
+        if self.handover.take().is_some_and(|handover| handover.again) {
+            self.renews_at = Some(now);
+        }
         self.dismiss_relief(now);
         self.leaving.iter_mut().for_each(|child| child.ask_to_end(now));
     }
