@@ -10,6 +10,7 @@ use tests::sample::is_denied;
 use tests::up::{Options, binary, one_of};
 use tests::wait_for;
 
+use crate::brake::{quell, with_brake};
 use crate::crash_loop::status;
 use crate::stage::{BACK, Stage, head, signal};
 
@@ -42,7 +43,7 @@ fn a_guard_relieves_another_without_a_gap() {
 }
 
 #[test]
-fn told_twice_and_told_while_nothing_is_denied() {
+fn told_again_while_it_is_at_it_and_while_the_guard_has_fallen() {
     let Some(stage) = Stage::set() else { return };
     let (guard, work, run) = (stage.one("guard"), stage.one("work"), stage.one("run"));
     signal(run, Signal::HUP);
@@ -62,6 +63,45 @@ fn told_twice_and_told_while_nothing_is_denied() {
     wait_for("another agent", EACH, || one_of(stage.up.pid(), "work").filter(|pid| *pid != work));
     wait_for("the denial", BACK, || is_denied(&stage.denied).then_some(()));
     assert_eq!(stage.one("run"), run);
+    stage.up.kill();
+}
+
+#[test]
+fn told_while_nothing_is_denied() {
+    let Some(stage) = Stage::set_with(with_brake) else { return };
+    let (dir, run) = (stage.dir.path(), stage.one("run"));
+    let renew_work = |level: &str| {
+        let work = stage.one("work");
+        signal(run, Signal::HUP);
+        wait_for("another agent", EACH, || one_of(stage.up.pid(), "work").filter(|pid| *pid != work));
+        wait_for("the level", BACK, || (status(&stage)["guardLevel"] == level).then_some(()));
+        assert_eq!(stage.one("run"), run);
+    };
+    // Released while a hand-over has begun.
+    signal(run, Signal::HUP);
+    assert!(quell(dir, "release", None).0);
+    wait_for("the release", BACK, || (status(&stage)["guardLevel"] == "released").then_some(()));
+    renew_work("released");
+    assert_eq!(one_of(stage.up.pid(), "guard"), None, "nothing but the agent is started");
+    assert!(quell(dir, "engage", None).0);
+    wait_for("the denial", BACK, || is_denied(&stage.denied).then_some(()));
+
+    for _ in 0..3 {
+        let guard = stage.one("guard");
+        signal(guard, Signal::KILL);
+        wait_for("another guard", BACK, || one_of(stage.up.pid(), "guard").filter(|pid| *pid != guard));
+        wait_for("its place", BACK, || (status(&stage)["guardLevel"] != "absent").then_some(()));
+    }
+    wait_for("the level", BACK, || (status(&stage)["guardLevel"] == "observe").then_some(()));
+    let guard = stage.one("guard");
+    renew_work("observe");
+    wait_for("another guard", BACK, || one_of(stage.up.pid(), "guard").filter(|pid| *pid != guard));
+    tests::sample::try_run(&stage.denied).expect("it only observes");
+    assert_eq!(status(&stage)["guardDeaths"], 3);
+    assert!(quell(dir, "engage", None).0);
+    wait_for("the denial", BACK, || is_denied(&stage.denied).then_some(()));
+    renew(&stage);
+    assert!(is_denied(&stage.denied));
     stage.up.kill();
 }
 
