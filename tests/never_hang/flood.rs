@@ -16,7 +16,6 @@ const SIZE: u64 = 100 << 20;
 const FLOODER: u32 = 65533;
 
 #[test]
-#[ignore = "until users have fair shares of the guard and its hashing"]
 fn fresh_large_programs_of_one_user() {
     let Some(stage) = Stage::set() else { return };
     head();

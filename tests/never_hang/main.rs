@@ -16,5 +16,6 @@ mod faults;
 mod flood;
 mod full;
 mod holes;
+mod late;
 mod stalling;
 mod upgrade;

@@ -29,6 +29,11 @@ impl Sample {
         let mut end = [0; 32];
         getrandom::fill(&mut end).expect("randomness");
         bytes.extend_from_slice(&end);
+        Self::of(bytes)
+    }
+
+    /// What these bytes are named.
+    pub fn of(bytes: Vec<u8>) -> Self {
         let hex = |digest: &[u8]| digest.iter().map(|byte| format!("{byte:02x}")).collect();
         let (sha1, sha256) = (hex(&Sha1::digest(&bytes)), hex(&Sha256::digest(&bytes)));
         Self { bytes, sha1, sha256 }

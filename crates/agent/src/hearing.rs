@@ -22,6 +22,7 @@ use crate::guard::client::{Event, Meeting};
 use crate::inventory::Known;
 use crate::places::Place;
 use crate::recorder::Noticed;
+use crate::running::Late;
 
 /// How long the other digests are waited for before the path is tried.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -74,6 +75,9 @@ impl Hearing {
         let Meeting { pid, late, spared, times, .. } = meeting;
         let (path, sha256) = (meeting.path.display(), meeting.names.sha256);
         tracing::warn!(%path, %sha256, pid, user, %rule, effect, late, spared, times, "execution met a rule");
+        if late {
+            self.core.running.late(Late::new(meeting.names.sha256, pid));
+        }
         match meeting.names.all().or_else(|| self.recorded(&meeting)) {
             Some(digests) => self.record(meeting, digests),
             None => {

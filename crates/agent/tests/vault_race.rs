@@ -10,7 +10,7 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use agent::vault::{Refusal, Vault};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -29,18 +29,25 @@ fn a_name_that_is_swapped_all_the_time_costs_no_file() {
         fs::write(&other, "innocent").unwrap();
         let vault = arena.vault();
         let mut meant = found(&target);
+        let undisturbed = Instant::now();
+        let id = vault.take(meant.clone(), wanting(b"evil"), &mut |_| {}).unwrap();
+        vault.restore(id, &mut |_| {}).unwrap();
+        meant.inode = inode_of(b"evil", &[&target, &other]).unwrap();
+        // So that the swaps fall between any two steps of the other side, which now and then gets through, however
+        // slow this machine is.
+        let longest = undisturbed.elapsed().max(Duration::from_micros(600));
         let is_over = AtomicBool::new(false);
         let (mut taken, mut swapped, mut refused) = (0, 0, 0);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                for pause in (0..600).cycle().step_by(7) {
+                for part in (0..600).cycle().step_by(7) {
                     if is_over.load(Ordering::Relaxed) {
                         break;
                     }
-                    // So that the swaps fall between any two steps of the other side.
-                    std::thread::sleep(Duration::from_micros(pause));
+                    let pause = longest * part / 600;
+                    std::thread::sleep(pause);
                     let _ = renameat_with(CWD, &target, CWD, &other, RenameFlags::EXCHANGE);
-                    std::thread::sleep(Duration::from_micros(pause));
+                    std::thread::sleep(pause);
                     // When one of the two is away, the other takes its name, and gives it up again.
                     let _ = renameat_with(CWD, &other, CWD, &target, RenameFlags::NOREPLACE);
                     let _ = renameat_with(CWD, &target, CWD, &other, RenameFlags::NOREPLACE);

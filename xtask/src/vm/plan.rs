@@ -65,12 +65,14 @@ pub(super) const PLAN: &[Boot] = &[
                 name: "roads bpf",
                 environment: IN_KERNEL,
                 arguments: &["each_road"],
+                needs_hand: true,
                 ..case("agent", "roads", 400)
             },
             Case {
                 name: "stale bpf",
                 environment: IN_KERNEL,
                 arguments: &["changes::on_ext4", "changes::where_times_move", "hashing::on_ext4"],
+                needs_hand: true,
                 ..case("agent", "stale", 600)
             },
             case("agent", "acts", 120),

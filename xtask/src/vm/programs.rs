@@ -53,6 +53,7 @@ const PROGRAMS: &[&str] = &[
     "seq",
     "setfacl",
     "setfattr",
+    "setpriv",
     "sh",
     "sleep",
     "sort",

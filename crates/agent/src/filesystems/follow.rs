@@ -16,9 +16,11 @@ use super::{Filesystem, State};
 use crate::guard::client::Marks;
 use crate::guard::{bell, drain, ring};
 
-/// Without news, new namespaces are looked for so seldom, and seldom enough to take a two-thousandth of a processor.
+/// Without news, new namespaces are looked for so seldom, and seldom enough to take a two-thousandth of a processor;
+/// but what is mounted where the kernel does not tell of it is not left alone for longer than the slowest pace.
 const PACE: Duration = Duration::from_secs(1);
 const SHARE: u32 = 2000;
+const SLOWEST: Duration = Duration::from_secs(10);
 /// Whoever mounts all the time makes us use a twentieth of a processor, and keeps others waiting no longer than that.
 const BUSY_SHARE: u32 = 20;
 const LONGEST: Duration = Duration::from_secs(5);
@@ -141,7 +143,7 @@ impl<H: FnMut(Told)> Following<H> {
             let visited = self.look(is_news);
             let spent = visited + sys::process::thread_time().saturating_sub(before);
             if !is_news {
-                pace = PACE.max(spent * SHARE);
+                pace = (spent * SHARE).clamp(PACE, SLOWEST);
             }
             std::thread::sleep((spent * BUSY_SHARE).clamp(SETTLED, LONGEST));
             is_news = self.wait(own, pace);

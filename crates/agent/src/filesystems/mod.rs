@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use sys::mounts::{Mount, Tree, Way};
 
 pub use follow::{Follower, Hint, Told};
+pub(crate) use overlay::may_hang;
 pub(crate) use report::shape;
 
 /// One filesystem of the machine.

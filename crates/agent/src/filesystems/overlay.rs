@@ -41,15 +41,27 @@ pub(super) fn asked(mount: &Mount, tree: &Tree, by: By) -> Asked {
     decide(mount, tree, by, *LAYERS_ARE.get_or_init(release))
 }
 
+/// Whether reading a file there may wait for somebody who does not answer. `is_ours`: nobody but root can have mounted
+/// it.
+pub(crate) fn may_hang(mount: &Mount, tree: &Tree, is_ours: bool) -> bool {
+    let is_foreign = |layer: &&Mount| kind(layer) == Kind::Foreign;
+    mount.filesystem == "overlay"
+        && layers(mount, tree).map_or(!is_ours, |layers| layers.iter().any(is_foreign))
+}
+
+/// What an overlay is made of, where that can be told.
+fn layers<'t>(mount: &Mount, tree: &'t Tree) -> Option<Vec<&'t Mount>> {
+    let layers = sys::mounts::layers(mount)?;
+    let on = layers.iter().map(|layer| tree.containing(layer)).collect::<Option<Vec<_>>>()?;
+    // Paths of the place where it was made, which is not here.
+    on.iter().all(|layer| layer.device != mount.device).then_some(on)
+}
+
 fn decide(mount: &Mount, tree: &Tree, by: By, layers_are_asked: bool) -> Asked {
     if mount.filesystem != "overlay" {
         return Asked::Itself;
     }
-    let layers = sys::mounts::layers(mount).and_then(|layers| {
-        let on = layers.iter().map(|layer| tree.containing(layer)).collect::<Option<Vec<_>>>()?;
-        // Paths of the place where it was made, which is not here.
-        on.iter().all(|layer| layer.device != mount.device).then_some(on)
-    });
+    let layers = layers(mount, tree);
     if layers.iter().flatten().any(|layer| kind(layer) == Kind::Foreign) {
         return Asked::Not("one of its layers is not local");
     }
@@ -105,6 +117,10 @@ mod tests {
                 assert!(is_not(asked("rw,lowerdir=/lib:/remote/layer", by, layers)));
             }
         }
+        let hangs = |options: &str, ours| may_hang(&mount(9, "/o", "overlay", options), &tree, ours);
+        assert_eq!([plain, relative].map(|options| hangs(options, false)), [false, true]);
+        assert_eq!([plain, relative].map(|options| hangs(options, true)), [false, false]);
+        assert!(hangs("rw,lowerdir=/lib:/remote/layer", true));
         for options in [plain, relative] {
             assert_eq!(asked(options, By::Root, false), Asked::Itself);
             assert!(is_not(asked(options, By::Anybody, false)));

@@ -25,15 +25,15 @@ use super::recent::{Given, Recent};
 /// How long exec usually needs from our answer to shutting writers out, with something to spare. Then one looks; few
 /// leases of one file are left meanwhile, and each open of it walks their list.
 const STEP: Duration = Duration::from_millis(1);
-/// What runs a script is its interpreter, so that nothing tells when the exec is past its check: this long is enough
-/// on all but the busiest machines.
-const SCRIPT: Duration = Duration::from_millis(5);
 /// A writer is kept waiting no longer, whatever has become of the exec: anybody can start one that fails.
 const LONGEST: Duration = Duration::from_millis(200);
+/// For so long an exec that the timer has permitted may need to begin, until its process is stopped for it. What then
+/// runs otherwise, as a script does, or elsewhere, as children do, the agent looks for.
+const BEGINNING: Duration = Duration::from_secs(1);
 /// Files whose time comes within this are looked at together.
 const TOGETHER: Duration = Duration::from_millis(1);
 /// Room for all execs of several steps on a busy machine.
-const ROOM: usize = 2048;
+const ROOM: usize = 4096;
 
 /// What is left to do about one opener. Its lease ends with its file.
 pub(super) struct Task {
@@ -50,8 +50,8 @@ pub(super) struct Task {
 pub(super) enum Then {
     /// It was permitted: the lease is kept until it runs the file.
     Runs { file: Stat, answered: Instant },
-    /// It was let run by the timer, and must not: it is stopped, if it still runs that file.
-    Stops { file: Stat, process: PidFd },
+    /// It was let run by the timer, and must not: it is stopped as soon as it runs that file.
+    Stops { file: Stat, process: PidFd, judged: Instant },
     /// It does not run.
     Nothing,
 }
@@ -76,16 +76,43 @@ pub(super) struct Books<'g> {
     pub(super) costs: &'g Costs,
 }
 
-/// The way to the thread. When it is full, files are closed on the spot and reports are lost, rather than that
-/// anybody waits.
-pub(super) fn channel() -> (Sender<Task>, Receiver<Task>) {
-    crossbeam_channel::bounded(ROOM)
+/// The way to the thread.
+pub(super) struct Way(Sender<Task>);
+
+impl Way {
+    /// Passes a task on. When too many are on the way, it is given back, rather than that anybody waits. What is to be
+    /// stopped always finds room: there are no more of them than openers that wait.
+    ///
+    /// # Errors
+    /// The task.
+    #[expect(clippy::result_large_err, reason = "nothing is allocated on this way")]
+    pub(super) fn take(&self, task: Task) -> Result<(), Task> {
+        let is_urgent = matches!(task.then, Then::Stops { .. });
+        if self.0.len() >= ROOM && !is_urgent {
+            return Err(task);
+        }
+        self.0.send(task).map_err(|refused| refused.0)
+    }
+}
+
+/// The way to the thread, and its end there.
+pub(super) fn way() -> (Way, Receiver<Task>) {
+    let (to, tasks) = crossbeam_channel::unbounded();
+    (Way(to), tasks)
+}
+
+/// A task whose file is kept.
+struct Held {
+    due: Instant,
+    task: Task,
+    /// What the process ran when it was looked at first.
+    before: Option<(u64, u64)>,
 }
 
 /// Works until the other end is gone, and keeps no more than `most` files meanwhile.
 pub(super) fn run(tasks: &Receiver<Task>, most: usize, books: &Books<'_>) {
     // In the order in which they are to be looked at.
-    let mut held: VecDeque<(Instant, Task)> = VecDeque::new();
+    let mut held: VecDeque<Held> = VecDeque::new();
     loop {
         if held.is_empty() {
             let Ok(task) = tasks.recv() else { return };
@@ -93,45 +120,66 @@ pub(super) fn run(tasks: &Receiver<Task>, most: usize, books: &Books<'_>) {
         }
         tasks.try_iter().for_each(|task| take(task, &mut held, books));
         let now = Instant::now();
-        let due = held.front().map_or(now, |(due, _)| *due);
+        let due = held.front().map_or(now, |front| front.due);
         if due > now && held.len() < most {
             std::thread::sleep((due - now).max(TOGETHER));
-        } else if let Some((_, task)) = held.pop_front()
+        } else if let Some(mut front) = held.pop_front()
+            && front.is_open(now)
             && held.len() < most
-            && needs_lease(&task, now)
         {
-            held.push_back((now + STEP, task));
+            held.push_back(Held { due: now + STEP, ..front });
         }
     }
 }
 
-/// Does what need not wait, and keeps the file if its lease is still needed.
-fn take(task: Task, held: &mut VecDeque<(Instant, Task)>, books: &Books<'_>) {
-    if let Then::Stops { file, process } = &task.then {
-        stop(process, task.pid, file);
-    }
+/// Does what need not wait, and keeps the file if there is more to do.
+fn take(task: Task, held: &mut VecDeque<Held>, books: &Books<'_>) {
     if let Some(meeting) = &task.meeting {
         books.outbox.put(report(&task, meeting));
     }
     books.costs.count(task.pid, task.given.waited);
     books.recent.keep(task.pid, task.given);
-    if let Then::Runs { answered, .. } = task.then {
-        held.push_back((answered + STEP, task));
+    let now = Instant::now();
+    let due = match task.then {
+        Then::Runs { answered, .. } => answered + STEP,
+        Then::Stops { .. } => {
+            // Nobody reads it any more. It fails only when the lease has ended already.
+            let _ = sys::lease::release(task.file.as_fd());
+            now
+        }
+        Then::Nothing => return,
+    };
+    let mut taken = Held { due, task, before: None };
+    if due > now || taken.is_open(now) {
+        held.push_back(taken);
     }
 }
 
-/// Whether exec may not yet have shut writers out.
-fn needs_lease(task: &Task, now: Instant) -> bool {
-    let Then::Runs { file, answered } = &task.then else { return false };
-    now < *answered + LONGEST
-        && program(task.pid).is_ok_and(|program| program != name(file))
-        && !(now >= *answered + SCRIPT && is_script(&task.file))
+impl Held {
+    /// Does what is due. Whether there is more to do later.
+    fn is_open(&mut self, now: Instant) -> bool {
+        match &self.task.then {
+            Then::Runs { file, answered } => {
+                now < *answered + LONGEST && has_yet_to_run(self.task.pid, file, &mut self.before)
+            }
+            Then::Stops { file, process, judged } => {
+                now < *judged + BEGINNING && !stop(process, self.task.pid, file)
+            }
+            Then::Nothing => false,
+        }
+    }
 }
 
-/// What an interpreter reads of a script it reads later, and nobody keeps writers from it then.
-fn is_script(file: &OwnedFd) -> bool {
-    let mut head = [0; 2];
-    rustix::io::pread(file, &mut head, 0) == Ok(2) && &head == b"#!"
+/// Whether an exec may not yet have shut writers out: the process runs what it ran `before`. What runs a script is its
+/// interpreter, so that any other program will do.
+fn has_yet_to_run(pid: i32, file: &Stat, before: &mut Option<(u64, u64)>) -> bool {
+    match program(pid) {
+        Ok(program) => program != name(file) && *before.get_or_insert(program) == program,
+        // It has ended.
+        Err(Errno::NOENT | Errno::SRCH) => false,
+        // What it runs now lies where we may not look.
+        Err(_) => true,
+    }
 }
 
 fn report(task: &Task, meeting: &Meeting) -> v1::Denial {
@@ -150,21 +198,40 @@ fn report(task: &Task, meeting: &Meeting) -> v1::Denial {
     }
 }
 
-/// Ends the process if the file is what it runs.
-fn stop(process: &PidFd, pid: i32, file: &Stat) {
+/// Ends the process if the file is what it runs. Whether nothing is left to do.
+fn stop(process: &PidFd, pid: i32, file: &Stat) -> bool {
     // The id is still this process's own if it has not ended by the time its program was looked at.
-    if program(pid) == Ok(name(file)) && !process.has_ended() {
-        // It fails only when the process has ended in this moment.
-        let _ = process.kill();
+    let runs_it = program(pid) == Ok(name(file));
+    if process.has_ended() {
+        return true;
     }
+    // It fails only when the process has ended in this moment.
+    runs_it && process.kill().is_ok()
 }
 
 /// The program that a process runs, as device and inode. Asks no filesystem that could keep us waiting: by now
 /// the process may run anything.
 fn program(pid: i32) -> Result<(u64, u64), Errno> {
-    let path = format!("/proc/{pid}/exe");
-    let program = rustix::fs::statx(CWD, path, AtFlags::STATX_DONT_SYNC, StatxFlags::INO)?;
-    Ok((rustix::fs::makedev(program.stx_dev_major, program.stx_dev_minor), program.stx_ino))
+    let of = |directory: &str| {
+        let path = format!("{directory}/exe");
+        let program = rustix::fs::statx(CWD, path, AtFlags::STATX_DONT_SYNC, StatxFlags::INO)?;
+        Ok((rustix::fs::makedev(program.stx_dev_major, program.stx_dev_minor), program.stx_ino))
+    };
+    let own = format!("/proc/{pid}");
+    match of(&own) {
+        // The thread it began with may have ended before the others.
+        Err(Errno::NOENT) => std::fs::read_dir(format!("{own}/task"))
+            .into_iter()
+            .flatten()
+            .find_map(|task| of(task.ok()?.path().to_str()?).ok())
+            .ok_or(Errno::NOENT),
+        outcome => outcome,
+    }
+}
+
+/// Whether a process runs this file.
+pub(super) fn runs(pid: i32, file: &Stat) -> bool {
+    program(pid) == Ok(name(file))
 }
 
 fn name(file: &Stat) -> (u64, u64) {
@@ -176,18 +243,6 @@ mod tests {
     use super::*;
     use sys::identity::Identity;
 
-    fn task(file: OwnedFd, pid: i32, then: Then) -> Task {
-        let given = Given {
-            answer: sys::fanotify::permission::Answer::Permit,
-            because: crate::guard::recent::Because::Failed,
-            file: None,
-            names: None,
-            waited: Duration::ZERO,
-            at: model::Time::default(),
-        };
-        Task { file, pid, then, meeting: None, given }
-    }
-
     #[test]
     fn only_a_process_that_runs_the_file_is_stopped() {
         let program = std::fs::canonicalize("/bin/sleep").unwrap();
@@ -196,29 +251,51 @@ mod tests {
         let mut child = std::process::Command::new(&program).arg("60").spawn().unwrap();
         let pid = child.id().cast_signed();
         let process = sys::pidfd::open(pid).unwrap();
-        stop(&process, pid, &other);
+        assert!(!stop(&process, pid, &other));
         assert!(!process.wait_ended(Duration::from_millis(50)));
-        stop(&process, pid, &meant);
+        assert!(stop(&process, pid, &meant));
         assert!(process.wait_ended(Duration::from_secs(5)));
+        assert!(stop(&process, pid, &other), "it has ended");
         child.wait().unwrap();
     }
 
     #[test]
-    fn a_lease_is_kept_until_the_opener_runs_the_file_but_not_for_ever() {
-        let open = |path: &str| OwnedFd::from(std::fs::File::open(path).unwrap());
-        let answered = Instant::now();
-        let needs = |path: &str, pid, after| {
-            let file = open(path);
-            let then = Then::Runs { file: Identity::of(file.as_fd()).unwrap(), answered };
-            needs_lease(&task(file, pid, then), answered + after)
+    fn an_exec_is_over_when_another_program_runs() {
+        let stat = |path: &str| Identity::of(std::fs::File::open(path).unwrap().as_fd()).unwrap();
+        let (file, this) = (stat("/bin/sh"), std::process::id().cast_signed());
+        let mut before = None;
+        assert!(has_yet_to_run(this, &file, &mut before), "it still runs what it ran before");
+        assert!(has_yet_to_run(this, &file, &mut before));
+        assert!(!has_yet_to_run(this, &file, &mut Some((0, 0))), "an interpreter runs");
+        assert!(!has_yet_to_run(this, &stat("/proc/self/exe"), &mut None), "it runs the file");
+        assert!(!has_yet_to_run(0, &file, &mut None), "it has ended, or nobody knows it");
+    }
+
+    #[test]
+    fn a_process_whose_first_thread_has_ended_is_known_by_the_others() {
+        let script = "import ctypes,platform,threading,time
+threading.Thread(target=lambda: time.sleep(60)).start()
+print(flush=True)
+ctypes.CDLL(None).syscall({'x86_64': 60}.get(platform.machine(), 93), 0)";
+        let python = std::process::Command::new("python3")
+            .args(["-c", script])
+            .stdout(std::process::Stdio::piped())
+            .spawn();
+        let Ok(mut python) = python else {
+            eprintln!("not run: no python3 here");
+            return;
         };
-        let this = std::process::id().cast_signed();
-        assert!(needs("/bin/sh", this, STEP), "it still runs what it ran before");
-        assert!(!needs("/bin/sh", this, LONGEST));
-        assert!(!needs("/proc/self/exe", this, STEP), "it runs the file");
-        assert!(!needs("/bin/sh", 0, STEP), "it has ended, or nobody knows it");
-        let script = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(script.path(), "#!/bin/sh\n").unwrap();
-        assert!(!needs(script.path().to_str().unwrap(), this, SCRIPT), "a script is read later");
+        std::io::Read::read_exact(python.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+        let pid = python.id().cast_signed();
+        let is_over = || sys::scheduling::is_over(pid);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while std::fs::metadata(format!("/proc/{pid}/exe")).is_ok() {
+            assert!(Instant::now() < deadline, "the first thread goes on: {}", is_over());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(program(pid).is_ok());
+        python.kill().unwrap();
+        python.wait().unwrap();
+        assert_eq!(program(pid), Err(Errno::NOENT));
     }
 }

@@ -112,6 +112,7 @@ impl<'g> Answering<'g> {
                 self.desk.retry(&moment);
                 self.desk.answer_late(&moment);
                 self.desk.give_back_late(&moment);
+                self.desk.forget_over(&moment);
                 self.send_questions(moment.snapshot.kinds());
             }
             self.desk.counters.waiting.set(self.desk.questions.waiting_count());
@@ -218,6 +219,14 @@ impl<'g> Answering<'g> {
     fn send_questions(&mut self, needed: Kinds) {
         let Some(agent) = self.agent.as_ref().filter(|_| self.desk.relieved.is_none()) else { return };
         let mut blocked = false;
+        while let Some(id) = self.desk.questions.cancelled() {
+            let cancelled = frame::body(&v1::Question { id, cancelled: true, ..Default::default() });
+            if sys::socket::send(agent.as_fd(), &cancelled, &[], true).is_err() {
+                // Told in the next pass, or the socket is found to be closed below.
+                break;
+            }
+            self.desk.questions.mark_cancelled(id);
+        }
         while let Some((id, waiting)) = self.desk.questions.unsent() {
             let opener = &waiting.opener;
             // Rules that came meanwhile may have asked for other kinds, and again might.
@@ -229,6 +238,7 @@ impl<'g> Answering<'g> {
                 sha1,
                 md5,
                 opened: !opener.executes,
+                cancelled: false,
             });
             match sys::socket::send(agent.as_fd(), &question, &[opener.file.as_fd()], true) {
                 Ok(_) => self.desk.questions.mark_sent(id),

@@ -4,14 +4,13 @@
 //! exec will see: whoever could write has left, and nobody comes before exec itself shuts writers out. Then the
 //! identity, the digests known of it, the verdict of this moment; **the answer before anything is counted, kept
 //! or reported**. Between reading a question and answering it from what is known nothing is allocated, nothing
-//! waits for a disk, and no lock is taken.
+//! waits for a disk, and no lock is taken. Only where a rule is met /proc is asked first who the opener's user is.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::Guard;
-use crossbeam_channel::Sender;
 use model::rule::Effect;
 use model::{Names, Time, verdict};
 use sys::fanotify::permission::{Answer, PermissionGroup, Question};
@@ -21,12 +20,13 @@ use sys::pidfd::PidFd;
 use wire::link::v1;
 use wire::link::v1::hashed::Result as Outcome;
 
-use super::after::{Meeting, Task, Then};
+use super::after::{self, Meeting, Task, Then};
 use super::counters::Counters;
 use super::known::Known;
+use super::opens::Pulse;
 use super::policy::Policy;
 use super::protocol::sight;
-use super::questions::{Questions, WRITER_PATIENCE, Waiting};
+use super::questions::{Questions, Room, WRITER_PATIENCE, Waiting};
 use super::recent::{Because, Given};
 use super::snapshot::Snapshot;
 
@@ -52,7 +52,7 @@ pub(super) struct Opener {
 pub(super) struct Desk<'g> {
     pub(super) group: &'g PermissionGroup,
     pub(super) counters: &'g Counters,
-    pub(super) after: Sender<Task>,
+    pub(super) after: after::Way,
     pub(super) known: Known,
     pub(super) questions: Questions<Opener>,
     /// What is said when there is nothing to judge by.
@@ -63,7 +63,18 @@ pub(super) struct Desk<'g> {
     pub(super) relieved: Option<Instant>,
     /// After this, a file that is still being hashed is given back to its writers.
     pub(super) longest_lease: Duration,
+    /// Whether the agent replies.
+    pub(super) pulse: Pulse,
+    /// When those were last looked at that have their answer.
+    pub(super) looked_at_late: Instant,
 }
+
+/// The user who is never refused for what he asks too often: the machine is his.
+const ROOT: u32 = 0;
+/// An opener that was told to go on runs its file by then, or never.
+const RUNS_BY: Duration = Duration::from_secs(2);
+/// How often those are looked at that have their answer.
+const LOOK_EACH: Duration = Duration::from_secs(1);
 
 impl Desk<'_> {
     pub(super) fn ask(&mut self, question: Question, moment: &Moment) {
@@ -85,10 +96,11 @@ impl Desk<'_> {
             }
             Ok(Lease::Writer) => {
                 let user = user_of(pid);
-                return if self.questions.is_full(user) {
-                    self.without_verdict(opener(file, false), asked, Because::TimedOut, moment);
-                } else {
-                    self.questions.wait_for_writer(opener(file, false), user, asked, moment.instant);
+                return match self.questions.room(user) {
+                    Room::Free => {
+                        self.questions.wait_for_writer(opener(file, false), user, asked, moment.instant);
+                    }
+                    room => self.without_room(opener(file, false), user, room, asked, moment),
                 };
             }
             // A filesystem without leases: each exec has its own hash, and exec's own look at writers is all
@@ -111,10 +123,9 @@ impl Desk<'_> {
             return self.without_verdict(opener, asked, Because::Relieved, moment);
         }
         let user = user_of(pid);
-        if self.questions.is_full(user) {
-            self.without_verdict(opener, asked, Because::TimedOut, moment);
-        } else {
-            self.questions.wait_for_hash(opener, user, true, asked, identity);
+        match self.questions.room(user) {
+            Room::Free => self.questions.wait_for_hash(opener, user, true, asked, identity),
+            room => self.without_room(opener, user, room, asked, moment),
         }
     }
 
@@ -123,8 +134,24 @@ impl Desk<'_> {
         self.relieved.is_some_and(|since| asked > since)
     }
 
+    /// Nothing more can be waited for. Whoever has taken more than a fair share is told to try again: permitting would
+    /// let him run anything unread by asking for much. All others are told what policy says.
+    pub(super) fn without_room(
+        &self,
+        opener: Opener,
+        user: u32,
+        room: Room,
+        asked: Instant,
+        moment: &Moment,
+    ) {
+        let is_overdrawn = room == Room::Overdrawn && user != ROOT;
+        let because = if is_overdrawn { Because::Overdrawn } else { Because::TimedOut };
+        self.without_verdict(opener, asked, because, moment);
+    }
+
     /// What a hashing has brought, to all who waited for it.
     pub(super) fn hashed(&mut self, reply: &v1::Hashed, moment: &Moment) {
+        self.pulse.replied(moment.instant);
         let Some(leader) = self.questions.leader(reply.id) else { return };
         let steady = leader.opener.leased;
         let learnt = match (&reply.result, Identity::of(leader.opener.file.as_fd())) {
@@ -152,7 +179,7 @@ impl Desk<'_> {
                     let task = self.answer_hashed(waiting, names, stat, moment);
                     if leads { leader = Some(task) } else { self.leave(task) }
                 }
-                Err(_) if waiting.late => {}
+                Err(because) if waiting.late => self.close(waiting.opener, *because, moment),
                 Err(because) => self.without_verdict(waiting.opener, waiting.asked, *because, moment),
             }
         }
@@ -176,12 +203,32 @@ impl Desk<'_> {
         task
     }
 
-    /// Those whose time is over are told what policy says; the hashing goes on.
+    /// Those whose time is over are told what policy says; the hashing goes on, and who runs what must not run is
+    /// stopped then. There is room for that, too, and whoever has taken more than a fair share of it is refused.
     pub(super) fn answer_late(&mut self, moment: &Moment) {
-        while let Some((waiting, being_read)) = self.questions.next_late(moment.instant) {
+        while let Some(index) = self.questions.next_late(moment.instant) {
+            let Waiting { user, ref opener, .. } = *self.questions.at(index);
+            let policy = self.policy(opener.executes, moment);
+            let room = self.questions.late_room(user);
+            if policy == Answer::Deny && room != Room::Free {
+                if let Some(waiting) = self.questions.take(index) {
+                    self.without_verdict(waiting.opener, waiting.asked, Because::TimedOut, moment);
+                    continue;
+                }
+            } else if room == Room::Overdrawn && user != ROOT {
+                if let Some(waiting) = self.questions.take(index) {
+                    self.without_room(waiting.opener, user, room, waiting.asked, moment);
+                    continue;
+                }
+            } else if room != Room::Free
+                && let Some(least) = self.questions.most_dispensable()
+                && let Some(waiting) = self.questions.take(least)
+            {
+                self.close(waiting.opener, Because::TimedOut, moment);
+                continue;
+            }
+            let (waiting, being_read) = self.questions.set_late(index);
             let opener = &mut waiting.opener;
-            let has_rules = !moment.snapshot.rules().is_empty();
-            let policy = self.policy.answer(opener.executes, has_rules, moment.instant);
             // It waits for the answer below, so that its id is still its own if that reaches it.
             // Who only read the file is not stopped for it.
             let process = if opener.executes && policy == Answer::Permit {
@@ -211,6 +258,24 @@ impl Desk<'_> {
         let longest = self.longest_lease;
         let overdue = |waiting: &&mut Waiting<Opener>| waiting.asked + longest <= moment.instant;
         self.questions.late().filter(overdue).for_each(|waiting| waiting.opener.give_back());
+    }
+
+    /// Lets go of files that nobody runs any more, or never did: anybody can make one that takes for ever to read.
+    pub(super) fn forget_over(&mut self, moment: &Moment) {
+        if moment.instant < self.looked_at_late + LOOK_EACH {
+            return;
+        }
+        self.looked_at_late = moment.instant;
+        let longest = self.longest_lease;
+        let is_over = |waiting: &Waiting<Opener>| {
+            let age = moment.instant.saturating_duration_since(waiting.asked);
+            age > RUNS_BY && !waiting.opener.still_runs().unwrap_or(age < longest)
+        };
+        for index in self.questions.find_late(is_over).into_iter().rev() {
+            if let Some(waiting) = self.questions.take(index) {
+                self.close(waiting.opener, Because::TimedOut, moment);
+            }
+        }
     }
 
     /// The agent is gone, and with it who read the files.
@@ -272,7 +337,7 @@ impl Desk<'_> {
         }
         let then = match process.flatten() {
             _ if opener.executes && verdict.permits && told.is_none() => Then::Runs { file: *stat, answered },
-            Some(process) if !verdict.permits => Then::Stops { file: *stat, process },
+            Some(process) if !verdict.permits => Then::Stops { file: *stat, process, judged: moment.instant },
             _ => Then::Nothing,
         };
         let given = Given {
@@ -289,17 +354,15 @@ impl Desk<'_> {
     /// Without a verdict there is no content to keep as it is, so the lease ends with the answer.
     pub(super) fn without_verdict(&self, opener: Opener, asked: Instant, because: Because, moment: &Moment) {
         let answer = match because {
+            Because::Overdrawn => Answer::Busy,
             Because::Busy if opener.executes => Answer::Busy,
             // What is read while somebody writes to it is mostly a log.
             Because::Busy | Because::Data | Because::Relieved => Answer::Permit,
-            _ => {
-                let has_rules = !moment.snapshot.rules().is_empty();
-                self.policy.answer(opener.executes, has_rules, moment.instant)
-            }
+            _ => self.policy(opener.executes, moment),
         };
         let answered = self.say(&opener.file, answer, asked);
         match because {
-            Because::Busy => self.counters.busy.count(),
+            Because::Busy | Because::Overdrawn => self.counters.busy.count(),
             Because::Data | Because::Relieved => {}
             Because::TimedOut => self.counters.timed_out.count(),
             Because::Failed | Because::Judged { .. } => self.counters.failed.count(),
@@ -315,6 +378,10 @@ impl Desk<'_> {
         self.leave(Task { file: opener.file, pid: opener.pid, then: Then::Nothing, meeting: None, given });
     }
 
+    fn policy(&self, executes: bool, moment: &Moment) -> Answer {
+        self.policy.answer(executes, !moment.snapshot.rules().is_empty(), moment.instant)
+    }
+
     /// Answers, and says when that was.
     fn say(&self, file: &OwnedFd, answer: Answer, asked: Instant) -> Instant {
         // It fails only when the opener was killed meanwhile.
@@ -322,9 +389,18 @@ impl Desk<'_> {
         count(self.counters, asked)
     }
 
+    /// Has a file closed whose opener has its answer, without a verdict.
+    fn close(&self, opener: Opener, because: Because, moment: &Moment) {
+        let answer = opener.told.map_or_else(|| self.policy(opener.executes, moment), |(answer, _)| answer);
+        let given =
+            Given { answer, because, file: None, names: None, waited: Duration::ZERO, at: moment.time };
+        let Opener { file, pid, .. } = opener;
+        self.leave(Task { file, pid, then: Then::Nothing, meeting: None, given });
+    }
+
     pub(super) fn leave(&self, task: Task) {
-        if let Err(refused) = self.after.try_send(task)
-            && refused.into_inner().meeting.is_some()
+        if let Err(refused) = self.after.take(task)
+            && refused.meeting.is_some()
         {
             self.counters.reports_lost.count();
         }
@@ -347,6 +423,14 @@ pub(super) fn user_of(pid: i32) -> u32 {
 }
 
 impl Opener {
+    /// Whether its process runs the file; `None` when nobody was let run.
+    fn still_runs(&self) -> Option<bool> {
+        let (_, process) = self.told.as_ref()?;
+        let process = process.as_ref()?;
+        let file = Identity::of(self.file.as_fd()).ok()?;
+        Some(after::runs(self.pid, &file) && !process.has_ended())
+    }
+
     /// Lets writers come. What is read from now on proves nothing for later.
     fn give_back(&mut self) {
         if std::mem::take(&mut self.leased) {

@@ -140,7 +140,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let shared = Shared::new(config.tether)?;
     let outbox = Outbox::new(&shared.counters)?;
     let (tell_loop, words) = crossbeam_channel::bounded(8);
-    let (after, tasks) = after::channel();
+    let (after, tasks) = after::way();
     let (address, listener) = Address::listen(&config.data_dir, relieves)
         .with_context(|| format!("cannot listen in {}", config.data_dir.display()))?;
     let end = signals::told_of(&[signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])?;
@@ -160,6 +160,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         agent: None,
         relieved: None,
         longest_lease: LONGEST_LEASE.min(lease_break_time() / 2),
+        pulse: opens::Pulse::new(Instant::now()),
+        looked_at_late: Instant::now(),
     };
     let answering = Answering::new(desk, &shared, &SystemClock, words, end.as_fd())?;
     let control = Control {

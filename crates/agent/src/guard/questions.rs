@@ -21,6 +21,19 @@ pub(super) struct Questions<T> {
     capacity: usize,
     timer: Duration,
     last_id: u64,
+    /// Hashings that were asked for, and that nobody waits for any more.
+    cancelled: Vec<u64>,
+}
+
+/// Whether one more of a user's openers can be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// There is a place.
+    Free,
+    /// All places are taken, and not by this user.
+    Taken,
+    /// This user has more than a fair share of the places.
+    Overdrawn,
 }
 
 /// One opener.
@@ -56,23 +69,46 @@ struct Hashing {
 }
 
 impl<T> Questions<T> {
-    /// Room for `capacity` openers, each answered after `timer` at the latest.
+    /// Room for `capacity` openers, each answered after `timer` at the latest, and for half as many that have their
+    /// answer.
     pub(super) fn new(capacity: usize, timer: Duration) -> Self {
+        let all = capacity + capacity / 2;
         Self {
-            waiting: Vec::with_capacity(capacity),
-            hashings: Vec::with_capacity(capacity),
+            waiting: Vec::with_capacity(all),
+            hashings: Vec::with_capacity(all),
             capacity,
             timer,
             last_id: 0,
+            cancelled: Vec::new(),
         }
     }
 
-    /// Whether an opener of this user must be answered at once. While fewer than half of the places are taken
-    /// anybody gets one; of the others nobody gets more than an eighth of all.
-    pub(super) fn is_full(&self, user: u32) -> bool {
-        let taken = self.waiting.len();
-        let own = || self.waiting.iter().filter(|waiting| waiting.user == user).count();
-        taken >= self.capacity || (taken >= self.capacity / 2 && own() >= self.capacity.div_ceil(8))
+    /// Whether an opener of this user can wait. While fewer than half of the places are taken anybody gets one; of
+    /// the others nobody gets more than an eighth of all. Those who have their answer take none.
+    pub(super) fn room(&self, user: u32) -> Room {
+        let waiting = || self.waiting.iter().filter(|waiting| !waiting.late);
+        let taken = waiting().count();
+        let is_overdrawn = || waiting().filter(|waiting| waiting.user == user).count() >= self.share();
+        match taken {
+            _ if taken < self.capacity / 2 => Room::Free,
+            _ if is_overdrawn() => Room::Overdrawn,
+            _ if taken >= self.capacity => Room::Taken,
+            _ => Room::Free,
+        }
+    }
+
+    /// Whether one more of a user's files may be looked into when its opener has its answer already.
+    pub(super) fn late_room(&self, user: u32) -> Room {
+        let own = self.waiting.iter().filter(|waiting| waiting.late && waiting.user == user).count();
+        match self.late_count() {
+            _ if own >= self.share() => Room::Overdrawn,
+            late if late >= self.capacity / 2 => Room::Taken,
+            _ => Room::Free,
+        }
+    }
+
+    fn share(&self) -> usize {
+        self.capacity.div_ceil(8)
     }
 
     /// How many wait for their answer.
@@ -127,6 +163,7 @@ impl<T> Questions<T> {
     /// Notes that whoever was asked is gone: all must be asked for again.
     pub(super) fn forget_sent(&mut self) {
         self.hashings.iter_mut().for_each(|hashing| hashing.sent = false);
+        self.cancelled.clear();
     }
 
     /// Asks for a hashing once more, because the file changed meanwhile; `false` when that was often enough.
@@ -167,18 +204,77 @@ impl<T> Questions<T> {
         self.waiting.iter().position(due).map(|index| self.waiting.swap_remove(index))
     }
 
-    /// The next opener whose time is over; it stays, as late. Also says whether its file is being hashed by
-    /// its own descriptor.
-    pub(super) fn next_late(&mut self, now: Instant) -> Option<(&mut Waiting<T>, bool)> {
-        let timer = self.timer;
-        let waiting = self.waiting.iter_mut().find(|waiting| {
-            !waiting.late && waiting.asked + timer <= now && matches!(waiting.waits_for, For::Hash { .. })
-        })?;
+    /// The next opener whose time is over, as [`Self::set_late`] and [`Self::take`] know it.
+    pub(super) fn next_late(&self, now: Instant) -> Option<usize> {
+        self.waiting.iter().position(|waiting| {
+            !waiting.late
+                && waiting.asked + self.timer <= now
+                && matches!(waiting.waits_for, For::Hash { .. })
+        })
+    }
+
+    /// The opener stays, as one that has its answer. Also says whether its file is being hashed by its own
+    /// descriptor.
+    pub(super) fn set_late(&mut self, index: usize) -> (&mut Waiting<T>, bool) {
+        let waiting = &mut self.waiting[index];
         waiting.late = true;
-        let hashings = &self.hashings;
         let read = matches!(waiting.waits_for, For::Hash { id, leads: true }
-            if hashings.iter().any(|hashing| hashing.id == id && hashing.sent));
-        Some((waiting, read))
+            if self.hashings.iter().any(|hashing| hashing.id == id && hashing.sent));
+        (waiting, read)
+    }
+
+    /// Takes out an opener that no verdict is of use for any more, and with the last one its hashing. One by whose
+    /// descriptor others' file is read stays.
+    pub(super) fn take(&mut self, index: usize) -> Option<Waiting<T>> {
+        let For::Hash { id, leads } = self.waiting[index].waits_for else { return None };
+        let is_for_it =
+            |waiting: &&Waiting<T>| matches!(waiting.waits_for, For::Hash { id: of, .. } if of == id);
+        let is_last = self.waiting.iter().filter(is_for_it).count() == 1;
+        if leads && !is_last {
+            return None;
+        }
+        if is_last && let Some(at) = self.hashings.iter().position(|hashing| hashing.id == id) {
+            if self.hashings[at].sent {
+                self.cancelled.push(id);
+            }
+            // In order: the oldest is asked for first.
+            self.hashings.remove(at);
+        }
+        Some(self.waiting.swap_remove(index))
+    }
+
+    /// The late opener that has waited longest among those of the user who has most of them.
+    pub(super) fn most_dispensable(&self) -> Option<usize> {
+        let late = || self.waiting.iter().enumerate().filter(|(_, waiting)| waiting.late);
+        let mut users: Vec<u32> = late().map(|(_, waiting)| waiting.user).collect();
+        users.sort_unstable();
+        let most = users.chunk_by(|one, next| one == next).max_by_key(|own| own.len())?.first()?;
+        late()
+            .filter(|(_, waiting)| waiting.user == *most)
+            .min_by_key(|(_, waiting)| waiting.asked)
+            .map(|(index, _)| index)
+    }
+
+    /// The late openers of which `is_over` says that no verdict is of use any more, in ascending order; [`Self::take`]
+    /// them from the last to the first.
+    pub(super) fn find_late(&self, is_over: impl Fn(&Waiting<T>) -> bool) -> Vec<usize> {
+        let late = self.waiting.iter().enumerate();
+        late.filter(|(_, waiting)| waiting.late && is_over(waiting)).map(|(index, _)| index).collect()
+    }
+
+    /// One of those that wait.
+    pub(super) fn at(&self, index: usize) -> &Waiting<T> {
+        &self.waiting[index]
+    }
+
+    /// A hashing that was asked for in vain; its asker need not hear of it any more.
+    pub(super) fn cancelled(&self) -> Option<u64> {
+        self.cancelled.last().copied()
+    }
+
+    /// Notes that this was told.
+    pub(super) fn mark_cancelled(&mut self, id: u64) {
+        self.cancelled.retain(|cancelled| *cancelled != id);
     }
 
     /// Those that have their answer and whose file is still being hashed.

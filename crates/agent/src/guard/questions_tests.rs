@@ -57,8 +57,12 @@ fn each_is_answered_when_its_own_time_is_over() {
     assert!(questions.next_late(start + ms(199)).is_none());
 
     let mut late = |at| {
-        std::iter::from_fn(|| questions.next_late(start + ms(at)).map(|(w, read)| (w.opener, read)))
-            .collect::<Vec<_>>()
+        std::iter::from_fn(|| {
+            let index = questions.next_late(start + ms(at))?;
+            let (waiting, read) = questions.set_late(index);
+            Some((waiting.opener, read))
+        })
+        .collect::<Vec<_>>()
     };
     assert_eq!(late(200), [("early", true)]);
     assert_eq!(late(200), []);
@@ -116,9 +120,10 @@ fn there_is_an_end_to_the_room() {
     let start = Instant::now();
     let mut questions = Questions::new(2, TIMER);
     questions.wait_for_hash("a", 0, true, start, None);
-    assert!(!questions.is_full(1));
+    assert_eq!(questions.room(1), Room::Free);
     questions.wait_for_writer("b", 1, start, start);
-    assert!(questions.is_full(2));
+    assert_eq!(questions.room(1), Room::Overdrawn);
+    assert_eq!(questions.room(2), Room::Taken);
 }
 
 #[test]
@@ -126,16 +131,16 @@ fn one_user_leaves_room_for_others() {
     let start = Instant::now();
     let mut questions = Questions::new(16, TIMER);
     let flood = std::iter::from_fn(|| {
-        let has_room = !questions.is_full(1);
+        let has_room = questions.room(1) == Room::Free;
         has_room.then(|| questions.wait_for_hash("flood", 1, true, start, None))
     });
     assert_eq!(flood.count(), 8);
     for user in [2, 2, 3] {
-        assert!(!questions.is_full(user));
+        assert_eq!(questions.room(user), Room::Free);
         questions.wait_for_hash("other", user, true, start, None);
     }
-    assert!(questions.is_full(2), "an eighth of all");
-    assert!(!questions.is_full(3));
+    assert_eq!(questions.room(2), Room::Overdrawn, "an eighth of all");
+    assert_eq!(questions.room(3), Room::Free);
 }
 
 #[test]
@@ -147,4 +152,64 @@ fn nobody_waits_for_what_another_user_asked_for() {
     questions.wait_for_hash("other", 2, true, start, file);
     questions.wait_for_hash("reader", 2, false, start, file);
     assert_eq!(sent(&mut questions), [(1, "flood"), (2, "other"), (3, "reader")]);
+}
+
+/// Openers of these users, each of a file of its own, whose time is over.
+fn late_openers(users: &[u32], start: Instant) -> Questions<u32> {
+    let mut questions = Questions::new(16, TIMER);
+    for (number, user) in (0..).zip(users) {
+        questions.wait_for_hash(number, *user, true, start + ms(u64::from(number)), None);
+        while let Some((id, _)) = questions.unsent() {
+            questions.mark_sent(id);
+        }
+        let index = questions.next_late(start + ms(900)).unwrap();
+        questions.set_late(index);
+    }
+    questions
+}
+
+#[test]
+fn who_has_an_answer_takes_nobodys_place() {
+    let start = Instant::now();
+    let questions = late_openers(&[1, 1, 2], start);
+    assert_eq!((questions.waiting_count(), questions.room(1)), (0, Room::Free));
+    assert_eq!(questions.late_room(1), Room::Overdrawn);
+    assert_eq!(questions.late_room(2), Room::Free);
+    let questions = late_openers(&[1, 1, 2, 2, 3, 3, 4, 5], start);
+    assert_eq!(questions.late_room(4), Room::Taken);
+}
+
+#[test]
+fn whoever_has_most_loses_the_oldest_and_its_hashing_is_cancelled() {
+    let start = Instant::now();
+    let mut questions = late_openers(&[3, 1, 1, 2], start);
+    let index = questions.most_dispensable().unwrap();
+    let taken = questions.take(index).unwrap();
+    assert_eq!((taken.user, taken.opener), (1, 1));
+    assert_eq!(questions.cancelled(), Some(2));
+    questions.mark_cancelled(2);
+    assert_eq!(questions.cancelled(), None);
+    assert!(questions.take_hashed(2).is_none(), "nobody waits for it");
+}
+
+#[test]
+fn whose_file_is_read_for_others_stays_until_they_have_gone() {
+    let start = Instant::now();
+    let mut questions = Questions::new(8, TIMER);
+    let file = identity();
+    questions.wait_for_hash("leads", 0, true, start, file);
+    questions.wait_for_hash("follows", 0, true, start, file);
+    assert_eq!(sent(&mut questions), [(1, "leads")]);
+    while let Some(index) = questions.next_late(start + ms(200)) {
+        questions.set_late(index);
+    }
+    let mut take = |name| {
+        let index = questions.find_late(|waiting| waiting.opener == name)[0];
+        questions.take(index).map(|waiting| waiting.opener)
+    };
+    assert_eq!(take("leads"), None);
+    assert_eq!(take("follows"), Some("follows"));
+    assert_eq!(take("leads"), Some("leads"));
+    assert_eq!(questions.cancelled(), Some(1));
+    assert!(questions.is_empty());
 }

@@ -40,6 +40,8 @@ pub(super) enum Because {
     Busy,
     /// The digests were not there in time, or there was no room to wait.
     TimedOut,
+    /// Its user asked about more than a fair share of unknown files at once.
+    Overdrawn,
     /// The file could not be read.
     Failed,
     /// It was opened, and is nothing that runs.
@@ -80,6 +82,7 @@ fn message((pid, given): &(i32, Given)) -> v1::GivenAnswer {
         Because::Judged { rule, spared, from_cache: false } => ("read", rule, spared),
         Because::Busy => ("busy", None, false),
         Because::TimedOut => ("late", None, false),
+        Because::Overdrawn => ("overdrawn", None, false),
         Because::Failed => ("unreadable", None, false),
         Because::Data => ("data", None, false),
         Because::Relieved => ("relieved", None, false),

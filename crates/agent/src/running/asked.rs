@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
 
+use super::late::{Late, Lates};
 use super::sweep::Sweeper;
 use super::tell::{StillRunning, Told};
 use crate::core::{Core, Nudge};
@@ -17,13 +18,14 @@ pub(crate) struct Asked {
     now: (Sender<()>, Receiver<()>),
     soon: (Sender<()>, Receiver<()>),
     still: Mutex<StillRunning>,
+    late: Mutex<Lates>,
 }
 
 impl Default for Asked {
     fn default() -> Self {
         // One of each is enough: who asks meanwhile asks for the same.
         let (now, soon) = (crossbeam_channel::bounded(1), crossbeam_channel::bounded(1));
-        Self { now, soon, still: Mutex::default() }
+        Self { now, soon, still: Mutex::default(), late: Mutex::default() }
     }
 }
 
@@ -31,6 +33,12 @@ impl Asked {
     /// Other rules are in force.
     pub(crate) fn now(&self) {
         let _ = self.now.0.try_send(());
+    }
+
+    /// The timer let somebody run what is denied.
+    pub(crate) fn late(&self, late: Late) {
+        self.late.lock().put(late);
+        self.now();
     }
 
     /// A file was met that nobody knew, and someone may run it in a way that the guard does not see.
@@ -84,6 +92,7 @@ fn sweep(core: &Core, sweeper: &mut Sweeper, told: &mut Told) {
         return;
     }
     let began = Instant::now();
+    sweeper.stop_also(core.running.late.lock().take());
     let found = match sweeper
         .sweep(&crate::perform::grounds(core), &rules, core.server_now(), &|| core.halt.is_asked())
     {

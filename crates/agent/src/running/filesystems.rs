@@ -3,7 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 
-use sys::mounts::{self, Mount};
+use sys::mounts::{self, Mount, Tree};
+
+use crate::filesystems::may_hang;
 
 /// What must be known of a filesystem before its files are touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +28,7 @@ impl Filesystems {
     /// Those mounted here, and the one without a mount where memfds lie.
     pub(super) fn new() -> Self {
         let mut own = Self { by_device: HashMap::new(), read: HashSet::new() };
-        own.learn(&mounts::current().unwrap_or_default());
+        own.learn(mounts::current().unwrap_or_default(), true);
         let flags = rustix::fs::MemfdFlags::CLOEXEC;
         let memory = rustix::fs::memfd_create("quell", flags).and_then(rustix::fs::fstat);
         if let Ok(memory) = memory {
@@ -43,7 +45,8 @@ impl Filesystems {
         }
         let namespace = std::fs::metadata(format!("/proc/{pid}/ns/mnt")).ok()?.ino();
         if self.read.insert(namespace) {
-            self.learn(&mounts::of_process(pid).unwrap_or_default());
+            let is_ours = mounts::is_of_our_users(pid).unwrap_or(false);
+            self.learn(mounts::of_process(pid).unwrap_or_default(), is_ours);
         }
         self.by_device.get(&device).copied()
     }
@@ -51,12 +54,13 @@ impl Filesystems {
     /// Forgets which tables were read: something may have been mounted there since.
     pub(super) fn look_again(&mut self) {
         self.read.clear();
-        self.learn(&mounts::current().unwrap_or_default());
+        self.learn(mounts::current().unwrap_or_default(), true);
     }
 
-    fn learn(&mut self, table: &[Mount]) {
-        self.by_device.extend(table.iter().map(|mount| {
-            let is_local = mounts::is_local(mount);
+    fn learn(&mut self, table: Vec<Mount>, is_ours: bool) {
+        let tree = Tree::new(table);
+        self.by_device.extend(tree.mounts().iter().map(|mount| {
+            let is_local = mounts::is_local(mount) && !may_hang(mount, &tree, is_ours);
             (mount.device, Filesystem { is_local, hides_writes: mounts::is_volatile(mount) })
         }));
     }

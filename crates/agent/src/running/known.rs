@@ -20,6 +20,9 @@ use crate::inventory::Inventory;
 /// Files that are remembered: more than a machine runs at one time, and less than 3 MB.
 const MOST: usize = 10_000;
 
+/// No larger file is read: anybody can make one without end, out of nothing but a hole.
+const LARGEST: u64 = 4 << 30;
+
 /// A file and what its bytes say.
 pub(super) type Described = (Names, Facts);
 
@@ -104,10 +107,13 @@ impl Known {
 /// Reads a file for its names.
 ///
 /// # Errors
-/// Those of reading.
+/// Those of reading; EFBIG when it is too large.
 pub(super) fn names(file: &File, kinds: Kinds) -> io::Result<Described> {
     let mut hasher = Hasher::new(kinds);
-    while !hasher.read_on(file.as_fd(), u64::MAX)? {}
+    let is_larger = rustix::fs::fstat(file)?.st_size.cast_unsigned() > LARGEST;
+    if is_larger || !hasher.read_on(file.as_fd(), LARGEST)? {
+        return Err(rustix::io::Errno::FBIG.into());
+    }
     Ok(hasher.finish())
 }
 

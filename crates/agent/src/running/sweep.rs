@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use model::facts::Facts;
 use model::rule::Effect;
@@ -14,6 +15,7 @@ use sys::state::State;
 use super::hunt::{Hunted, hunt};
 use super::judging::{Denied, Judged, Judging};
 use super::known::Known;
+use super::late::Late;
 use super::look::{Depth, Look, Piece};
 use super::reach::Reach;
 use crate::acts::Grounds;
@@ -23,6 +25,8 @@ use crate::ruleset::RuleSet;
 /// How often files are looked for that nobody knew at the last look. Who ends before one can take hold of its program
 /// is not always as fast.
 const TURNS: u32 = 20;
+/// For so long files are read in one sweep; who runs large ones in great number keeps the next sweep waiting no longer.
+const READING: Duration = Duration::from_secs(60);
 
 /// A process that runs what a rule denies.
 #[derive(Clone, Debug)]
@@ -71,17 +75,23 @@ impl std::fmt::Display for Fate {
 /// Sweeps, and remembers what it has read.
 pub struct Sweeper {
     known: Known,
+    late: Vec<Late>,
 }
 
 impl Default for Sweeper {
     fn default() -> Self {
-        Self { known: Known::new(None) }
+        Self { known: Known::new(None), late: Vec::new() }
     }
 }
 
 impl Sweeper {
     pub(crate) fn new(inventory: Arc<Inventory>) -> Self {
-        Self { known: Known::new(Some(inventory)) }
+        Self { known: Known::new(Some(inventory)), late: Vec::new() }
+    }
+
+    /// The next sweep ends also those who run something only because nobody knew it in time, whatever the rule's effect.
+    pub(crate) fn stop_also(&mut self, late: Vec<Late>) {
+        self.late = late;
     }
 
     /// Finds every process that runs or maps what `rules` deny, and ends those whose rule says so. Files that are
@@ -102,19 +112,26 @@ impl Sweeper {
         let look = Look::new(Some(HashSet::new()))?;
         let reach = Reach::new(grounds, &look);
         let judging = Judging::new(&reach, rules, now, &mut self.known);
-        let sweep = Sweep { reach: &reach, judging, ended: Mutex::default(), running: Mutex::default() };
+        let late = std::mem::take(&mut self.late);
+        let sweep =
+            Sweep { reach: &reach, judging, late, ended: Mutex::default(), running: Mutex::default() };
+        let begun = Instant::now();
+        let is_over = || is_halted() || begun.elapsed() > READING;
         // Again for what was started meanwhile, and for files whose process had ended before they were read.
         for _ in 0..TURNS {
             sweep.hunt()?;
             let (unread, is_elusive) = sweep.judging.unread();
-            if (unread.is_empty() && !is_elusive) || is_halted() {
+            if (unread.is_empty() && !is_elusive) || is_over() {
                 break;
             }
-            for piece in unread.into_iter().take_while(|_| !is_halted()) {
+            for piece in unread.into_iter().take_while(|_| !is_over()) {
                 if sweep.judging.read(&piece) == Some(Effect::DenyAndStop) {
                     sweep.hunt()?;
                 }
             }
+        }
+        if begun.elapsed() > READING {
+            tracing::warn!("not all files that run could be read in time; the next search goes on");
         }
         let (mut hits, running) = (sweep.ended.into_inner(), sweep.running.into_inner());
         hits.extend(running.into_values());
@@ -137,6 +154,7 @@ struct Hit {
 struct Sweep<'a> {
     reach: &'a Reach<'a>,
     judging: Judging<'a>,
+    late: Vec<Late>,
     ended: Mutex<Vec<Hit>>,
     /// Who ran something denied at the last look, and was not ended.
     running: Mutex<HashMap<i32, Hit>>,
@@ -183,7 +201,8 @@ impl Sweep<'_> {
     fn hit(&self, piece: &Piece) -> Option<Hit> {
         let Judged::Denied(denied) = self.judging.judged(piece) else { return None };
         let path = piece.path(self.reach.look);
-        let fate = if denied.effect != Effect::DenyAndStop {
+        let is_late = || self.late.iter().any(|late| late.covers(piece.pid, &denied.sha256()));
+        let fate = if denied.effect != Effect::DenyAndStop && !is_late() {
             Fate::Runs
         } else if let Some(by) = self.reach.spared_by(piece, &path, &denied.sha256()) {
             Fate::Left(format!("spared: it is what {by} recorded"))

@@ -63,10 +63,11 @@ impl Child {
         Self(command.env(GUARD, data_dir).env(GROUNDS, ground).env(LATER, "1").spawn().unwrap())
     }
 
-    /// A guard of one filesystem that is asked about every open there.
+    /// The same, asked about every open there.
     pub(crate) fn guard_of_opens(data_dir: &Path, ground: &Path) -> Self {
         let mut command = again("processes::guard_child");
-        Self(command.env(GUARD, data_dir).env(GROUNDS, ground).env(OPENS, "1").spawn().unwrap())
+        command.env(GUARD, data_dir).env(GROUNDS, ground).env(LATER, "1");
+        Self(command.env(OPENS, "1").spawn().unwrap())
     }
 
     /// A guard of one filesystem that asks about execs, and denies what could not be judged in time.
@@ -106,6 +107,11 @@ impl Child {
             let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
             stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
         })
+    }
+
+    /// How many files it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.0.id())).unwrap().count()
     }
 
     pub(crate) fn kill(&mut self) -> ExitStatus {

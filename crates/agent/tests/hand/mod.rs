@@ -114,7 +114,7 @@ impl Hand {
     }
 
     /// Has a file run. On some roads it is a source of bytes; what those roads mount or make is in `scratch`, and is
-    /// left alone for `pause_ms` before it runs.
+    /// left alone before it runs until there is a file `go` in `scratch`, for at most `pause_ms`.
     pub(crate) fn run(&mut self, road: &str, file: &Path, scratch: &Path, pause_ms: u32) -> Became {
         self.obey(&["run", road, text(file), text(scratch), &pause_ms.to_string()])
     }

@@ -128,11 +128,18 @@ static void mount_tmpfs(const char *point) {
     OFFERED(mount("tmpfs", point, "tmpfs", 0, "size=16m") == 0, "mount of a tmpfs");
 }
 
+/* Until `go` is there, and no longer than the pause. */
+static void await_go(const struct road *road) {
+    char go[PATH_MAX];
+    snprintf(go, sizeof go, "%s/go", road->scratch);
+    for (int waited = 0; waited < road->pause_ms && access(go, F_OK) < 0; waited++) usleep(1000);
+}
+
 static void execute_below(const struct road *road, const char *point) {
     char copy[PATH_MAX], path[PATH_MAX * 2];
     strcpy(copy, road->file);
     snprintf(path, sizeof path, "%s/%s", point, basename(copy));
-    usleep(road->pause_ms * 1000);
+    await_go(road);
     execute(AT_FDCWD, path, 0);
 }
 
@@ -176,7 +183,7 @@ static void new_tmpfs(const struct road *road, int flags) {
     int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0755);
     MUST(file >= 0);
     close(filled(file, road->file));
-    usleep(road->pause_ms * 1000);
+    await_go(road);
     execute(AT_FDCWD, path, 0);
 }
 

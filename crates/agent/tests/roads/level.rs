@@ -40,14 +40,13 @@ impl Level {
     /// A guard of the arena at this level; `None` if this version has none.
     pub(crate) fn guard(self, arena: &Arena) -> Option<Guarded> {
         match self {
-            Self::Fanotify => Some(arena.guarded()),
+            Self::Bpf if sys::bpf::probe().is_err() => None,
+            Self::Fanotify | Self::Bpf => {
+                Some(arena.guarded_by(Child::guard_of_more(arena.data_dir(), arena.ground())))
+            }
             Self::FanotifyOpens => {
                 Some(arena.guarded_by(Child::guard_of_opens(arena.data_dir(), arena.ground())))
             }
-            Self::Bpf if sys::bpf::probe().is_ok() => {
-                Some(arena.guarded_by(Child::guard_of_more(arena.data_dir(), arena.ground())))
-            }
-            Self::Bpf => None,
         }
     }
 }

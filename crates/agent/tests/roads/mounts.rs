@@ -3,9 +3,6 @@
 
 use crate::scene::{Payload, Scene, Trial};
 
-/// What whoever watches mounts has time for.
-const PAUSE_MS: u32 = 1000;
-
 /// A guarded file, by one of the roads in `run.c`.
 pub(crate) fn of_guarded(road: &str, scene: &mut Scene, payload: &Payload) -> Trial {
     let file = scene.place(payload, "payload");
@@ -15,10 +12,10 @@ pub(crate) fn of_guarded(road: &str, scene: &mut Scene, payload: &Payload) -> Tr
 /// A guarded file that an overlay copies to a new filesystem.
 pub(crate) fn copied_up(scene: &mut Scene, payload: &Payload) -> Trial {
     let file = scene.place(payload, "payload");
-    scene.run_later(payload, "overlay-copied-up", &file, PAUSE_MS)
+    scene.run_marked(payload, "overlay-copied-up", &file)
 }
 
 /// A file that comes from where nothing is guarded to a filesystem that is mounted for it.
 pub(crate) fn new(road: &str, scene: &mut Scene, payload: &Payload) -> Trial {
-    scene.run_later(payload, road, &payload.form("payload"), PAUSE_MS)
+    scene.run_marked(payload, road, &payload.form("payload"))
 }

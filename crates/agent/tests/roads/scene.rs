@@ -1,9 +1,14 @@
 //! A guarded filesystem, what is denied there, and what is not.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use agent::filesystems::{Filesystem, Follower, State, Told};
 use wire::link::v1::GuardCounters;
 
 use crate::arena::{Arena, EPERM, Guarded, deny, digests};
@@ -42,6 +47,7 @@ pub(crate) struct Scene {
     pub(crate) innocent: Payload,
     pub(crate) before: Payload,
     pub(crate) tools: Tools,
+    later: Later,
     guarded: Guarded,
     arena: Arena,
     tries: u32,
@@ -84,7 +90,8 @@ impl Scene {
         let rules = FORMS.iter().zip(1..).map(|(form, id)| deny(id, &digests(&denied.form(form))));
         guarded.adopt(rules);
         let hand = Hand::start(&tools);
-        Some(Self { hand, denied, innocent, before, tools, guarded, arena, tries: 0 })
+        let later = Later::follow(&arena, &guarded);
+        Some(Self { hand, denied, innocent, before, tools, later, guarded, arena, tries: 0 })
     }
 
     /// A new directory on the guarded filesystem.
@@ -112,13 +119,26 @@ impl Scene {
 
     /// Has the hand run it.
     pub(crate) fn run(&mut self, payload: &Payload, road: &str, file: &Path) -> Trial {
-        self.run_later(payload, road, file, 0)
+        let scratch = self.scratch();
+        trial(payload, self.hand.run(road, file, &scratch, 0))
     }
 
-    /// The same, with a pause after what the road mounts.
-    pub(crate) fn run_later(&mut self, payload: &Payload, road: &str, file: &Path, pause_ms: u32) -> Trial {
+    /// The same, once the tmpfs that the road mounts is marked: how long that takes `guard_kernel/later.rs` tells.
+    pub(crate) fn run_marked(&mut self, payload: &Payload, road: &str, file: &Path) -> Trial {
+        const PAUSE_MS: u32 = 30_000;
         let scratch = self.scratch();
-        let became = self.hand.run(road, file, &scratch, pause_ms);
+        let done = AtomicBool::new(false);
+        let became = std::thread::scope(|threads| {
+            threads.spawn(|| {
+                while !done.load(Ordering::Relaxed) && !self.later.has_marked_below(&scratch) {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                fs::write(scratch.join("go"), "").unwrap();
+            });
+            let became = self.hand.run(road, file, &scratch, PAUSE_MS);
+            done.store(true, Ordering::Relaxed);
+            became
+        });
         trial(payload, became)
     }
 
@@ -154,4 +174,36 @@ pub(crate) fn write_program(path: &Path, bytes: &[u8]) {
     use std::os::unix::fs::PermissionsExt;
     fs::write(path, bytes).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// What brings filesystems that are mounted later to the guard: those of this test, and no others.
+struct Later {
+    told: Arc<Mutex<Vec<Filesystem>>>,
+    _follower: Follower,
+}
+
+impl Later {
+    fn follow(arena: &Arena, guarded: &Guarded) -> Self {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let hear = {
+            let told = told.clone();
+            move |news: Told| *told.lock().unwrap() = news.filesystems.into_values().collect()
+        };
+        let dir = arena.data_dir().to_owned();
+        let before: BTreeSet<u64> =
+            sys::mounts::current().unwrap().iter().map(|mount| mount.device).collect();
+        let choose = move |mount: &sys::mounts::Mount| {
+            mount.point.starts_with(&dir) && !before.contains(&mount.device)
+        };
+        Self { told, _follower: Follower::start(Some(guarded.client.marks()), choose, hear).unwrap() }
+    }
+
+    fn has_marked_below(&self, scratch: &Path) -> bool {
+        let told = self.told.lock().unwrap();
+        told.iter().any(|filesystem| {
+            filesystem.state == State::Guarded
+                && filesystem.kind == "tmpfs"
+                && filesystem.path.starts_with(scratch)
+        })
+    }
 }

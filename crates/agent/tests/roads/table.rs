@@ -37,8 +37,6 @@ const EVERYWHERE: [Expected; 3] = [Denied; 3];
 const NO_EXEC: Expected = Hole("no exec");
 /// It is on no filesystem that could be marked.
 const NO_MARK: Expected = Hole("cannot be marked");
-/// Its filesystem was not there when the guard started.
-const UNMARKED: Expected = Hole("mounted later");
 /// Nothing is mapped as code, and whoever reads it is no interpreter that is known.
 const UNKNOWN_READER: Expected = Hole("no known interpreter reads it");
 
@@ -99,11 +97,9 @@ pub(crate) const ROADS: &[Road] = &[
     road(MOUNT, "a detached tree", |s, p| mounts::of_guarded("open-tree", s, p)),
     road(MOUNT, "an overlay over it (lower)", |s, p| mounts::of_guarded("overlay-lower", s, p)),
     road(MOUNT, "an overlay into it (upper)", |s, p| mounts::of_guarded("overlay-upper", s, p)),
-    // Asked about opens, the guard refuses the overlay the file's bytes.
-    road(NEW, "an overlay's copy on another filesystem", mounts::copied_up).with(UNMARKED, Denied, Denied),
-    road(NEW, "a new tmpfs", |s, p| mounts::new("tmpfs", s, p)).with(UNMARKED, UNMARKED, Denied),
-    road(NEW, "a tmpfs in a user namespace", |s, p| mounts::new("users-tmpfs", s, p))
-        .with(UNMARKED, UNMARKED, Denied),
+    road(NEW, "an overlay's copy on another filesystem", mounts::copied_up),
+    road(NEW, "a new tmpfs", |s, p| mounts::new("tmpfs", s, p)),
+    road(NEW, "a tmpfs in a user namespace", |s, p| mounts::new("users-tmpfs", s, p)),
     road(LOAD, "`ld.so ./x`", loading::loader).with(NO_EXEC, Denied, Denied),
     road(LOAD, "LD_PRELOAD", loading::preload).with(NO_EXEC, Denied, Denied),
     road(LOAD, "dlopen", loading::dlopen).with(NO_EXEC, Denied, Denied),

@@ -28,6 +28,16 @@ impl AsFd for Namespace {
     }
 }
 
+/// Whether the mount namespace of a process was made by somebody with our own rights or more, as
+/// [`Namespace::is_of_our_users`].
+///
+/// # Errors
+/// ENOENT when the process is gone.
+pub fn is_of_our_users(pid: i32) -> io::Result<bool> {
+    let users = rustix::fs::stat(c"/proc/self/ns/user")?.st_ino;
+    Ok(owner(open(format!("/proc/{pid}/ns/mnt").as_str())?.as_fd()) == Some(users))
+}
+
 /// All mount namespaces that this process may enter, its own first, one after the other: there can be more of them
 /// than descriptors. Since Linux 6.12 the kernel lists them, also those where no process is; before, they are those of
 /// the processes.

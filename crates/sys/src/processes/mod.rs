@@ -96,6 +96,14 @@ pub fn start_time(pid: i32) -> io::Result<u64> {
     Ok(status(pid)?.start_time)
 }
 
+/// The time that [`start_time`] counts, now.
+pub fn now() -> u64 {
+    // USER_HZ, in which the kernel speaks to programs, is 100 on all that we run on.
+    const TICK: i64 = 10_000_000;
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    (now.tv_sec * 100 + now.tv_nsec / TICK).cast_unsigned()
+}
+
 /// What is used of `/proc/PID/stat`.
 #[derive(Debug, PartialEq, Eq)]
 struct Status {
