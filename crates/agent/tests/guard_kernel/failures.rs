@@ -186,6 +186,25 @@ fn those_who_wait_when_the_guard_dies_go_on() {
 }
 
 #[test]
+fn told_to_end_it_still_judges_those_who_wait() {
+    let Some(arena) = Arena::enter(Kind::Tmpfs) else { return };
+    let bad = arena.program("bad", "bad");
+    let mut guard = Child::guard(arena.data_dir(), arena.ground());
+    let agent = Child::agent(arena.data_dir(), &digests(&bad).sha256.to_string());
+    agent.signal(Signal::STOP);
+    let file = bad.clone();
+    let opener = std::thread::spawn(move || timed(|| run(&file)));
+    sleep(Duration::from_millis(50));
+    guard.signal(Signal::TERM);
+    sleep(Duration::from_millis(20));
+    agent.signal(Signal::CONT);
+    let (outcome, took) = opener.join().unwrap();
+    assert!(outcome == Err(EPERM) || took >= TIMER, "{outcome:?} after {took:?}");
+    assert_eq!(guard.ended().code(), Some(0));
+    assert_eq!(run(&bad), Ok(0), "and asks about nothing more");
+}
+
+#[test]
 fn told_to_end_it_ends_well_and_nothing_is_denied() {
     let Some(arena) = Arena::enter(Kind::Tmpfs) else { return };
     let bad = arena.program("bad", "bad");
