@@ -49,7 +49,9 @@ fn released_until_engaged_also_over_a_restart() {
     let machine = stage.up.field("machineId").to_owned();
     wait_for("the server to know", BACK, || {
         let (_, machine) = stage.up.api().get(&format!("/api/machines/{machine}"));
-        (machine["quell"]["guardLevel"] == "released").then_some(())
+        let ours = &machine["quell"];
+        let notice = ours["guard"]["notice"].as_str().unwrap_or_default();
+        (ours["guardLevel"] == "released" && notice.starts_with("released by root")).then_some(())
     });
     // Acts are refused, with the reason; rules are taken.
     let sample = Sample::fresh();

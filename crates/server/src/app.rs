@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use model::{Clock, MachineId};
+use model::Clock;
 
 use crate::api::{Failures, Limits};
 use crate::sessions::Sessions;
@@ -23,11 +23,4 @@ pub(crate) struct App {
     pub(crate) public_url: Option<String>,
     /// Where the API is served.
     pub(crate) address: SocketAddr,
-}
-
-impl App {
-    /// Whether that machine's agent is attached now.
-    pub(crate) fn attached(&self, machine: MachineId) -> bool {
-        self.sessions.attached(machine).is_some()
-    }
 }

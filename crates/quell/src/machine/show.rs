@@ -11,6 +11,7 @@ pub(super) fn run(api: &Api, format: Format, machine: MachineId) -> Result<(), F
     let answer = api.get(&format!("/api/machines/{machine}"))?;
     let get = |key| text(&answer.json, key);
     let ours = |key| text(&answer.json["quell"], key);
+    let guard = |key| text(&answer.json["quell"]["guard"], key);
     match format {
         Format::Json => say::out(&answer.body),
         Format::Table => say::out(table::facts([
@@ -22,6 +23,10 @@ pub(super) fn run(api: &Api, format: Format, machine: MachineId) -> Result<(), F
             ("address", get("lastIpAddress")),
             ("agent", get("agentVersion")),
             ("guard", ours("guardLevel")),
+            ("guard works by", guard("mechanism")),
+            ("guard's notice", guard("notice")),
+            ("other blockers", guard("rivals")),
+            ("denied files running", guard("runningDenied")),
             ("guarded", ours("guarded")),
             ("first sweep complete", ours("firstSweepComplete")),
             ("generation", ours("generation")),

@@ -46,6 +46,46 @@ pub struct MachineExtras {
     pub first_sweep_complete: bool,
     /// How far in the organization's log the machine is.
     pub generation: u64,
+    /// How its guard is now; null while the machine is not attached.
+    pub guard: Option<MachineGuard>,
+}
+
+/// How a machine's guard is now.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MachineGuard {
+    /// `fanotify` or `bpf`; empty while there is no guard.
+    pub mechanism: String,
+    /// Why it denies nothing, for people; empty when it does.
+    pub notice: String,
+    /// How often it ended without being asked to since the agent was started.
+    pub deaths: u64,
+    /// How long nothing was denied when it last did, in milliseconds.
+    pub last_gap_ms: Option<u64>,
+    /// Execs refused by a rule.
+    pub denied: u64,
+    /// Let run by the timer and then found to be denied.
+    pub denied_late: u64,
+    /// Answered by policy, because nobody knew the file in time.
+    pub timed_out: u64,
+    /// Processes that run what is denied, and are not to be stopped or could not be.
+    pub running_denied: u64,
+    /// Other products there that can refuse execs.
+    pub rivals: Vec<String>,
+    /// Filesystems, and whether each is guarded; at most 256.
+    pub filesystems: Vec<MachineFilesystem>,
+}
+
+/// One filesystem of a machine.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MachineFilesystem {
+    /// Where it is mounted, in whichever mount namespace.
+    pub path: String,
+    /// `ext4`, `tmpfs`, …
+    pub r#type: String,
+    /// `guarded`, `watched`, `not chosen`, `not local`, or `failed: ` and why.
+    pub state: String,
 }
 
 #[derive(Serialize)]
@@ -163,6 +203,22 @@ mod tests {
                 guarded: vec!["/".into()],
                 first_sweep_complete: true,
                 generation: 7,
+                guard: Some(MachineGuard {
+                    mechanism: "fanotify".into(),
+                    notice: String::new(),
+                    deaths: 1,
+                    last_gap_ms: Some(120),
+                    denied: 5,
+                    denied_late: 1,
+                    timed_out: 2,
+                    running_denied: 0,
+                    rivals: vec!["fapolicyd".into()],
+                    filesystems: vec![MachineFilesystem {
+                        path: "/".into(),
+                        r#type: "ext4".into(),
+                        state: "guarded".into(),
+                    }],
+                }),
             },
         };
         let answer = Entity::new("https://HOST", Root::Api, Set::Machines, machine);
@@ -207,7 +263,27 @@ mod tests {
               "/"
             ],
             "firstSweepComplete": true,
-            "generation": 7
+            "generation": 7,
+            "guard": {
+              "mechanism": "fanotify",
+              "notice": "",
+              "deaths": 1,
+              "lastGapMs": 120,
+              "denied": 5,
+              "deniedLate": 1,
+              "timedOut": 2,
+              "runningDenied": 0,
+              "rivals": [
+                "fapolicyd"
+              ],
+              "filesystems": [
+                {
+                  "path": "/",
+                  "type": "ext4",
+                  "state": "guarded"
+                }
+              ]
+            }
           }
         }
         "##);

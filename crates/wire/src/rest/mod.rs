@@ -27,7 +27,7 @@ pub use error::Envelope;
 pub use file::{File, FileExtras};
 pub use file_action::{ActionType, FileAction};
 pub use file_machine_action::{FileInstance, FileMachineAction};
-pub use machine::{Machine, MachineExtras};
+pub use machine::{Machine, MachineExtras, MachineFilesystem, MachineGuard};
 pub use machine_action::{MachineAction, RelatedFileInfo};
 pub use order::{Order, OrderCopy};
 pub use status::Status;
