@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -11,6 +11,7 @@ use model::log::Position;
 use model::{Clock, MachineId, Time};
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use crate::clock::Ahead;
 use crate::filesystems::Filesystem;
 use crate::guard::client::{Guard, NotInForce};
 use crate::inventory::Inventory;
@@ -49,8 +50,7 @@ pub(crate) struct Core {
     pub(crate) halt: Halt,
     /// Whether the server is there.
     pub(crate) attached: AtomicBool,
-    /// How much the server's clock is ahead of ours, in ticks.
-    pub(crate) ahead: AtomicI64,
+    ahead: Ahead,
     /// What the link has to tell.
     pub(crate) nudges: Sender<Nudge>,
     /// Who else can refuse execs here, described.
@@ -58,6 +58,9 @@ pub(crate) struct Core {
     in_force: Mutex<Option<Position>>,
     in_force_changed: Condvar,
 }
+
+/// Said of a guard to which the kernel gives no leases.
+pub(crate) const NO_LEASES: &str = "the kernel gives no leases (fs.leases-enable is 0): each exec's file is read anew, and writers are not kept out";
 
 /// Why the link should look up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +120,7 @@ impl Core {
             progress,
             halt: Halt::default(),
             attached: AtomicBool::new(false),
-            ahead: AtomicI64::new(0),
+            ahead: Ahead::default(),
             nudges: parts.nudges,
             rivals: Mutex::default(),
             in_force: Mutex::new(None),
@@ -139,6 +142,7 @@ impl Core {
         };
         if let Some(guard) = &self.guard {
             guard.set_bypasses(bypasses);
+            guard.set_ahead(self.ahead.ticks());
             // It has them as soon as it may deny again; that is not waited for.
             let patience = if self.warden.holds_back().is_some() { Duration::ZERO } else { patience };
             guard.adopt(Arc::new(rules), Arc::new(self.spared().inodes()), patience)?;
@@ -183,9 +187,15 @@ impl Core {
         self.spared.read().clone()
     }
 
+    /// Notes what the server's clock says. True when rules end at another time by it than they did before, and are to be
+    /// enforced anew.
+    pub(crate) fn set_server_clock(&self, server: Time) -> bool {
+        self.ahead.set(server, self.clock.now())
+    }
+
     /// Now, by the server's clock as it was told at the last attachment.
     pub(crate) fn server_now(&self) -> Time {
-        Time::from_ticks(self.clock.now().ticks().saturating_add(self.ahead.load(Ordering::Relaxed)))
+        self.ahead.of(self.clock.now())
     }
 
     /// Where execution is denied and acts are done.
@@ -205,6 +215,17 @@ impl Core {
             Some(guard) if guard.status().level == crate::guard::client::Level::Deny => "deny",
             Some(_) => "absent",
             None => "none",
+        }
+    }
+
+    /// What is to be said of the guard, for people; empty if it denies as it should.
+    pub(crate) fn guard_notice(&self) -> String {
+        let notice = self.warden.notice();
+        let Some(guard) = self.guard.as_ref().filter(|_| notice.is_empty()) else { return notice };
+        match guard.status().standing_still {
+            0 if sys::lease::are_given() => notice,
+            0 => NO_LEASES.to_owned(),
+            files => format!("the disk of {files} files does not answer: what is new there runs unjudged"),
         }
     }
 

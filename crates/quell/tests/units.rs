@@ -2,6 +2,7 @@
 
 #![cfg(feature = "agent")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -67,4 +68,39 @@ fn the_guard_stays_in_the_machines_mount_namespace_and_has_all_the_time_it_needs
     for option in SECLUDING {
         assert!(!text.lines().any(|line| line.starts_with(option)), "{option}");
     }
+}
+
+/// What the agent's three processes do with each right that is left to them. `guard_kernel` tries whether that is
+/// enough.
+const NEEDED: [(&str, &str); 17] = [
+    ("CAP_SYS_ADMIN", "fanotify groups, other mount namespaces, trusted.* attributes"),
+    ("CAP_SYS_CHROOT", "setns into other mount namespaces"),
+    ("CAP_DAC_OVERRIDE", "files of all users: into the vault and back"),
+    ("CAP_DAC_READ_SEARCH", "files of all users: hashing, handles"),
+    ("CAP_FOWNER", "O_NOATIME, times and modes of what comes back"),
+    ("CAP_CHOWN", "owners of what comes back"),
+    ("CAP_FSETID", "set-uid bits of what comes back"),
+    ("CAP_SETFCAP", "file capabilities of what comes back"),
+    ("CAP_KILL", "ending processes that run what is denied"),
+    ("CAP_SYS_PTRACE", "what processes of all users run and map"),
+    ("CAP_LINUX_IMMUTABLE", "files that are immutable or append-only"),
+    ("CAP_LEASE", "read leases on files of others"),
+    ("CAP_IPC_LOCK", "the guard's memory stays where it is"),
+    ("CAP_SYS_NICE", "guard and warden go first"),
+    ("CAP_SYS_RESOURCE", "the limit of open files, spared by the OOM killer"),
+    ("CAP_BPF", "the LSM programs"),
+    ("CAP_PERFMON", "the LSM programs"),
+];
+
+#[test]
+fn the_agent_has_the_rights_that_it_needs_and_no_others() {
+    let unit = units().into_iter().find(|unit| unit.ends_with("quell-agent.service")).unwrap();
+    let text = fs::read_to_string(unit).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet=")).unwrap();
+    let left: BTreeSet<&str> = line.split_whitespace().collect();
+    for (capability, why) in NEEDED {
+        assert!(left.contains(capability), "{capability}: {why}");
+    }
+    assert_eq!(left.len(), NEEDED.len(), "each has a reason: {left:?}");
+    assert!(!text.lines().any(|line| line.starts_with("AmbientCapabilities=")));
 }

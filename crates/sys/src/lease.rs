@@ -53,6 +53,15 @@ pub fn is_whole(file: BorrowedFd<'_>) -> io::Result<bool> {
     }
 }
 
+/// Whether the kernel gives leases at all: root can switch them off. Where nothing tells, it is taken to.
+pub fn are_given() -> bool {
+    std::fs::read_to_string("/proc/sys/fs/leases-enable").map_or(true, |told| is_on(&told))
+}
+
+fn is_on(told: &str) -> bool {
+    told.trim() != "0"
+}
+
 /// Ignores SIGIO in the whole process. Programs it starts inherit that, as they do every ignored signal.
 ///
 /// # Errors
@@ -68,4 +77,15 @@ fn set(file: BorrowedFd<'_>, kind: i32) -> io::Result<()> {
     // SAFETY: F_SETLEASE takes an integer and touches no memory of ours; `file` is borrowed, so open.
     let outcome = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, kind) };
     if outcome < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_zero_switches_leases_off() {
+        assert!(!is_on("0\n"));
+        assert!(is_on("1\n") && is_on(""));
+    }
 }

@@ -160,8 +160,10 @@ impl Session<'_> {
     }
 
     fn welcomed(&mut self, welcome: &v1::Welcome) -> io::Result<()> {
-        let server = Time::from_ticks(welcome.server_time).ticks();
-        self.core.ahead.store(server.saturating_sub(self.core.clock.now().ticks()), Ordering::Relaxed);
+        if self.core.set_server_clock(Time::from_ticks(welcome.server_time)) {
+            // A guard that is away gets it when it is back.
+            let _ = self.core.enforce(GUARD_PATIENCE);
+        }
         self.core.spool.lock().agree(welcome.sightings_stored)?;
         self.core.attached.store(true, Ordering::Relaxed);
         self.beat_every = Duration::from_secs(u64::from(welcome.heartbeat_seconds.clamp(1, 3600)));
@@ -277,7 +279,7 @@ impl Session<'_> {
             filesystems_left_out,
             running_denied: core.running.running_denied(),
             rivals: core.rivals.lock().clone(),
-            guard_notice: core.warden.notice(),
+            guard_notice: core.guard_notice(),
             guard_deaths: core.warden.falls().0,
             guard_gap_ms: core.warden.falls().1,
             guard_mechanism: core.guard.as_ref().map(|guard| guard.status().mechanism).unwrap_or_default(),

@@ -84,6 +84,7 @@ impl Follower {
             namespaces: None,
             marked: None,
             stuck: Vec::new(),
+            is_barred: false,
         };
         let own = Changes::own()?;
         let run = move || following.run(&own);
@@ -120,6 +121,8 @@ struct Following<H> {
     /// What was marked after the last look.
     marked: Option<BTreeSet<u64>>,
     stuck: Vec<(Spot, JoinHandle<Duration>)>,
+    /// There are some that can't be entered, which was said.
+    is_barred: bool,
 }
 
 /// What a round has brought.
@@ -129,6 +132,8 @@ struct Round {
     own: Option<Tree>,
     met: BTreeMap<u64, Met>,
     unreached: BTreeMap<u64, String>,
+    /// Namespaces that we have no right to go into.
+    barred: BTreeSet<u64>,
     marked: Option<BTreeSet<u64>>,
     /// Processor time of the visitors.
     spent: Duration,
@@ -186,6 +191,11 @@ impl<H: FnMut(Told)> Following<H> {
             }
         }
         self.marked.clone_from(&round.marked);
+        if !round.barred.is_empty() && !std::mem::replace(&mut self.is_barred, true) {
+            tracing::warn!(
+                "mount namespaces can't be entered without CAP_SYS_CHROOT; nothing is guarded there"
+            );
+        }
         let spent = round.spent;
         if let (Some(namespaces), Some(own)) = (round.namespaces.take(), round.own.take()) {
             self.namespaces = Some(namespaces);
@@ -253,6 +263,7 @@ impl<H: FnMut(Told)> Following<H> {
                     Err(reason) => drop(round.unreached.insert(mount.device, reason)),
                 }
             }
+            Step::Barred(namespace) => drop(round.barred.insert(namespace)),
             Step::Unreached(device, reason) => {
                 let is_marked = round.marked.as_ref().is_some_and(|marked| marked.contains(&device));
                 if !is_marked {
@@ -260,6 +271,21 @@ impl<H: FnMut(Told)> Following<H> {
                 }
             }
         }
+    }
+}
+
+/// No filesystem has this device number.
+const BARRED: u64 = 0;
+
+/// What stands for all that is mounted where we can't look.
+fn barred(count: usize) -> Filesystem {
+    let reason =
+        format!("{count} mount namespaces can't be entered; CAP_SYS_ADMIN and CAP_SYS_CHROOT are needed");
+    Filesystem {
+        device: BARRED,
+        path: "/".into(),
+        kind: "mount namespaces".to_owned(),
+        state: State::Failed(reason),
     }
 }
 
@@ -290,7 +316,10 @@ impl Round {
             let (path, kind) = (met.path.clone(), met.filesystem.clone());
             (met.device, Filesystem { device: met.device, path, kind, state: state(met) })
         });
-        let filesystems = filesystems.collect();
+        let mut filesystems: BTreeMap<u64, Filesystem> = filesystems.collect();
+        if should_be_guarded && !self.barred.is_empty() {
+            filesystems.insert(BARRED, barred(self.barred.len()));
+        }
         Told { own, filesystems, is_guard_there }
     }
 }

@@ -51,6 +51,8 @@ pub(super) enum Step {
     Opened(Mount, OwnedFd),
     /// This should be marked, and why it can't be.
     Unreached(u64, String),
+    /// We have no right to go into a namespace: what is mounted there alone stays unknown.
+    Barred(u64),
 }
 
 /// A filesystem, at the first mount of it that was met.
@@ -107,6 +109,9 @@ fn go_round(plan: &Plan, steps: &Sender<Step>) -> std::io::Result<()> {
             Ok(mounts) => Tree::new(mounts),
             // It may have ended meanwhile.
             Err(error) => {
+                if error.kind() == std::io::ErrorKind::PermissionDenied {
+                    let _ = steps.send(Step::Barred(namespace.id));
+                }
                 tracing::debug!(namespace = namespace.id, %error, "a mount namespace can't be looked into");
                 continue;
             }

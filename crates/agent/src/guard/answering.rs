@@ -24,6 +24,8 @@ const END: u64 = 3;
 const QUESTIONS_AT_A_TIME: usize = 4096;
 /// Replies of the agent that are taken before questions get their turn again.
 const REPLIES_AT_A_TIME: usize = 64;
+/// Reads that may fail one after the other as they should not: then the mistake is ours, and nobody is to wait for it.
+const MOST_IN_VAIN: u32 = 1000;
 /// How often overdue leases are looked for while there are late openers.
 const TICK: Duration = Duration::from_secs(1);
 /// When it is told to end, one whose exec began just before may still be about to ask.
@@ -44,6 +46,8 @@ pub(super) struct Answering<'g> {
     /// The agent's socket is full, and is waited for.
     blocked: bool,
     events: EventBuffer,
+    /// Reads that have failed one after the other as they should not.
+    in_vain: u32,
     packet: Vec<u8>,
 }
 
@@ -75,6 +79,7 @@ impl<'g> Answering<'g> {
             ends: None,
             blocked: false,
             events: EventBuffer::new(QUESTIONS_AT_A_TIME),
+            in_vain: 0,
             packet: vec![0; protocol::LARGEST],
         })
     }
@@ -95,11 +100,9 @@ impl<'g> Answering<'g> {
                 Err(rustix::io::Errno::INTR) => 0,
                 outcome => outcome?,
             };
-            let moment = Moment {
-                instant: Instant::now(),
-                time: self.clock.now(),
-                snapshot: self.shared.snapshot.load(),
-            };
+            let snapshot = self.shared.snapshot.load();
+            let time = snapshot.time(self.clock.now());
+            let moment = Moment { instant: Instant::now(), time, snapshot };
             for event in &ready[..count] {
                 match event.data.u64() {
                     QUESTION => self.take_questions(&moment)?,
@@ -164,18 +167,24 @@ impl<'g> Answering<'g> {
 
     fn take_questions(&mut self, moment: &Moment) -> io::Result<()> {
         let group = self.desk.group;
+        let unopened = group.unopened();
         match group.read(&mut self.events) {
-            Ok(questions) => questions.for_each(|question| {
-                self.shared.beat();
-                self.desk.ask(question, moment);
-            }),
-            // No descriptor was left: the kernel has denied that one, the others still wait. Those that are to
-            // be closed soon make room.
-            Err(error) if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) => {
+            Ok(questions) => {
+                self.in_vain = 0;
+                questions.for_each(|question| {
+                    self.shared.beat();
+                    self.desk.ask(question, moment);
+                });
+            }
+            // Some filesystem may say so of its own accord: the kernel has denied that one, the others still wait.
+            Err(error) if error.raw_os_error().is_some() && self.in_vain < MOST_IN_VAIN => {
+                self.in_vain += 1;
                 self.desk.counters.failed.count();
             }
             Err(error) => return Err(error),
         }
+        // The kernel has denied them: no descriptor was left, or their filesystem does not open them.
+        self.desk.counters.failed.add(group.unopened() - unopened);
         Ok(())
     }
 
@@ -269,6 +278,4 @@ impl<'g> Answering<'g> {
     }
 }
 
-const EMFILE: i32 = rustix::io::Errno::MFILE.raw_os_error();
-const ENFILE: i32 = rustix::io::Errno::NFILE.raw_os_error();
 const ETOOMANYREFS: i32 = rustix::io::Errno::TOOMANYREFS.raw_os_error();

@@ -33,6 +33,7 @@ use super::snapshot::Snapshot;
 /// One pass of the loop: all its verdicts are made by the same rules and the same clock.
 pub(super) struct Moment {
     pub(super) instant: Instant,
+    /// By the clock of the rules.
     pub(super) time: Time,
     pub(super) snapshot: Guard<Arc<Snapshot>>,
 }

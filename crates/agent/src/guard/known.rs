@@ -20,10 +20,22 @@ const SECOND_NS: i128 = 2_000_000_000;
 const MOST_READS: usize = 512;
 
 const TMPFS: u64 = 0x0102_1994;
-/// As tmpfs, but without anybody who tells of its writers.
-const RAMFS: u64 = 0x8584_58f6;
-/// What is mapped through an overlay is a file of another filesystem: neither lease nor ctime tells who writes.
-const OVERLAY: u64 = 0x794c_7630;
+
+/// Filesystems where every change of content leaves a ctime that nobody can choose, also after the inode was read from
+/// the disk again. On all others each exec has its own hash: on vfat and msdos the ctime is the mtime, which the
+/// owner sets; exfat and hfs keep no ctime on the disk; what is mapped through an overlay is a file of another
+/// filesystem, and neither lease nor ctime tells who writes; ramfs is as tmpfs, without anybody who tells of its
+/// writers; ntfs3, udf and zfs were never tried.
+const CTIME_TELLS: [u64; 8] = [
+    0xef53,      // ext2, ext3, ext4
+    0x5846_5342, // xfs
+    0x9123_683e, // btrfs
+    0xf2f5_2010, // f2fs
+    0xca45_1a4e, // bcachefs
+    0xe0f5_e1e2, // erofs
+    0x7371_7368, // squashfs
+    0x9660,      // iso9660
+];
 
 pub(super) struct Known {
     cache: Cache,
@@ -70,11 +82,8 @@ impl Known {
     }
 
     fn trust(&self, file: BorrowedFd<'_>) -> Option<Trust> {
-        match rustix::fs::fstatfs(file).ok()?.f_type.cast_unsigned() {
-            OVERLAY | RAMFS => None,
-            TMPFS => self.writers.as_ref().map(|_| Trust::IdentityAndNews),
-            _ => Some(Trust::Identity),
-        }
+        let kind = rustix::fs::fstatfs(file).ok()?.f_type.cast_unsigned();
+        trust(kind, self.writers.is_some())
     }
 
     /// Takes in who closed a file after writing.
@@ -104,6 +113,14 @@ impl Known {
     }
 }
 
+/// Under which condition what is known of a file of a filesystem of this kind may be used again, if ever.
+fn trust(kind: u64, hears_of_writers: bool) -> Option<Trust> {
+    match kind {
+        TMPFS => hears_of_writers.then_some(Trust::IdentityAndNews),
+        _ => CTIME_TELLS.contains(&kind).then_some(Trust::Identity),
+    }
+}
+
 /// Whether a file may change once more without another ctime.
 pub(crate) fn is_young(ctime_ns: i64, now: Time) -> bool {
     let age = now.nanoseconds() - i128::from(ctime_ns);
@@ -113,6 +130,18 @@ pub(crate) fn is_young(ctime_ns: i64, now: Time) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_ctime_that_nobody_sets_is_trusted() {
+        assert_eq!(trust(0xef53, false), Some(Trust::Identity));
+        assert_eq!(trust(TMPFS, true), Some(Trust::IdentityAndNews));
+        assert_eq!(trust(TMPFS, false), None);
+        let (vfat, exfat, ntfs3, overlay, ramfs) =
+            (0x4d44, 0x2011_bab0, 0x7366_746e, 0x794c_7630, 0x8584_58f6);
+        for kind in [vfat, exfat, ntfs3, overlay, ramfs, 0] {
+            assert_eq!(trust(kind, true), None, "{kind:x}");
+        }
+    }
 
     #[test]
     fn a_file_is_young_for_a_tick_or_two_seconds() {

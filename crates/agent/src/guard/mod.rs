@@ -127,6 +127,9 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     sys::process::may_guard().map_err(anyhow::Error::msg)?;
     die_of_panics();
     sys::lease::ignore_break_signals()?;
+    if !sys::lease::are_given() {
+        tracing::warn!("{}", crate::core::NO_LEASES);
+    }
     let grounds = ground::survey(&config.guarded)?;
 
     let descriptors = sys::process::raise_descriptor_limit()?.unwrap_or(u64::MAX);

@@ -20,6 +20,8 @@ pub(super) struct Snapshot {
     /// Sorted.
     spared: Vec<SparedInode>,
     bypasses: Vec<Bypass>,
+    /// In ticks.
+    ahead: i64,
 }
 
 impl Snapshot {
@@ -29,6 +31,7 @@ impl Snapshot {
         rules: &RuleSet,
         spared: &[SparedInode],
         bypasses: &[Bypass],
+        ahead: i64,
     ) -> Vec<u8> {
         frame::body(&v1::Snapshot {
             version,
@@ -42,6 +45,7 @@ impl Snapshot {
                 })
                 .collect(),
             bypasses: bypasses.iter().map(Into::into).collect(),
+            ahead,
         })
     }
 
@@ -63,7 +67,17 @@ impl Snapshot {
         let rules = RuleSet::received(base, beside, &before.rules)?;
         let bypasses = message.bypasses.iter().map(Bypass::try_from).collect::<Result<_, _>>();
         let bypasses = bypasses.map_err(|error| malformed(&error.to_string()))?;
-        Ok(Self { version: message.version, rules, spared, bypasses })
+        Ok(Self { version: message.version, rules, spared, bypasses, ahead: message.ahead })
+    }
+
+    /// What the clock by which rules end says when the machine's own says `own`.
+    pub(super) fn time(&self, own: Time) -> Time {
+        Time::from_ticks(own.ticks().saturating_add(self.ahead))
+    }
+
+    /// Whether rules end by the same clock.
+    pub(super) fn has_clock_of(&self, other: &Self) -> bool {
+        self.ahead == other.ahead
     }
 
     /// The file that the rules' base lies in; none for an empty one.
@@ -134,7 +148,7 @@ mod tests {
             SparedInode { device: stat.device, inode: stat.inode, sha256: FILE.sha256 },
             SparedInode { device: 0, inode: 0, sha256: FILE.sha256 },
         ];
-        let bytes = Snapshot::encode(9, &rules, &spared, &[]);
+        let bytes = Snapshot::encode(9, &rules, &spared, &[], 0);
         let snapshot = Snapshot::decode(&bytes, None, &Snapshot::default()).unwrap();
         assert_eq!(snapshot.version, 9);
         let because =
@@ -156,21 +170,37 @@ mod tests {
         let rules = gathering.finish().unwrap();
         let base = || rules.base().file().map(|file| file.try_clone_to_owned().unwrap());
         let because = |snapshot: &Snapshot| snapshot.judge(&FILE.into(), &stat, Time::default()).because;
-        let first =
-            Snapshot::decode(&Snapshot::encode(1, &rules, &[], &[]), base(), &Snapshot::default()).unwrap();
+        let first = Snapshot::decode(&Snapshot::encode(1, &rules, &[], &[], 0), base(), &Snapshot::default())
+            .unwrap();
         assert_eq!(because(&first), Because::Rule(RuleId(5), Effect::Deny));
         let lifted = rules.changed([model::log::Change::End(RuleId(5))]).unwrap();
-        let second = Snapshot::decode(&Snapshot::encode(2, &lifted, &[], &[]), base(), &first).unwrap();
+        let second = Snapshot::decode(&Snapshot::encode(2, &lifted, &[], &[], 0), base(), &first).unwrap();
         assert_eq!(because(&second), Because::NoRule);
-        let bytes = Snapshot::encode(3, &lifted, &[], &[]);
+        let bytes = Snapshot::encode(3, &lifted, &[], &[], 0);
         assert!(Snapshot::decode(&bytes, None, &second).is_err(), "never without its base");
+    }
+
+    #[test]
+    fn a_rule_ends_by_the_clock_that_it_was_made_by() {
+        let file = tempfile::tempfile().unwrap();
+        let stat = Identity::of(file.as_fd()).unwrap();
+        let until = Some(Time::from_seconds(100));
+        let rules = RuleSet::new([Rule { until, ..deny(5) }]).unwrap();
+        let permits = |ahead: i64, own: i64| {
+            let bytes = Snapshot::encode(1, &rules, &[], &[], ahead * 10_000_000);
+            let snapshot = Snapshot::decode(&bytes, None, &Snapshot::default()).unwrap();
+            snapshot.judge(&FILE.into(), &stat, snapshot.time(Time::from_seconds(own))).permits
+        };
+        assert_eq!((permits(0, 99), permits(0, 100)), (false, true));
+        assert_eq!((permits(-50, 149), permits(-50, 150)), (false, true), "ours is fast");
+        assert_eq!((permits(50, 49), permits(50, 50)), (false, true), "ours is slow");
     }
 
     #[test]
     fn half_a_snapshot_is_none() {
         let rules = RuleSet::default();
         let spared = [SparedInode { device: 1, inode: 2, sha256: Sha256([1; 32]) }];
-        let bytes = Snapshot::encode(1, &rules, &spared, &[]);
+        let bytes = Snapshot::encode(1, &rules, &spared, &[], 0);
         let decode = |bytes: &[u8]| Snapshot::decode(bytes, None, &Snapshot::default());
         assert!(decode(&bytes).is_ok());
         assert!(decode(&bytes[..bytes.len() - 1]).is_err());

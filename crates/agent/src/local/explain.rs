@@ -28,7 +28,7 @@ pub(super) fn explain(core: &Core, about: &About) -> Reply {
     };
     let mut explanation = v1::Explanation {
         guard_level: core.guard_level().to_owned(),
-        now: core.clock.now().ticks(),
+        now: core.server_now().ticks(),
         permitted: true,
         ..Default::default()
     };

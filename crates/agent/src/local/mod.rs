@@ -2,9 +2,11 @@
 //! agent runs, of its files.
 
 mod bypass;
+mod deadline;
 mod explain;
 mod serve;
 mod users;
+mod visitors;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -90,7 +92,7 @@ pub struct Status {
     pub position: Position,
     /// `deny`, `absent` (the guard is away), `observe`, `released` or `none` (nothing is guarded).
     pub guard_level: String,
-    /// Why it is `observe` or `released`; empty otherwise.
+    /// Why it is `observe` or `released`, or denies less than it should; empty otherwise.
     pub guard_notice: String,
     /// How often the guard fell since its warden's start.
     pub guard_deaths: u64,

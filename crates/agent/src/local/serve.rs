@@ -122,7 +122,7 @@ fn status(core: &Core) -> Status {
         guard_level: core.guard_level().to_owned(),
         guard_mechanism,
         in_force: core.in_force() == Some(position) && core.denies(),
-        guard_notice: core.warden.notice(),
+        guard_notice: core.guard_notice(),
         guard_deaths: core.warden.falls().0,
         guard_gap_ms: core.warden.falls().1,
         guarded: core.guarded().into_iter().map(|place| place.mount.point).collect(),

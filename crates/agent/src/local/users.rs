@@ -3,7 +3,7 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
@@ -16,11 +16,13 @@ use sys::socket::Kind;
 use wire::link::{frame, v1};
 
 use super::bypass::bypass;
+use super::deadline::Timed;
+use super::visitors::Visitors;
 use super::{Reply, Request, encode, hear, say, understand};
 use crate::core::Core;
 
 const DIRECTORY: &str = "/run/quell";
-/// Users are answered one after the other, and nobody keeps others waiting longer.
+/// How long a user may take to ask, and again to hear the answer.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Where users reach the agent of this data directory.
@@ -38,12 +40,9 @@ pub(crate) fn serve(core: &Arc<Core>, data_dir: &Path) -> io::Result<()> {
     let path = socket(data_dir);
     let listener = sys::socket::listen(&path, Kind::Stream)?;
     fs::set_permissions(&path, Permissions::from_mode(0o666))?;
+    let visitors = Visitors::default();
     while !core.halt.is_asked() {
-        let answered = sys::socket::accept(listener.as_fd()).and_then(|socket| {
-            let user = sys::socket::peer_uid(socket.as_fd())?;
-            converse(core, user, UnixStream::from(socket))
-        });
-        if let Err(error) = answered {
+        if let Err(error) = welcome(core, &listener, &visitors) {
             tracing::debug!(%error, "a user was not answered");
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -51,15 +50,29 @@ pub(crate) fn serve(core: &Arc<Core>, data_dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn converse(core: &Core, user: u32, mut stream: UnixStream) -> io::Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    let Some(request) = frame::read::<v1::LocalRequest>(&mut stream)? else { return Ok(()) };
+/// Takes the next connection and leaves it to a thread; one that there is no room for is closed.
+fn welcome(core: &Arc<Core>, listener: &OwnedFd, visitors: &Visitors) -> io::Result<()> {
+    let socket = sys::socket::accept(listener.as_fd())?;
+    let user = sys::socket::peer_uid(socket.as_fd())?;
+    let Some(visit) = visitors.admit(user) else { return Ok(()) };
+    let core = Arc::clone(core);
+    std::thread::Builder::new().name("user".to_owned()).spawn(move || {
+        if let Err(error) = converse(&core, user, &UnixStream::from(socket)) {
+            tracing::debug!(%error, user, "a user was not answered");
+        }
+        drop(visit);
+    })?;
+    Ok(())
+}
+
+fn converse(core: &Core, user: u32, stream: &UnixStream) -> io::Result<()> {
+    let request = frame::read::<v1::LocalRequest>(&mut Timed::new(stream, PATIENCE))?;
+    let Some(request) = request else { return Ok(()) };
     let reply = match understand(request) {
         Some(Request::Bypass(file, comment)) => bypass(core, user, &file, &comment),
         _ => Reply::Refused("only root may ask for that".to_owned()),
     };
-    say(&mut stream, reply)
+    say(&mut Timed::new(stream, PATIENCE), reply)
 }
 
 /// Asks the agent of this data directory, as whoever this process belongs to.

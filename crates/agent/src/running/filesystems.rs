@@ -12,7 +12,7 @@ use crate::filesystems::may_hang;
 pub(super) struct Filesystem {
     /// The kernel itself keeps the files: reading one waits for nobody.
     pub(super) is_local: bool,
-    /// Files can be changed through a mapping without a new ctime.
+    /// Files can be changed without a new ctime.
     pub(super) hides_writes: bool,
 }
 
@@ -61,7 +61,7 @@ impl Filesystems {
         let tree = Tree::new(table);
         self.by_device.extend(tree.mounts().iter().map(|mount| {
             let is_local = mounts::is_local(mount) && !may_hang(mount, &tree, is_ours);
-            (mount.device, Filesystem { is_local, hides_writes: mounts::is_volatile(mount) })
+            (mount.device, Filesystem { is_local, hides_writes: mounts::hides_changes(mount) })
         }));
     }
 }

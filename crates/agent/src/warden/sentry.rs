@@ -35,11 +35,21 @@ pub(super) struct Watched {
 pub(super) struct Sentry {
     watched: Mutex<Vec<Watched>>,
     brake: Brake,
-    pulled: Mutex<Option<Pulled>>,
+    /// Looks at the brake that have begun.
+    begun: AtomicU64,
+    seen: Mutex<Seen>,
     /// Rung when the brake was pulled or let go.
     pub(super) bell: OwnedFd,
     looks: AtomicU64,
     ended: AtomicBool,
+}
+
+/// What a look at the brake has shown.
+#[derive(Debug)]
+struct Seen {
+    /// The how manieth look it was.
+    look: u64,
+    pulled: Option<Pulled>,
 }
 
 impl Sentry {
@@ -50,7 +60,8 @@ impl Sentry {
     pub(super) fn post(brake: Brake) -> std::io::Result<Arc<Self>> {
         let sentry = Arc::new(Self {
             watched: Mutex::default(),
-            pulled: Mutex::new(brake.pulled()),
+            begun: AtomicU64::new(0),
+            seen: Mutex::new(Seen { look: 0, pulled: brake.pulled() }),
             brake,
             bell: crate::guard::bell()?,
             looks: AtomicU64::new(0),
@@ -83,18 +94,29 @@ impl Sentry {
 
     /// What holds the guard back, if anything does.
     pub(super) fn pulled(&self) -> Option<Pulled> {
-        self.pulled.lock().clone()
+        self.seen.lock().pulled.clone()
     }
 
     /// Looks whether root has pulled the brake. If so, guards end: the kernel then permits all that waits.
+    ///
+    /// Two threads look, no lock is held while they read files, and of what they see the look counts that began last.
     pub(super) fn look_at_brake(&self) {
-        let now = self.brake.pulled();
-        let is_pulled = now.is_some();
-        let was = std::mem::replace(&mut *self.pulled.lock(), now.clone());
+        let look = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        let pulled = self.brake.pulled();
+        let is_pulled = pulled.is_some();
+        let is_news = {
+            let mut seen = self.seen.lock();
+            if look < seen.look {
+                return;
+            }
+            let is_news = seen.pulled != pulled;
+            *seen = Seen { look, pulled };
+            is_news
+        };
         if is_pulled {
             self.watched.lock().iter_mut().filter(|child| child.waker.is_some()).for_each(Watched::kill);
         }
-        if was != now {
+        if is_news {
             crate::guard::ring(&self.bell);
         }
     }
@@ -168,5 +190,57 @@ impl Watched {
         if !self.process.wait_ended(AT_ONCE) {
             groups::thaw(self.pid);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, OpenOptions};
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+
+    use rustix::fs::{CWD, FileType, Mode, OFlags};
+
+    use super::*;
+
+    #[test]
+    fn an_older_look_that_ends_later_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (command_line, slow) = (dir.path().join("cmdline"), dir.path().join("slow"));
+        // Who reads it waits for us.
+        rustix::fs::mknodat(CWD, &slow, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        fs::hard_link(&slow, &command_line).unwrap();
+        let brake = Brake { file: dir.path().join("released"), command_line: command_line.clone() };
+        let sentry = Sentry {
+            watched: Mutex::default(),
+            begun: AtomicU64::new(0),
+            seen: Mutex::new(Seen { look: 0, pulled: None }),
+            brake,
+            bell: crate::guard::bell().unwrap(),
+            looks: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
+        };
+        std::thread::scope(|threads| {
+            let older = threads.spawn(|| sentry.look_at_brake());
+            let nonblock = OFlags::NONBLOCK.bits().cast_signed();
+            let mut word = loop {
+                if let Ok(fifo) = OpenOptions::new().write(true).custom_flags(nonblock).open(&slow) {
+                    break fifo;
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            };
+            // By now it is let go.
+            fs::remove_file(&command_line).unwrap();
+            fs::write(&command_line, "quiet").unwrap();
+            sentry.look_at_brake();
+            assert_eq!(sentry.pulled(), None);
+            word.write_all(b"quell.release").unwrap();
+            drop(word);
+            older.join().unwrap();
+        });
+        assert_eq!(sentry.pulled(), None);
+        fs::write(&command_line, "quell.release").unwrap();
+        sentry.look_at_brake();
+        assert_eq!(sentry.pulled(), Some(Pulled::ByKernel));
     }
 }

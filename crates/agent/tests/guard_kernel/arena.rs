@@ -22,6 +22,10 @@ use wire::link::v1::GuardCounters;
 
 use crate::processes::Child;
 
+// Other test programs use this file, too.
+#[path = "fat.rs"]
+mod fat;
+
 /// How long any one wait may last.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Long enough for a file to be no longer young, so that its digests are kept.
@@ -39,13 +43,15 @@ pub(crate) enum Kind {
     Ext2,
     /// Times are kept in seconds.
     Ext4Seconds,
+    /// Who owns a file sets its ctime.
+    Vfat,
 }
 
 impl Kind {
     /// How the filesystem on a loop device is made.
     fn making(self) -> Option<&'static [&'static str]> {
         match self {
-            Self::Tmpfs => None,
+            Self::Tmpfs | Self::Vfat => None,
             Self::Ext4 => Some(&["mkfs.ext4", "-q", "-F"]),
             Self::Ext2 => Some(&["mkfs.ext2", "-q", "-F"]),
             Self::Ext4Seconds => Some(&["mkfs.ext4", "-q", "-F", "-I", "128"]),
@@ -95,6 +101,9 @@ impl Arena {
                 .map_err(|error| error.to_string())?;
             tell(Command::new(making[0]).args(&making[1..]).arg(&image))?;
             tell(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&ground))?;
+        } else if kind == Kind::Vfat {
+            fs::write(&image, fat::empty()).unwrap();
+            tell(Command::new("mount").args(["-t", "vfat", "-o", "loop"]).arg(&image).arg(&ground))?;
         } else {
             sys::mounts::mount_tmpfs(&ground, 128 << 20).unwrap();
         }

@@ -79,3 +79,19 @@ fn a_warning_is_passed_by_one_user_for_a_while() {
     guarded.adopt([warn]);
     assert_eq!(run_as(NOBODY, &file), Err(EPERM), "it is over");
 }
+
+#[test]
+fn a_rule_ends_by_the_servers_clock() {
+    let Some(arena) = Arena::enter(Kind::Tmpfs) else { return };
+    let file = arena.program("file", "file");
+    let guarded = arena.guarded();
+    let far = Time::from_seconds(1 << 33);
+    let deny = Rule { until: Some(far), ..deny(1, &digests(&file)) };
+    for (ahead, outcome) in
+        [(0, Err(EPERM)), (far.ticks(), Ok(0)), (-1_000_000_000, Err(EPERM)), (far.ticks(), Ok(0))]
+    {
+        guarded.client.set_ahead(ahead);
+        guarded.adopt([deny]);
+        assert_eq!(run(&file), outcome, "{ahead}");
+    }
+}

@@ -14,6 +14,8 @@ use agent::filesystems::{Filesystem, Follower, State, Told};
 use agent::guard::client::{Event, Meeting};
 use agent::local::{Reply, Request, Status};
 
+use rustix::thread::CapabilitySet;
+
 use crate::arena::{Arena, EPERM, Guarded, Kind, PATIENCE, deny, digests, run};
 use crate::processes::Child;
 
@@ -204,6 +206,28 @@ fn mounted_in_another_mount_namespace() {
     wait_until("nobody keeps it alive", || {
         scene.told.lock().unwrap().values().all(|known| !known.path.ends_with("second"))
     });
+}
+
+#[test]
+fn namespaces_that_cannot_be_entered_are_told_of() {
+    let Some(arena) = Arena::enter(Kind::Tmpfs) else { return };
+    let guarded = arena.guarded_by(Child::guard_of_more(arena.data_dir(), arena.ground()));
+    let _elsewhere = Elsewhere::start(&["unshare", "-m", "--propagation", "private"]);
+    let (sender, told) = crossbeam_channel::unbounded();
+    let follow = || {
+        // The threads that it starts inherit what this one may do.
+        let mut may = rustix::thread::capabilities(None).unwrap();
+        may.effective.remove(CapabilitySet::SYS_CHROOT);
+        rustix::thread::set_capabilities(None, may).unwrap();
+        let hear = move |news: Told| drop(sender.send(news.filesystems));
+        Follower::start(Some(guarded.client.marks()), |_| false, hear).unwrap()
+    };
+    let _follower = std::thread::scope(|threads| threads.spawn(follow).join().unwrap());
+    let filesystems = told.recv_timeout(PATIENCE).unwrap();
+    let Some(State::Failed(reason)) = filesystems.get(&0).map(|filesystem| &filesystem.state) else {
+        panic!("{filesystems:?}");
+    };
+    assert!(reason.ends_with("CAP_SYS_CHROOT are needed"), "{reason}");
 }
 
 #[test]

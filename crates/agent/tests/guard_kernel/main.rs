@@ -9,10 +9,16 @@
 mod arena;
 mod processes;
 
+mod capabilities;
 mod denies;
 mod effects;
 mod failures;
 mod fairness;
+mod forged;
 mod hostile;
 mod later;
+mod leaseless;
 mod opens;
+mod stalled;
+mod unopened;
+mod users;

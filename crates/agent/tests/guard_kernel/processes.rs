@@ -50,7 +50,8 @@ impl Child {
         Self::guard_with(level, data_dir, &[ground.to_owned()])
     }
 
-    fn guard_with(level: &str, data_dir: &Path, grounds: &[PathBuf]) -> Self {
+    /// A guard of several at a level of its own.
+    pub(crate) fn guard_with(level: &str, data_dir: &Path, grounds: &[PathBuf]) -> Self {
         let mut command = again("processes::guard_child");
         command.env("QUELL_GUARD_LEVEL", level);
         let grounds = std::env::join_paths(grounds).unwrap();
@@ -77,9 +78,26 @@ impl Child {
         Self(command.env(GUARD, data_dir).env(GROUNDS, ground).spawn().unwrap())
     }
 
+    /// A guard of one filesystem with this library before all others.
+    pub(crate) fn guard_preloading(library: &Path, data_dir: &Path, ground: &Path) -> Self {
+        let mut command = again("processes::guard_child");
+        command.env("LD_PRELOAD", library).env("QUELL_GUARD_LEVEL", level().word());
+        Self(command.env(GUARD, data_dir).env(GROUNDS, ground).spawn().unwrap())
+    }
+
     /// An agent that denies one file, by its SHA-256; returns when that is in force.
     pub(crate) fn agent(data_dir: &Path, denied: &str) -> Self {
+        Self::agent_by(again("processes::agent_child"), data_dir, denied)
+    }
+
+    /// The same with this library before all others.
+    pub(crate) fn agent_preloading(library: &Path, data_dir: &Path, denied: &str) -> Self {
         let mut command = again("processes::agent_child");
+        command.env("LD_PRELOAD", library);
+        Self::agent_by(command, data_dir, denied)
+    }
+
+    fn agent_by(mut command: Command, data_dir: &Path, denied: &str) -> Self {
         let mut child =
             command.env(AGENT, data_dir).env(DENIED, denied).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

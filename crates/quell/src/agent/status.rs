@@ -155,7 +155,7 @@ fn or_none(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-/// Its level, and why it is not to deny.
+/// Its level, and why it does not deny all that it should.
 fn guard(status: &Status) -> String {
     match status.guard_notice.as_str() {
         "" => status.guard_level.clone(),

@@ -10,8 +10,11 @@
 //!   that the process forks holds a copy of the group until its exec has succeeded: if that very exec is
 //!   asked about, the child waits for an answer and keeps the group open that would give it. So **the owner
 //!   of a group starts no processes**; helpers are started before the group is made.
-//! - A process out of descriptors cannot take a question, and the kernel then *denies* it: the owner of a
-//!   group needs room in `RLIMIT_NOFILE` ([`crate::process::raise_descriptor_limit`]).
+//! - A file that cannot be opened for its question is *denied* by the kernel itself, and nobody is asked
+//!   ([`PermissionGroup::unopened`]): without a descriptor left (the owner of a group needs room in
+//!   `RLIMIT_NOFILE`, [`crate::process::raise_descriptor_limit`]), on a filesystem that was shut down, or while
+//!   somebody else holds a write lease on it. Files are opened without waiting, so nobody's lease, and no FIFO
+//!   without a writer, keeps the reader of a group from its next question.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -28,6 +31,7 @@ pub struct PermissionGroup {
     mask: u64,
     can_refuse_busy: bool,
     skipped: AtomicU64,
+    unopened: AtomicU64,
 }
 
 /// What a group is asked about.
@@ -82,7 +86,7 @@ impl PermissionGroup {
             About::Execs => libc::FAN_OPEN_EXEC_PERM,
             About::Opens => libc::FAN_OPEN_EXEC_PERM | libc::FAN_OPEN_PERM,
         };
-        Ok(Self { fd, mask, can_refuse_busy, skipped: AtomicU64::new(0) })
+        Ok(Self { fd, mask, can_refuse_busy, skipped: AtomicU64::default(), unopened: AtomicU64::default() })
     }
 
     /// Whether [`Answer::Busy`] reaches the opener as ETXTBSY.
@@ -94,6 +98,12 @@ impl PermissionGroup {
     /// on a kernel that keeps its word.
     pub fn skipped(&self) -> u64 {
         self.skipped.load(Ordering::Relaxed)
+    }
+
+    /// How many openers the kernel has refused by itself because it could not open their file for us. Before Linux
+    /// 6.13 it does not tell of those refused for a lease, nor of those behind another question of the same read.
+    pub fn unopened(&self) -> u64 {
+        self.unopened.load(Ordering::Relaxed)
     }
 
     /// Asks from now on about all execs, or opens, on the filesystem of `dir`, through whichever mount.
@@ -131,13 +141,21 @@ impl PermissionGroup {
         Ok(told.lines().filter_map(marked_device).collect())
     }
 
-    /// Takes what is queued, without waiting and without allocating; nothing queued is an empty iterator.
+    /// Takes what is queued, without waiting and without allocating; nothing queued is an empty iterator. So is a
+    /// first question whose file could not be opened, before Linux 6.13: more may wait behind it.
     ///
     /// # Errors
-    /// EMFILE or ENFILE when there is no descriptor for the first question, which the kernel has then denied;
-    /// `InvalidData` when the kernel speaks another version of the protocol.
+    /// EBADF, EINVAL or EFAULT should mean a mistake of ours; before Linux 6.13 it may also be what a filesystem
+    /// says when it is to open the first file, which the kernel has then denied. `InvalidData` when the kernel speaks
+    /// another version of the protocol.
     pub fn read<'b>(&'b self, buffer: &'b mut EventBuffer) -> io::Result<Questions<'b>> {
-        let length = super::read_queue(self, &mut buffer.bytes)?;
+        let length = match super::read_queue(self, &mut buffer.bytes) {
+            Err(error) if is_of_the_file(&error) => {
+                self.unopened.fetch_add(1, Ordering::Relaxed);
+                0
+            }
+            outcome => outcome?,
+        };
         let records = Records::new(&buffer.bytes[..length]);
         if records.clone().next().is_some_and(|first| first.is_err()) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "fanotify: unknown event format"));
@@ -187,8 +205,11 @@ impl Iterator for Questions<'_> {
                     let executes = mask & libc::FAN_OPEN_EXEC_PERM != 0;
                     return Some(Question { file, pid, executes });
                 }
-                // An overflow, which an unlimited queue never has; an event whose file could not be opened,
-                // which the kernel has denied by itself; or bytes that are no event.
+                // The kernel has denied it by itself, and waits for no answer.
+                Ok(Record { mask, .. }) if mask & (libc::FAN_OPEN_EXEC_PERM | libc::FAN_OPEN_PERM) != 0 => {
+                    self.group.unopened.fetch_add(1, Ordering::Relaxed)
+                }
+                // An overflow, which an unlimited queue never has; or bytes that are no event.
                 _ => self.group.skipped.fetch_add(1, Ordering::Relaxed),
             };
         }
@@ -238,15 +259,29 @@ fn marked_device(line: &str) -> Option<u64> {
 /// `FAN_DENY_ERRNO(ETXTBSY)`: the errno rides in the highest byte.
 const DENY_BUSY: u32 = libc::FAN_DENY | (libc::ETXTBSY.cast_unsigned() << 24);
 
+/// Since Linux 6.13: an event whose file could not be opened comes with the error, and not the error instead of
+/// the event.
+const REPORT_FD_ERROR: u32 = 0x2000;
+
 fn init(class: u32) -> io::Result<OwnedFd> {
     const FLAGS: u32 =
         libc::FAN_CLOEXEC | libc::FAN_NONBLOCK | libc::FAN_UNLIMITED_QUEUE | libc::FAN_UNLIMITED_MARKS;
-    const FILE: i32 = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_LARGEFILE;
-    // Hashing a file is no reason to write its inode back; but a kernel that objects gets its way.
-    match super::init(FLAGS | class, FILE | libc::O_NOATIME) {
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => super::init(FLAGS | class, FILE),
-        outcome => outcome,
+    // The kernel opens the file of a question within our read: whoever waits there answers nobody. Files do not mind.
+    const FILE: i32 = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_LARGEFILE | libc::O_NONBLOCK;
+    // Hashing a file is no reason to write its inode back. A kernel that objects to a wish gets its way.
+    let wishes = [(REPORT_FD_ERROR, libc::O_NOATIME), (0, libc::O_NOATIME)];
+    for (flag, file_flag) in wishes {
+        match super::init(FLAGS | class | flag, FILE | file_flag) {
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
+            outcome => return outcome,
+        }
     }
+    super::init(FLAGS | class, FILE)
+}
+
+/// Whether a read failed because the kernel could not open the first question's file, and not because of how we read.
+fn is_of_the_file(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(|errno| !matches!(errno, libc::EBADF | libc::EINVAL | libc::EFAULT))
 }
 
 /// Refuses a question that nobody asked. A kernel that understands the answer misses the question (ENOENT);
@@ -268,6 +303,16 @@ fn respond(group: BorrowedFd<'_>, question: i32, response: u32) -> io::Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_mistakes_of_ours_are_errors_of_reading() {
+        for errno in [libc::EMFILE, libc::ENFILE, libc::EIO, libc::ENOKEY, libc::ENOMEM, libc::EPERM] {
+            assert!(is_of_the_file(&io::Error::from_raw_os_error(errno)), "{errno}");
+        }
+        for errno in [libc::EBADF, libc::EINVAL, libc::EFAULT] {
+            assert!(!is_of_the_file(&io::Error::from_raw_os_error(errno)), "{errno}");
+        }
+    }
 
     #[test]
     fn what_the_kernel_says_of_its_marks() {

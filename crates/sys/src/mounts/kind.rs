@@ -89,6 +89,12 @@ pub fn is_volatile(mount: &Mount) -> bool {
     matches!(mount.filesystem.as_str(), "tmpfs" | "ramfs" | "devtmpfs" | "rootfs")
 }
 
+/// Whether the content of a file may change there and leave its inode as it was: in memory through a mapping; on FAT by
+/// its owner, who sets the ctime with the mtime (on exfat when it is next read from the disk).
+pub fn hides_changes(mount: &Mount) -> bool {
+    is_volatile(mount) || matches!(mount.filesystem.as_str(), "vfat" | "msdos" | "exfat")
+}
+
 /// Whether `statfs` says this number (`f_type`) of a local filesystem.
 pub fn is_local_magic(magic: u64) -> bool {
     magic == RAMFS || LOCAL.iter().any(|(_, local)| *local == magic)
@@ -120,6 +126,8 @@ mod tests {
             assert_eq!(kind(&of_type(name)), Kind::Foreign, "{name}");
         }
         assert!(is_volatile(&of_type("tmpfs")) && !is_volatile(&of_type("ext4")));
+        assert!(hides_changes(&of_type("tmpfs")) && hides_changes(&of_type("vfat")));
+        assert!(!hides_changes(&of_type("ext4")));
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod table;
 mod tree;
 
 pub use changes::{Changes, MountGroup};
-pub use kind::{Kind, is_local, is_local_magic, is_volatile, kind};
+pub use kind::{Kind, hides_changes, is_local, is_local_magic, is_volatile, kind};
 pub use layers::layers;
 pub use namespace::{Namespace, Namespaces, Visitor, is_of_our_users, namespaces};
 pub use open::open;

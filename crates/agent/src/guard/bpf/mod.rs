@@ -136,7 +136,8 @@ impl InKernel {
 
     /// Lets rules end that are over, as others may come to hold by that. Returns what [`Self::adopt`] would.
     pub(super) fn keep(&mut self, snapshot: &Snapshot) -> bool {
-        self.next_end.is_some_and(|end| SystemClock.now() >= end) && self.adopt(snapshot, snapshot)
+        self.next_end.is_some_and(|end| snapshot.time(SystemClock.now()) >= end)
+            && self.adopt(snapshot, snapshot)
     }
 
     /// Takes note of a filesystem that the agent has found. Returns whether it is guarded by that it is one.
@@ -167,12 +168,12 @@ impl InKernel {
     }
 
     fn give(&mut self, before: Option<&Snapshot>, now: &Snapshot) -> anyhow::Result<()> {
-        let time = SystemClock.now();
+        let time = now.time(SystemClock.now());
         let clocks = rules::Clocks { now: time, since_boot: sys::bpf::since_boot() };
         self.programs.spare(&rules::spared(now.spared())?)?;
         self.next_end = rules::next_end(now, time);
-        // What has ended may hide what now holds: then all are given anew.
-        let known = before.filter(|before| !std::ptr::eq(*before, now));
+        // What has ended may hide what now holds, and by another clock all end at other times: then all are given anew.
+        let known = before.filter(|before| !std::ptr::eq(*before, now) && before.has_clock_of(now));
         self.programs.put_rules(rules::changed(known, now, &clocks))?;
         if let Some(before) = before {
             self.programs.remove_rules(rules::stale(before, now, time))?;

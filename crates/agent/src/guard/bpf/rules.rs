@@ -11,6 +11,7 @@ use crate::guard::snapshot::Snapshot;
 
 /// One moment by two clocks.
 pub(super) struct Clocks {
+    /// By the clock of the rules.
     pub(super) now: Time,
     /// Nanoseconds since boot.
     pub(super) since_boot: u64,
@@ -112,7 +113,7 @@ mod tests {
     fn snapshot(rules: &[Rule]) -> Snapshot {
         let rules = RuleSet::new(rules.iter().copied()).unwrap();
         let base = rules.base().file().map(|file| file.try_clone_to_owned().unwrap());
-        Snapshot::decode(&Snapshot::encode(1, &rules, &[], &[]), base, &Snapshot::default()).unwrap()
+        Snapshot::decode(&Snapshot::encode(1, &rules, &[], &[], 0), base, &Snapshot::default()).unwrap()
     }
 
     fn ids(changed: impl Iterator<Item = (Content, sys::bpf::Rule)>) -> Vec<(u8, u64, u64)> {

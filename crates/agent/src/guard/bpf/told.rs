@@ -104,7 +104,7 @@ fn given(event: &Event, shared: &Shared) -> Given {
         file: Some(stat(event)),
         names: met.map(|(names, ..)| names),
         waited: Duration::ZERO,
-        at: SystemClock.now(),
+        at: shared.snapshot.load().time(SystemClock.now()),
     }
 }
 

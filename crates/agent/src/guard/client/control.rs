@@ -186,6 +186,7 @@ impl Control {
             costs: state.costs.clone(),
             refuses_busy: ready.refuses_busy,
             mechanism: ready.mechanism,
+            standing_still: 0,
         }
     }
 

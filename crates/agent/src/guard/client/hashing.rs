@@ -1,270 +1,198 @@
 //! Hashes what the guard asks about.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossbeam_channel::Sender;
+use model::Names;
 use model::facts::Facts;
-use model::{Kinds, Names};
-use sys::identity::{Identity, Stat};
-use sys::lease::Lease;
-use wire::link::v1::hashed::Result as Outcome;
+use sys::identity::Stat;
 use wire::link::{frame, v1};
 
 use super::Event;
+use super::asker::Asker;
 use super::control::Control;
-use super::queue::Queue;
+use super::job::{Job, SLICE, Turn};
+use super::queue::{Crew, Queue};
 use super::rest::{self, Partly};
 use super::socket::{Pause, connect};
-use crate::digest::{self, Hashed, Hasher, Unsteady};
+use super::workers;
+use crate::digest::Hashed;
 use crate::guard::protocol;
 
-/// How long a writer may take to go.
-const PATIENCE: Duration = Duration::from_millis(20);
-/// When to look again whether it has.
+/// When to look again whether a writer has gone.
 const RETRY: Duration = Duration::from_millis(1);
-/// How often a file is read again because its inode changed meanwhile: a new name or mode is no new content.
-const TRIES: u32 = 3;
 /// Questions that wait for a worker: more than the guard keeps.
 const ROOM: usize = 2048;
-/// How much is read of a file before another one may get its turn: some milliseconds' worth.
-const SLICE: u64 = 4 << 20;
+/// Of no file more is read while others want the processor: it may have no end.
+const LARGE: u64 = 1 << 30;
 
-/// One file to hash.
-struct Job {
-    id: u64,
-    file: OwnedFd,
-    kinds: Kinds,
-    /// It is not to run, only to be read.
-    opened: bool,
-    /// Where the reply goes; of no use any more when the guard is another by then.
-    guard: Arc<OwnedFd>,
-    /// Until when a writer is waited for.
-    deadline: Instant,
-    tries: u32,
-    reading: Option<Reading>,
+/// No slice takes so long but from a disk that does not answer.
+const LONG: Duration = Duration::from_secs(5);
+
+/// Hashing is processor time, so more readers than two would take it from the machine's owner. Those that wait for a
+/// disk take none.
+const QUICK: Crew = Crew { moving: 2, most: 8, most_still_on_one: 3, told_after: Some(LONG) };
+/// For what is left of large files.
+const PATIENT: Crew = Crew { moving: 1, most: 4, most_still_on_one: 2, told_after: None };
+
+/// The files that are to be hashed.
+pub(super) struct Hashing {
+    quick: Arc<Queue<Job>>,
+    /// Their openers have their answers long since; only a late verdict is open.
+    patient: Arc<Queue<Job>>,
+    /// What is read once more, for the records.
+    rest: Arc<Queue<Partly>>,
 }
 
-/// A file without writers, as far as it was read.
-struct Reading {
-    before: Stat,
-    hasher: Hasher,
-    read: u64,
-}
-
-/// A file's names, what its bytes say, and its inode before and after.
-type Read = Result<(Names, Facts, Stat), Unsteady>;
-
-/// A script is not larger.
-const LARGEST_SCRIPT: u64 = 64 << 20;
-/// As above, where somebody has the file open for writing: its digests are of no use again.
-const LARGEST_WRITTEN: u64 = 4 << 20;
-
-/// What came of a turn.
-enum Turn {
-    Done(Box<Read>),
-    /// Nothing that anybody could run.
-    Data,
-    /// So much was read, so much is left.
-    More {
-        read: u64,
-        left: u64,
-    },
-}
-
-pub(super) fn start(control: &Arc<Control>, workers: usize) {
-    let queue = Arc::new(Queue::new(ROOM));
-    let rest = rest::start(control);
-    for _ in 0..workers {
-        let (queue, control, rest) = (Arc::clone(&queue), Arc::clone(control), rest.clone());
-        std::thread::spawn(move || work(&queue, &control, &rest));
+impl std::fmt::Debug for Hashing {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Hashing").finish_non_exhaustive()
     }
-    let control = Arc::clone(control);
-    std::thread::spawn(move || {
-        receive(&queue, &control);
-        queue.close();
-    });
 }
 
-/// Takes questions off the socket until the client is dropped.
-fn receive(queue: &Queue<Job>, control: &Control) {
-    let mut pause = Pause::new();
-    let mut packet = [0; 256];
-    while !control.is_closed() {
-        let Ok(socket) = connect(control.socket(), protocol::QUESTIONS) else {
-            pause.sleep();
-            continue;
-        };
-        pause.reset();
-        let guard = Arc::new(socket);
-        control.hold_questions(Some(&guard));
-        let mut file = None;
-        while let Ok(Some(packet)) = protocol::receive(guard.as_fd(), &mut packet, &mut file) {
-            let (Ok(question), Some(file)) = (frame::decode::<v1::Question>(packet), file.take()) else {
+/// Where files that were read go to.
+#[derive(Clone)]
+struct Ways {
+    control: Arc<Control>,
+    rest: Arc<Queue<Partly>>,
+}
+
+impl Hashing {
+    /// Starts the threads. They end when the client is dropped.
+    pub(super) fn start(control: &Arc<Control>) -> Arc<Self> {
+        let hashing = Arc::new(Self {
+            quick: Arc::new(Queue::new(ROOM, QUICK)),
+            patient: Arc::new(Queue::new(ROOM, PATIENT)),
+            rest: rest::start(control),
+        });
+        let ways = Ways { control: Arc::clone(control), rest: Arc::clone(&hashing.rest) };
+        let (quick_ways, patient) = (ways.clone(), Arc::clone(&hashing.patient));
+        workers::start(&hashing.quick, move |queue| work(queue, Some(&patient), &quick_ways));
+        workers::start(&hashing.patient, move |queue| {
+            sys::process::run_when_idle();
+            work(queue, None, &ways);
+        });
+        let (receiving, control) = (Arc::clone(&hashing), Arc::clone(control));
+        std::thread::spawn(move || {
+            receiving.receive(&control);
+            receiving.queues().for_each(Queue::close);
+            receiving.rest.close();
+        });
+        hashing
+    }
+
+    /// How many readers have stood still for long.
+    pub(super) fn standing_still(&self) -> usize {
+        self.quick.standing_still().len()
+    }
+
+    fn queues(&self) -> impl Iterator<Item = &Queue<Job>> {
+        [&*self.quick, &*self.patient].into_iter()
+    }
+
+    /// Takes questions off the socket until the client is dropped.
+    fn receive(&self, control: &Control) {
+        let mut pause = Pause::new();
+        let mut packet = [0; 256];
+        while !control.is_closed() {
+            let Ok(socket) = connect(control.socket(), protocol::QUESTIONS) else {
+                pause.sleep();
                 continue;
             };
-            let size = rustix::fs::fstat(&file).map_or(0, |stat| stat.st_size.cast_unsigned());
-            // Without room the guard's timer answers.
-            let _ = queue.put(question.user, size, Job::new(&question, file, Arc::clone(&guard)));
+            pause.reset();
+            let socket = Arc::new(socket);
+            control.hold_questions(Some(&socket));
+            let asker = Arc::new(Asker::new(Arc::clone(&socket)));
+            let mut file = None;
+            while let Ok(Some(packet)) = protocol::receive(socket.as_fd(), &mut packet, &mut file) {
+                if let Ok(question) = frame::decode::<v1::Question>(packet) {
+                    self.hear(&asker, &question, file.take());
+                }
+            }
+            control.hold_questions(None);
+            asker.leaves();
+            self.drop_unwanted();
         }
-        control.hold_questions(None);
+    }
+
+    fn hear(&self, asker: &Arc<Asker>, question: &v1::Question, file: Option<OwnedFd>) {
+        match file {
+            _ if question.cancelled => {
+                asker.cancels(question.id);
+                // A worker that has it lets go of it after its slice.
+                self.drop_unwanted();
+            }
+            Some(file) => {
+                let (device, size) = rustix::fs::fstat(&file)
+                    .map_or((0, 0), |stat| (stat.st_dev, stat.st_size.cast_unsigned()));
+                asker.asks(question.id);
+                let job = Job::new(question, file, Arc::clone(asker));
+                if let Err(job) = self.quick.put(question.user, device, size, job) {
+                    job.is_refused();
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn drop_unwanted(&self) {
+        self.queues().for_each(|queue| queue.retain(Job::is_wanted));
     }
 }
 
-fn work(queue: &Queue<Job>, control: &Control, rest: &Sender<Partly>) {
-    while let Some((user, mut job)) = queue.take() {
+/// Reads files slice by slice; what is large is left to `patient`, if there is one.
+fn work(queue: &Queue<Job>, patient: Option<&Arc<Queue<Job>>>, ways: &Ways) {
+    while let Some((turn, mut job)) = queue.take() {
+        if !job.is_wanted() {
+            queue.served(&turn, 0, None);
+            continue;
+        }
         match job.turn() {
-            Turn::More { read, left } => {
-                if read == 0 {
-                    queue.pause(RETRY);
+            Turn::More { read, .. } if !job.is_wanted() => queue.served(&turn, read, None),
+            Turn::More { read, left } => match patient.filter(|_| job.read() >= LARGE) {
+                Some(patient) => {
+                    queue.served(&turn, read, None);
+                    if let Err(job) = patient.put(turn.user, turn.device, left, job) {
+                        job.is_refused();
+                    }
                 }
-                queue.served(user, read, Some((left, job)));
-            }
+                None => {
+                    if read == 0 {
+                        queue.pause(RETRY);
+                    }
+                    queue.served(&turn, read, Some((left, job)));
+                }
+            },
             Turn::Data => {
-                job.say(&v1::Hashed { id: job.id, result: Some(Outcome::Data(true)), identity: Vec::new() });
-                queue.served(user, 0, None);
+                job.is_data();
+                queue.served(&turn, 0, None);
             }
             Turn::Done(outcome) => {
-                job.say(&reply(job.id, &outcome));
+                job.is_read(&outcome);
                 let read = (*outcome).as_ref().map_or(0, |(_, facts, _)| facts.size % SLICE);
-                queue.served(user, read, None);
+                queue.served(&turn, read, None);
                 if let Ok((names, facts, stat)) = *outcome {
-                    tell(control, rest, job.file, names, facts, stat);
+                    ways.tell(turn.user, job.file, names, facts, stat);
                 }
             }
         }
     }
 }
 
-/// Tells the agent what the file is, at once or when its other digests are there.
-fn tell(control: &Control, rest: &Sender<Partly>, file: OwnedFd, names: Names, facts: Facts, stat: Stat) {
-    let Ok(path) = sys::place::path_of(file.as_fd()) else { return };
-    if let Some(digests) = names.all() {
-        control.tell(Event::Hashed { path, hashed: Hashed { digests, facts, stat } });
-    } else if let Ok(file) = sys::place::reopen(file.as_fd()) {
-        // Opened anew, for this descriptor keeps writers waiting. When there is no room, the watch finds the copy.
-        let _ = rest.try_send(Partly { file, path, names, stat });
-    }
-}
-
-impl Job {
-    fn new(question: &v1::Question, file: OwnedFd, guard: Arc<OwnedFd>) -> Self {
-        let kinds = Kinds { sha1: question.sha1, md5: question.md5 };
-        let deadline = Instant::now() + PATIENCE;
-        let (id, opened) = (question.id, question.opened);
-        Self { id, file, kinds, opened, guard, deadline, tries: 1, reading: None }
-    }
-
-    fn say(&self, reply: &v1::Hashed) {
-        // It fails only when the guard is gone, and then nobody waits.
-        let _ = sys::socket::send(self.guard.as_fd(), &frame::body(reply), &[], false);
-    }
-
-    fn turn(&mut self) -> Turn {
-        self.read_on().unwrap_or_else(|error| Turn::Done(Box::new(Err(error.into()))))
-    }
-
-    fn read_on(&mut self) -> std::io::Result<Turn> {
-        let Some(reading) = &mut self.reading else {
-            let lease = match sys::lease::take_read(self.file.as_fd()) {
-                Err(_) if self.opened => Lease::Writer,
-                outcome => outcome?,
-            };
-            if lease == Lease::Writer && !self.opened {
-                let is_over = Instant::now() >= self.deadline;
-                return Ok(match is_over {
-                    true => Turn::Done(Box::new(Err(Unsteady::Busy))),
-                    false => Turn::More { read: 0, left: 0 },
-                });
-            }
-            let before = Identity::of(self.file.as_fd())?;
-            if self.opened && !may_run(self.file.as_fd(), before.size, lease)? {
-                return Ok(Turn::Data);
-            }
-            self.reading = Some(Reading { before, hasher: Hasher::new(self.kinds), read: 0 });
-            return self.read_on();
-        };
-        let size = reading.before.size;
-        if !reading.hasher.read_on(self.file.as_fd(), SLICE)? {
-            reading.hasher.rest();
-            reading.read += SLICE;
-            return Ok(Turn::More { read: SLICE, left: size.saturating_sub(reading.read) });
+impl Ways {
+    /// Tells the agent what the file is, at once or when its other digests are there.
+    fn tell(&self, user: u32, file: OwnedFd, names: Names, facts: Facts, stat: Stat) {
+        let Ok(path) = sys::place::path_of(file.as_fd()) else { return };
+        if let Some(digests) = names.all() {
+            self.control.tell(Event::Hashed { path, hashed: Hashed { digests, facts, stat } });
+        } else if let Ok(file) = sys::place::reopen(file.as_fd()) {
+            // Opened anew, for this descriptor keeps writers waiting. When there is no room, the watch finds the copy.
+            let _ = self.rest.put(user, stat.device, stat.size, Partly { file, path, names, stat });
         }
-        let Some(reading) = self.reading.take() else {
-            return Ok(Turn::Done(Box::new(Err(Unsteady::Changed))));
-        };
-        let (names, facts) = reading.hasher.finish();
-        let after = Identity::of(self.file.as_fd())?;
-        let is_steady = (reading.before.ctime_ns, size) == (after.ctime_ns, after.size) && facts.size == size;
-        if is_steady {
-            return Ok(Turn::Done(Box::new(Ok((names, facts, after)))));
-        }
-        self.tries += 1;
-        if self.tries > TRIES {
-            return Ok(Turn::Done(Box::new(Err(Unsteady::Changed))));
-        }
-        Ok(Turn::More { read: facts.size % SLICE, left: after.size })
     }
-}
-
-/// Whether somebody could run what is opened: any text of a script's size, any size of what begins as a program.
-fn may_run(file: BorrowedFd<'_>, size: u64, lease: Lease) -> std::io::Result<bool> {
-    let largest = if lease == Lease::Held { LARGEST_SCRIPT } else { LARGEST_WRITTEN };
-    Ok(size <= largest || (lease == Lease::Held && digest::look(file, size)?.file_type.is_executable()))
-}
-
-fn reply(id: u64, outcome: &Read) -> v1::Hashed {
-    let (result, identity) = match outcome {
-        Ok((names, _, stat)) => (Outcome::Digests(names.into()), protocol::sight(stat).to_vec()),
-        Err(Unsteady::Busy | Unsteady::Changed) => (Outcome::Busy(true), Vec::new()),
-        Err(Unsteady::Unreadable(error)) => {
-            (Outcome::Unreadable(error.raw_os_error().unwrap_or_default()), Vec::new())
-        }
-    };
-    v1::Hashed { id, result: Some(result), identity }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs::File;
-    use std::io::Write;
-
-    fn job(path: &std::path::Path) -> Job {
-        let question = v1::Question { sha1: true, ..Default::default() };
-        let socket = Arc::new(File::open("/dev/null").unwrap().into());
-        Job::new(&question, File::open(path).unwrap().into(), socket)
-    }
-
-    fn end(job: &mut Job) -> (usize, Read) {
-        let mut turns = 1;
-        loop {
-            match job.turn() {
-                Turn::Done(outcome) => return (turns, *outcome),
-                Turn::Data => unreachable!("it is to run"),
-                Turn::More { .. } => turns += 1,
-            }
-        }
-    }
-
-    #[test]
-    fn a_large_file_takes_turns_and_has_the_names_that_were_asked_for() {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(&vec![1; 9 << 20]).unwrap();
-        let path = file.into_temp_path();
-        let (turns, outcome) = end(&mut job(&path));
-        let (names, facts, _) = outcome.unwrap();
-        assert_eq!((turns, facts.size), (3, 9 << 20));
-        assert_eq!(names.kinds(), Kinds { sha1: true, md5: false });
-        let whole = crate::digest::hash_plainly(File::open(&path).unwrap().as_fd()).unwrap().0;
-        assert_eq!(names, Names { md5: None, ..whole.into() });
-    }
-
-    #[test]
-    fn a_writer_that_stays_makes_it_busy() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let (turns, outcome) = end(&mut job(file.path()));
-        assert!(matches!(outcome, Err(Unsteady::Busy)) && turns > 1);
-    }
-}
+#[path = "hashing_tests.rs"]
+mod tests;

@@ -2,15 +2,19 @@
 //!
 //! Both connections are made anew whenever the guard is. The last rules go in before anything else.
 
+mod asker;
 mod control;
 mod hashing;
+mod job;
 mod marks;
 mod queue;
 mod rest;
 mod socket;
+mod workers;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
@@ -25,6 +29,7 @@ use super::{SparedInode, protocol};
 use crate::digest::Hashed;
 use crate::ruleset::RuleSet;
 use control::Control;
+use hashing::Hashing;
 
 pub use marks::Marks;
 
@@ -99,6 +104,8 @@ pub struct GuardStatus {
     pub mechanism: String,
     /// Which processes wait for it most, by a sample.
     pub costs: Costs,
+    /// Files that are being read for a verdict and have not moved for seconds: their disk does not answer.
+    pub standing_still: usize,
 }
 
 /// Why rules are not known to be in force.
@@ -116,20 +123,18 @@ pub enum NotInForce {
 #[derive(Debug)]
 pub struct Guard {
     control: Arc<Control>,
+    hashing: Arc<Hashing>,
     bypasses: Mutex<Vec<Bypass>>,
+    ahead: AtomicI64,
 }
-
-/// Files that are hashed at the same time. Hashing is processor time, so more than this would take it from the
-/// machine's owner.
-const WORKERS: usize = 2;
 
 impl Guard {
     /// Starts the threads that attach to the guard listening at `socket`, or to come.
     pub fn attach(socket: PathBuf, events: Sender<Event>) -> Self {
         let control = Arc::new(Control::new(socket, events));
-        hashing::start(&control, WORKERS);
+        let hashing = Hashing::start(&control);
         control::start(&control);
-        Self { control, bypasses: Mutex::default() }
+        Self { control, hashing, bypasses: Mutex::default(), ahead: AtomicI64::new(0) }
     }
 
     /// Where a guard with this data directory listens.
@@ -150,7 +155,8 @@ impl Guard {
     ) -> Result<(), NotInForce> {
         let deadline = Instant::now() + patience;
         let bypasses = self.bypasses.lock().clone();
-        let encode = |version| Snapshot::encode(version, &rules, &spared, &bypasses);
+        let ahead = self.ahead.load(Ordering::Relaxed);
+        let encode = |version| Snapshot::encode(version, &rules, &spared, &bypasses, ahead);
         let version = self.control.give(rules.base(), encode);
         self.control.wait_for(version, deadline)
     }
@@ -170,6 +176,11 @@ impl Guard {
         *self.bypasses.lock() = bypasses;
     }
 
+    /// How much the server's clock, by which rules end, is ahead of ours, in ticks: from the next [`Self::adopt`] on.
+    pub fn set_ahead(&self, ticks: i64) {
+        self.ahead.store(ticks, Ordering::Relaxed);
+    }
+
     /// Its process, while it is attached.
     pub(crate) fn pid(&self) -> Option<i32> {
         self.control.peer()
@@ -177,7 +188,7 @@ impl Guard {
 
     /// How it is now.
     pub fn status(&self) -> GuardStatus {
-        self.control.status()
+        GuardStatus { standing_still: self.hashing.standing_still(), ..self.control.status() }
     }
 }
 

@@ -4,17 +4,58 @@
 //! keeps others waiting by the size or the number of what he executes. **Between users the one for whom least was
 //! read comes first**; one who comes back after a pause begins level with the others and has saved nothing up.
 //! **Of one user's files the one with the least left comes first**: a small file waits for no large one.
+//!
+//! Before that, **a device that nobody reads comes first**, and one on which a reader stands still gets few more:
+//! who waits for a dying disk does not keep others waiting.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+
+/// A turn that takes longer is not on its way: its thread waits for a disk, or for a processor.
+const STILL: Duration = Duration::from_millis(100);
+/// How often turns that are under way are looked at.
+pub(super) const TICK: Duration = Duration::from_millis(50);
+
+/// How many threads take turns.
+#[derive(Clone, Copy)]
+pub(super) struct Crew {
+    /// So many that don't stand still.
+    pub(super) moving: usize,
+    /// In all, with those that do.
+    pub(super) most: usize,
+    /// Readers of one device, once one of them stands still.
+    pub(super) most_still_on_one: usize,
+    /// Who stands still for longer is told of.
+    pub(super) told_after: Option<Duration>,
+}
+
+/// What a crew lacks.
+pub(super) enum Lack {
+    /// One thread, which is taken to be there from now on.
+    Thread,
+    /// Nothing at the moment.
+    Nothing,
+    /// It is not needed any more.
+    Over,
+}
 
 /// Jobs by user. Shared by whoever puts jobs in and the workers.
 pub(super) struct Queue<J> {
     state: Mutex<State<J>>,
     changed: Condvar,
+    /// A turn is under way again.
+    begun: Condvar,
     room: usize,
+    crew: Crew,
+}
+
+/// A turn: who takes one gives it back by [`Queue::served`].
+pub(super) struct Taken {
+    pub(super) user: u32,
+    pub(super) device: u64,
+    number: u64,
 }
 
 struct State<J> {
@@ -22,79 +63,165 @@ struct State<J> {
     waiting: usize,
     /// What was read for the user whose turn was last: where one who comes begins.
     level: u64,
+    /// The turns that are under way, by number: on which device, and since when.
+    under_way: HashMap<u64, (u64, Instant)>,
+    last_number: u64,
+    threads: usize,
+    /// Whoever minds the crew waits for a turn to begin.
+    unminded: bool,
     closed: bool,
 }
 
 struct User<J> {
-    jobs: Vec<(u64, J)>,
+    jobs: Vec<Waiting<J>>,
     /// Jobs that workers have.
     taken: usize,
     served: u64,
 }
 
+struct Waiting<J> {
+    left: u64,
+    device: u64,
+    job: J,
+}
+
 impl<J> Queue<J> {
     /// Room for so many jobs.
-    pub(super) fn new(room: usize) -> Self {
-        let state = State { users: HashMap::new(), waiting: 0, level: 0, closed: false };
-        Self { state: Mutex::new(state), changed: Condvar::new(), room }
+    pub(super) fn new(room: usize, crew: Crew) -> Self {
+        let state = State {
+            users: HashMap::new(),
+            waiting: 0,
+            level: 0,
+            under_way: HashMap::new(),
+            last_number: 0,
+            threads: 0,
+            unminded: false,
+            closed: false,
+        };
+        Self { state: Mutex::new(state), changed: Condvar::new(), begun: Condvar::new(), room, crew }
     }
 
-    /// Adds a job of which `left` bytes are to be read; gives it back when there is no room.
-    pub(super) fn put(&self, user: u32, left: u64, job: J) -> Result<(), J> {
+    /// Adds a job of which `left` bytes are to be read from a device; gives it back when there is no room.
+    pub(super) fn put(&self, user: u32, device: u64, left: u64, job: J) -> Result<(), J> {
         let mut state = self.state.lock();
         if state.closed || state.waiting >= self.room {
             return Err(job);
         }
         let level = state.level;
         let owner = state.users.entry(user).or_insert(User { jobs: Vec::new(), taken: 0, served: level });
-        owner.jobs.push((left, job));
+        owner.jobs.push(Waiting { left, device, job });
         state.waiting += 1;
         drop(state);
         self.changed.notify_one();
         Ok(())
     }
 
-    /// The next job and its user, once there is one; none when the queue was closed. The worker says by
-    /// [`Self::served`] when its turn is over.
-    pub(super) fn take(&self) -> Option<(u32, J)> {
+    /// The next job, once there is one; none when the queue was closed, or when there are workers enough without this
+    /// one. The worker says by [`Self::served`] when its turn is over.
+    pub(super) fn take(&self) -> Option<(Taken, J)> {
         let mut state = self.state.lock();
         loop {
-            if state.closed {
+            let now = Instant::now();
+            if state.closed || state.moving(now) > self.crew.moving {
+                state.threads = state.threads.saturating_sub(1);
+                drop(state);
+                // Another one may have been meant to wake.
+                self.changed.notify_one();
                 return None;
             }
-            let with_jobs = state.users.iter().filter(|(_, user)| !user.jobs.is_empty());
-            if let Some(id) = with_jobs.min_by_key(|(_, user)| user.served).map(|(id, _)| *id)
-                && let Some(job) = state.take_of(id)
+            if let Some((user, place)) = state.next(now, self.crew.most_still_on_one)
+                && let Some(taken) = state.take(user, place, now)
             {
-                return Some((id, job));
+                if std::mem::take(&mut state.unminded) {
+                    self.begun.notify_one();
+                }
+                return Some(taken);
             }
             self.changed.wait(&mut state);
         }
     }
 
     /// Ends a turn in which `read` bytes were read, and takes the job back if there is more to read of it.
-    pub(super) fn served(&self, user: u32, read: u64, rest: Option<(u64, J)>) {
+    pub(super) fn served(&self, taken: &Taken, read: u64, rest: Option<(u64, J)>) {
         let mut state = self.state.lock();
-        let Some(owner) = state.users.get_mut(&user) else { return };
-        owner.taken -= 1;
-        // Looking at an empty file is work as well.
-        owner.served += read.max(4096);
+        state.under_way.remove(&taken.number);
         let more = rest.is_some();
-        owner.jobs.extend(rest);
-        if owner.jobs.is_empty() && owner.taken == 0 {
-            state.users.remove(&user);
+        if let Some(owner) = state.users.get_mut(&taken.user) {
+            owner.taken -= 1;
+            // Looking at an empty file is work as well.
+            owner.served += read.max(4096);
+            owner.jobs.extend(rest.map(|(left, job)| Waiting { left, device: taken.device, job }));
+            if owner.jobs.is_empty() && owner.taken == 0 {
+                state.users.remove(&taken.user);
+            }
         }
         state.waiting += usize::from(more);
+        // Its device may be free now for a job that could not be taken before.
+        let any = state.waiting > 0;
         drop(state);
-        if more {
+        if any {
             self.changed.notify_one();
         }
+    }
+
+    /// Drops the jobs that wait and are not to be kept.
+    pub(super) fn retain(&self, keep: impl Fn(&J) -> bool) {
+        let mut dropped = Vec::new();
+        let mut state = self.state.lock();
+        for user in state.users.values_mut() {
+            dropped.extend(user.jobs.extract_if(.., |waiting| !keep(&waiting.job)));
+        }
+        state.users.retain(|_, user| !user.jobs.is_empty() || user.taken > 0);
+        state.waiting -= dropped.len();
+        // Closing their files may take long.
+        drop(state);
+    }
+
+    /// Waits for a moment, or while nothing is under way, and says what the crew lacks.
+    pub(super) fn lack(&self) -> Lack {
+        let mut state = self.state.lock();
+        let mut waited = false;
+        loop {
+            if state.closed {
+                return Lack::Over;
+            }
+            if state.threads < self.crew.most && state.moving(Instant::now()) < self.crew.moving {
+                state.threads += 1;
+                return Lack::Thread;
+            }
+            if waited {
+                return Lack::Nothing;
+            }
+            if state.under_way.is_empty() {
+                state.unminded = true;
+                self.begun.wait(&mut state);
+            } else {
+                self.begun.wait_for(&mut state, TICK);
+                waited = true;
+            }
+        }
+    }
+
+    /// A thread is not there after all.
+    pub(super) fn leave(&self) {
+        self.state.lock().threads -= 1;
+    }
+
+    /// The devices of which readers have stood still for long, once for each reader.
+    pub(super) fn standing_still(&self) -> Vec<u64> {
+        let Some(told_after) = self.crew.told_after else { return Vec::new() };
+        let state = self.state.lock();
+        let long = state.under_way.values().filter(|(_, since)| since.elapsed() >= told_after);
+        let mut devices: Vec<_> = long.map(|(device, _)| *device).collect();
+        devices.sort_unstable();
+        devices
     }
 
     /// Nobody gets a job any more.
     pub(super) fn close(&self) {
         self.state.lock().closed = true;
         self.changed.notify_all();
+        self.begun.notify_all();
     }
 
     /// Waits for at most `patience`, or until the queue is closed.
@@ -104,94 +231,68 @@ impl<J> Queue<J> {
             self.changed.wait_for(&mut state, patience);
         }
     }
+
+    /// Those that wait, and those that workers have.
+    #[cfg(test)]
+    pub(super) fn jobs(&self) -> usize {
+        let state = self.state.lock();
+        state.waiting + state.under_way.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn threads(&self) -> usize {
+        self.state.lock().threads
+    }
 }
 
 impl<J> State<J> {
-    fn take_of(&mut self, id: u32) -> Option<J> {
+    /// How many threads don't stand still.
+    fn moving(&self, now: Instant) -> usize {
+        let still = self.under_way.values().filter(|turn| is_still(turn, now)).count();
+        self.threads.saturating_sub(still)
+    }
+
+    /// Whose job is next, and which of his.
+    fn next(&self, now: Instant, most_still_on_one: usize) -> Option<(u32, usize)> {
+        // How many read each device, and whether one of them stands still: few enough to be looked through.
+        let mut read: Vec<(u64, usize, bool)> = Vec::new();
+        for turn in self.under_way.values() {
+            match read.iter_mut().find(|(device, ..)| *device == turn.0) {
+                Some((_, readers, still)) => {
+                    *readers += 1;
+                    *still |= is_still(turn, now);
+                }
+                None => read.push((turn.0, 1, is_still(turn, now))),
+            }
+        }
+        let rank = |waiting: &Waiting<J>| match read.iter().find(|(device, ..)| *device == waiting.device) {
+            None => Some(0),
+            Some((_, _, false)) => Some(1),
+            Some((_, readers, true)) => (*readers < most_still_on_one).then_some(2),
+        };
+        let ranked = self.users.iter().flat_map(|(id, user)| {
+            let jobs = user.jobs.iter().enumerate();
+            jobs.filter_map(|(place, job)| Some(((rank(job)?, user.served, job.left), (*id, place))))
+        });
+        ranked.min_by_key(|(order, _)| *order).map(|(_, found)| found)
+    }
+
+    fn take(&mut self, id: u32, place: usize, now: Instant) -> Option<(Taken, J)> {
         let user = self.users.get_mut(&id)?;
-        let (place, _) = user.jobs.iter().enumerate().min_by_key(|(_, (left, _))| *left)?;
-        let (_, job) = user.jobs.swap_remove(place);
+        let Waiting { device, job, .. } = user.jobs.swap_remove(place);
         user.taken += 1;
         self.level = self.level.max(user.served);
         self.waiting -= 1;
-        Some(job)
+        self.last_number += 1;
+        self.under_way.insert(self.last_number, (device, now));
+        Some((Taken { user: id, device, number: self.last_number }, job))
     }
+}
+
+fn is_still((_, since): &(u64, Instant), now: Instant) -> bool {
+    now.saturating_duration_since(*since) >= STILL
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MIB: u64 = 1 << 20;
-
-    /// Takes turns of `slice` bytes until all is read; who was served, in that order.
-    fn turns(queue: &Queue<(char, u64)>, slice: u64) -> String {
-        let mut order = String::new();
-        while queue.state.lock().waiting > 0 {
-            let (user, (name, left)) = queue.take().unwrap();
-            order.push(name);
-            let read = left.min(slice);
-            let rest = (left > read).then_some((left - read, (name, left - read)));
-            queue.served(user, read, rest);
-        }
-        order
-    }
-
-    #[test]
-    fn a_small_file_waits_for_no_large_one() {
-        let queue = Queue::new(8);
-        queue.put(1, 3 * MIB, ('L', 3 * MIB)).unwrap();
-        queue.put(1, MIB / 2, ('s', MIB / 2)).unwrap();
-        assert_eq!(turns(&queue, MIB), "sLLL");
-    }
-
-    #[test]
-    fn a_flood_of_one_user_costs_another_one_turn() {
-        let queue = Queue::new(100);
-        for _ in 0..50 {
-            queue.put(1, MIB, ('a', MIB)).unwrap();
-        }
-        let (user, (_, read)) = queue.take().unwrap();
-        queue.put(2, MIB, ('b', MIB)).unwrap();
-        queue.served(user, read, None);
-        assert!(turns(&queue, MIB).starts_with('b'));
-    }
-
-    #[test]
-    fn a_pause_saves_nothing_up() {
-        let queue = Queue::new(100);
-        for _ in 0..10 {
-            queue.put(1, MIB, ('a', MIB)).unwrap();
-        }
-        for _ in 0..5 {
-            let (user, (_, read)) = queue.take().unwrap();
-            queue.served(user, read, None);
-        }
-        for _ in 0..5 {
-            queue.put(2, MIB, ('b', MIB)).unwrap();
-        }
-        let order = turns(&queue, MIB);
-        assert!(!order.contains("bbb"), "{order}");
-    }
-
-    #[test]
-    fn there_is_room_for_so_many_and_an_end() {
-        let queue = Queue::new(2);
-        assert_eq!(
-            (queue.put(1, 1, 'a'), queue.put(1, 1, 'b'), queue.put(1, 1, 'c')),
-            (Ok(()), Ok(()), Err('c'))
-        );
-        queue.close();
-        assert_eq!(queue.take(), None);
-        assert_eq!(queue.put(1, 1, 'd'), Err('d'));
-    }
-
-    #[test]
-    fn who_has_no_job_is_forgotten() {
-        let queue = Queue::new(2);
-        queue.put(7, 1, ()).unwrap();
-        let (user, ()) = queue.take().unwrap();
-        queue.served(user, 1, None);
-        assert!(queue.state.lock().users.is_empty());
-    }
-}
+#[path = "queue_tests.rs"]
+mod tests;

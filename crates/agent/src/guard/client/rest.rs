@@ -4,16 +4,19 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender};
 use model::Names;
 use sys::identity::{Identity, Stat};
 
 use super::Event;
 use super::control::Control;
+use super::queue::{Crew, Queue};
+use super::workers;
 use crate::digest::{Hashed, hash_plainly};
 
 /// Files that may wait. They are kept open, which delays nobody.
 const ROOM: usize = 256;
+/// Each reads a whole file at a time.
+const CREW: Crew = Crew { moving: 1, most: 4, most_still_on_one: 2, told_after: None };
 
 /// A file that was hashed in part.
 pub(super) struct Partly {
@@ -24,21 +27,21 @@ pub(super) struct Partly {
     pub(super) stat: Stat,
 }
 
-/// A thread that works when nobody else does.
-pub(super) fn start(control: &Arc<Control>) -> Sender<Partly> {
-    let (files, waiting) = crossbeam_channel::bounded(ROOM);
+/// Threads that work when nobody else does, until the queue is closed.
+pub(super) fn start(control: &Arc<Control>) -> Arc<Queue<Partly>> {
+    let queue = Arc::new(Queue::new(ROOM, CREW));
     let control = Arc::clone(control);
-    std::thread::spawn(move || run(&waiting, &control));
-    files
-}
-
-fn run(waiting: &Receiver<Partly>, control: &Control) {
-    sys::process::run_when_idle();
-    for partly in waiting {
-        if let Some(hashed) = complete(&partly) {
-            control.tell(Event::Hashed { path: partly.path, hashed });
+    workers::start(&queue, move |queue: &Queue<Partly>| {
+        sys::process::run_when_idle();
+        while let Some((turn, partly)) = queue.take() {
+            let hashed = complete(&partly);
+            queue.served(&turn, partly.stat.size, None);
+            if let Some(hashed) = hashed {
+                control.tell(Event::Hashed { path: partly.path, hashed });
+            }
         }
-    }
+    });
+    queue
 }
 
 /// All digests, if the file is still the one that was met.
