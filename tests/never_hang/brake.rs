@@ -20,13 +20,13 @@ fn flags(dir: &Path) -> [String; 4] {
     ["--release-file".into(), path("etc/released"), "--command-line".into(), path("cmdline")]
 }
 
-fn with_brake(dir: &Path, options: &mut Options) {
+pub(crate) fn with_brake(dir: &Path, options: &mut Options) {
     fs::write(dir.join("cmdline"), "ro quiet\n").unwrap();
     options.more.extend(flags(dir).map(Into::into));
 }
 
 /// Whether it succeeded, and all that it said.
-fn quell(dir: &Path, verb: &str, comment: Option<&str>) -> (bool, String) {
+pub(crate) fn quell(dir: &Path, verb: &str, comment: Option<&str>) -> (bool, String) {
     let mut command = Command::new(binary());
     command.args(["agent", verb]).args(flags(dir)).arg("--data-dir").arg(dir.join("data"));
     command.args(comment.iter().flat_map(|comment| ["--comment", comment]));

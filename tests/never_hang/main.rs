@@ -18,3 +18,4 @@ mod full;
 mod holes;
 mod late;
 mod stalling;
+mod upgrade;

@@ -71,13 +71,24 @@ impl Stage {
 
     /// Lets openers go on during a fault, and says how long they took. `undo` is done when the time is over.
     pub(crate) fn endure<T>(&self, case: &str, fault: impl FnOnce() -> T, undo: impl FnOnce(T)) -> Seen {
+        self.endure_for(case, WINDOW * 3, |_| fault(), undo)
+    }
+
+    /// The same for a fault that takes its time, but not more than `most`, and names the guards that come and go.
+    pub(crate) fn endure_for<T>(
+        &self,
+        case: &str,
+        most: Duration,
+        fault: impl FnOnce(&mut Vec<i32>) -> T,
+        undo: impl FnOnce(T),
+    ) -> Seen {
         watchdog::control_once();
         let mut watchdog = Watchdog::turn_on();
         let mut pids = vec![self.one("guard")];
         let openers = Openers::start(&self.allowed, &self.denied);
         std::thread::sleep(Duration::from_millis(150));
         let begun = Instant::now();
-        let standing = fault();
+        let standing = fault(&mut pids);
         std::thread::sleep(WINDOW);
         pids.extend(one_of(self.up.pid(), "guard"));
         let seen = openers.finish();
@@ -97,7 +108,7 @@ impl Stage {
             back.elapsed().as_millis(),
             complaints.len(),
         );
-        assert!(took < WINDOW * 3, "{case}: openers hang: {seen:?}");
+        assert!(took < most, "{case}: openers hang: {seen:?}");
         assert!(worst.iter().all(|worst| *worst < BOUND.as_millis()), "{case}: {seen:?}");
         assert!(seen.root.refused == 0 && seen.other.refused == 0, "{case}: {seen:?}");
         assert!(seen.other.ran > 10, "{case}: the other user starves: {seen:?}");

@@ -35,6 +35,8 @@ pub struct Options {
     pub rate_limit: &'static str,
     /// Further flags.
     pub more: Vec<OsString>,
+    /// The program, if it is not the [shipped one](binary) itself.
+    pub program: Option<PathBuf>,
     /// Where it says what it says; a file beside the data directory, if none.
     pub log: Option<Arc<OwnedFd>>,
 }
@@ -66,7 +68,7 @@ impl Up {
     pub fn start(options: &Options) -> Self {
         let ready_file = options.data_dir.with_extension("ready");
         let _ = fs::remove_file(&ready_file);
-        let mut command = Command::new(binary());
+        let mut command = Command::new(options.program.clone().unwrap_or_else(binary));
         command.arg("up").arg("--data-dir").arg(&options.data_dir).args(["--listen", "127.0.0.1:0"]);
         command.args(["--rate-limit", options.rate_limit]).arg("--ready-file").arg(&ready_file);
         command.arg("--watch").arg(&options.watch);
@@ -197,6 +199,7 @@ pub fn options(dir: &Path, place: &Path) -> Options {
         guard: Some(place.to_owned()),
         rate_limit: "off",
         more: Vec::new(),
+        program: None,
         log: None,
     }
 }

@@ -82,7 +82,7 @@ pub(crate) fn watch(core: &Arc<Core>) {
 /// Those there are but for `guard`, our own, described. Before ours is known, whoever runs our program is taken
 /// for it.
 fn look(guard: Option<i32>) -> BTreeMap<Refuser, String> {
-    let is_ours = |pid| guard.map_or_else(|| runs_our_program(pid), |guard| pid == guard);
+    let is_ours = |pid| guard.map_or_else(|| runs_our_program(pid), |guard| pid == guard || is_beside(pid));
     let rivals = sys::refusers::all().into_iter().filter(|refuser| !is_ours(refuser.pid));
     // One that has ended meanwhile has no program any more.
     let described = |rival: Refuser| {
@@ -106,6 +106,12 @@ fn product(program: &Path) -> Option<&'static str> {
     let name = program.file_name()?.to_str()?.trim_end_matches(" (deleted)");
     let is_it = |known: &str| if known.starts_with('/') { program.starts_with(known) } else { known == name };
     PRODUCTS.iter().find(|(known, _)| is_it(known)).map(|(_, product)| *product)
+}
+
+/// A guard that relieves ours, or was relieved by it: the same warden has started it.
+fn is_beside(pid: i32) -> bool {
+    let own = rustix::process::getppid().map(rustix::process::Pid::as_raw_pid);
+    own.is_some_and(|own| own != 1 && sys::processes::parent(pid).ok() == Some(own))
 }
 
 fn runs_our_program(pid: i32) -> bool {

@@ -16,3 +16,9 @@ pub(crate) fn told_of(signals: &[c_int]) -> std::io::Result<OwnedFd> {
     }
     Ok(read)
 }
+
+/// Forgets those that have come, however many: the next one is news again.
+pub(crate) fn drain(told: &OwnedFd) {
+    // It fails only when there is nothing.
+    while rustix::io::read(told, &mut [0; 64]).is_ok_and(|read| read == 64) {}
+}

@@ -84,6 +84,7 @@ impl Follower {
             namespaces: None,
             marked: None,
             stuck: Vec::new(),
+            missed: false,
             is_barred: false,
         };
         let own = Changes::own()?;
@@ -121,6 +122,8 @@ struct Following<H> {
     /// What was marked after the last look.
     marked: Option<BTreeSet<u64>>,
     stuck: Vec<(Spot, JoinHandle<Duration>)>,
+    /// The last look left something out, or the kernel will not tell of something: quiet proves nothing.
+    missed: bool,
     /// There are some that can't be entered, which was said.
     is_barred: bool,
 }
@@ -135,6 +138,7 @@ struct Round {
     /// Namespaces that we have no right to go into.
     barred: BTreeSet<u64>,
     marked: Option<BTreeSet<u64>>,
+    missed: bool,
     /// Processor time of the visitors.
     spent: Duration,
 }
@@ -182,7 +186,7 @@ impl<H: FnMut(Told)> Following<H> {
         }
         let marked = self.marks.as_ref().and_then(Marks::list);
         // The kernel tells of every change in what was looked into, and the guard of what it lost.
-        let is_quiet = self.told.is_some() && !is_news && self.marked == marked;
+        let is_quiet = self.told.is_some() && !is_news && !self.missed && self.marked == marked;
         let mut round = Round { marked, ..Round::default() };
         let unless = self.namespaces.take().filter(|_| is_quiet);
         while !self.go_round(&mut round, unless.as_ref()) {
@@ -197,6 +201,7 @@ impl<H: FnMut(Told)> Following<H> {
             );
         }
         let spent = round.spent;
+        self.missed = round.missed || !self.stuck.is_empty();
         if let (Some(namespaces), Some(own)) = (round.namespaces.take(), round.own.take()) {
             self.namespaces = Some(namespaces);
             (self.heard)(round.told(own, self.marks.is_some()));
@@ -250,6 +255,7 @@ impl<H: FnMut(Told)> Following<H> {
             Step::At(_) => {}
             Step::Namespaces(ids) => round.namespaces = Some(ids),
             Step::Own(tree) => round.own = Some(tree),
+            Step::Missed => round.missed = true,
             Step::Met(met) => {
                 round.met.entry(met.device).or_insert(met);
             }

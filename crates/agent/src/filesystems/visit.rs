@@ -45,6 +45,8 @@ pub(super) enum Step {
     Namespaces(BTreeSet<u64>),
     /// What is mounted in the agent's own namespace.
     Own(Tree),
+    /// Something there can't be seen, or will not be told of.
+    Missed,
     /// It met a filesystem.
     Met(Met),
     /// This is to be marked.
@@ -97,11 +99,13 @@ fn go_round(plan: &Plan, steps: &Sender<Step>) -> std::io::Result<()> {
     for (number, namespace) in sys::mounts::namespaces()?.enumerate() {
         let spot = Spot { namespace: namespace.id, mount: None };
         if plan.avoid.contains(&spot) {
+            let _ = steps.send(Step::Missed);
             continue;
         }
         let _ = steps.send(Step::At(spot));
         if let Some(Err(error)) = plan.told.as_ref().map(|told| told.add(&namespace)) {
             tracing::debug!(namespace = namespace.id, %error, "mounts there are noticed late");
+            let _ = steps.send(Step::Missed);
         }
         let is_own = number == 0;
         let entered = if is_own { Ok(()) } else { visitor.enter(&namespace) };
@@ -184,6 +188,7 @@ fn reach(plan: &Plan, namespace: &Namespace, best: &Mount, ways: &[&Mount], step
         let spot = Spot { namespace: namespace.id, mount: Some(mount.id) };
         if plan.avoid.contains(&spot) {
             reason = "looking it up does not end".to_owned();
+            let _ = steps.send(Step::Missed);
             continue;
         }
         let _ = steps.send(Step::At(spot));

@@ -85,6 +85,7 @@ impl Way {
     ///
     /// # Errors
     /// The task.
+    #[expect(clippy::result_large_err, reason = "nothing is allocated on this way")]
     pub(super) fn take(&self, task: Task) -> Result<(), Task> {
         let is_urgent = matches!(task.then, Then::Stops { .. });
         if self.0.len() >= ROOM && !is_urgent {

@@ -28,6 +28,10 @@ const REPLIES_AT_A_TIME: usize = 64;
 const MOST_IN_VAIN: u32 = 1000;
 /// How often overdue leases are looked for while there are late openers.
 const TICK: Duration = Duration::from_secs(1);
+/// When it is told to end, one whose exec began just before may still be about to ask.
+const STRAGGLERS: Duration = Duration::from_millis(20);
+/// And no longer does it wait for hashes of files that run already.
+const LONGEST_END: Duration = Duration::from_secs(1);
 
 pub(super) struct Answering<'g> {
     desk: Desk<'g>,
@@ -36,6 +40,9 @@ pub(super) struct Answering<'g> {
     epoll: OwnedFd,
     words: Receiver<Word>,
     agent: Option<OwnedFd>,
+    end: BorrowedFd<'g>,
+    /// Since when it has been told to end.
+    ends: Option<Instant>,
     /// The agent's socket is full, and is waited for.
     blocked: bool,
     events: EventBuffer,
@@ -52,7 +59,7 @@ impl<'g> Answering<'g> {
         shared: &'g Shared,
         clock: &'g dyn Clock,
         words: Receiver<Word>,
-        end: BorrowedFd<'_>,
+        end: BorrowedFd<'g>,
     ) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let watch = |source: BorrowedFd<'_>, name| {
@@ -68,6 +75,8 @@ impl<'g> Answering<'g> {
             epoll,
             words,
             agent: None,
+            end,
+            ends: None,
             blocked: false,
             events: EventBuffer::new(QUESTIONS_AT_A_TIME),
             in_vain: 0,
@@ -97,9 +106,9 @@ impl<'g> Answering<'g> {
             for event in &ready[..count] {
                 match event.data.u64() {
                     QUESTION => self.take_questions(&moment)?,
-                    WORD => self.take_words()?,
+                    WORD => self.take_words(&moment)?,
                     AGENT => self.take_replies(&moment),
-                    _ => return Ok(()),
+                    _ => self.begin_end(&moment)?,
                 }
             }
             if !self.desk.questions.is_empty() {
@@ -110,7 +119,41 @@ impl<'g> Answering<'g> {
                 self.send_questions(moment.snapshot.kinds());
             }
             self.desk.counters.waiting.set(self.desk.questions.waiting_count());
+            if self.is_over(&moment) {
+                return Ok(());
+            }
         }
+    }
+
+    /// Is asked nothing more from now on, and answers who waits.
+    fn begin_end(&mut self, moment: &Moment) -> io::Result<()> {
+        epoll::delete(&self.epoll, self.end)?;
+        self.ends = Some(moment.instant);
+        self.desk.group.unmark_all()
+    }
+
+    /// Whether it has been told to end and nobody waits for it any more.
+    fn is_over(&self, moment: &Moment) -> bool {
+        let Some(since) = self.ends else { return false };
+        let questions = &self.desk.questions;
+        // What was permitted by the timer is stopped only if its hash comes, and that needs an agent.
+        let is_done =
+            if self.agent.is_some() { questions.is_empty() } else { questions.waiting_count() == 0 };
+        let passed = moment.instant.saturating_duration_since(since);
+        passed >= LONGEST_END || (passed >= STRAGGLERS && is_done)
+    }
+
+    /// Another guard is in force, and has the agent from now on. What was asked before is asked of nobody else, so it
+    /// still goes to the agent, which replies here.
+    fn relieve(&mut self, moment: &Moment) -> io::Result<()> {
+        self.take_questions(moment)?;
+        self.send_questions(moment.snapshot.kinds());
+        self.desk.relieved = Some(moment.instant);
+        if let Some(agent) = &self.agent {
+            // It fails only when the agent is gone.
+            let _ = rustix::net::shutdown(agent, rustix::net::Shutdown::Write);
+        }
+        Ok(())
     }
 
     fn timeout(&self) -> Option<Timespec> {
@@ -118,6 +161,7 @@ impl<'g> Answering<'g> {
             let due = self.desk.questions.next_due();
             due.map_or(TICK, |due| due.saturating_duration_since(Instant::now()).min(TICK))
         });
+        let left = left.into_iter().chain(self.ends.map(|_| STRAGGLERS)).min();
         Timespec::try_from(self.shared.wait(left)?).ok()
     }
 
@@ -144,7 +188,7 @@ impl<'g> Answering<'g> {
         Ok(())
     }
 
-    fn take_words(&mut self) -> anyhow::Result<()> {
+    fn take_words(&mut self, moment: &Moment) -> anyhow::Result<()> {
         drain(self.shared.wake.as_fd());
         while let Ok(word) = self.words.try_recv() {
             match word {
@@ -153,8 +197,10 @@ impl<'g> Answering<'g> {
                     let data = epoll::EventData::new_u64(AGENT);
                     epoll::add(&self.epoll, &socket, data, epoll::EventFlags::IN)?;
                     self.desk.agent = Some(sys::socket::peer_pid(socket.as_fd()).unwrap_or(0));
+                    self.desk.policy.attached();
                     self.agent = Some(socket);
                 }
+                Word::Relieved => self.relieve(moment)?,
                 Word::Forget(device, _heeded) => self.desk.known.forget_device(device),
                 Word::Fail(error) => return Err(error),
             }
@@ -180,7 +226,7 @@ impl<'g> Answering<'g> {
 
     /// Passes on which files are to be hashed, as far as the agent takes them.
     fn send_questions(&mut self, needed: Kinds) {
-        let Some(agent) = &self.agent else { return };
+        let Some(agent) = self.agent.as_ref().filter(|_| self.desk.relieved.is_none()) else { return };
         let mut blocked = false;
         while let Some(id) = self.desk.questions.cancelled() {
             let cancelled = frame::body(&v1::Question { id, cancelled: true, ..Default::default() });

@@ -12,12 +12,14 @@ use sys::mapping::Mapping;
 use wire::link::v1::guard_report::Report;
 use wire::link::{frame, things, v1};
 
+use super::address::Address;
 use super::bpf::{self, InKernel};
 use super::marking::Marking;
 use super::outbox::Outbox;
-use super::protocol;
 use super::shared::{Shared, Word, drain, ring};
 use super::snapshot::Snapshot;
+use super::{policy, protocol};
+use crate::warden::{Said, Tether};
 
 /// How often the counters are reported.
 const EACH: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
@@ -27,6 +29,7 @@ const HANDSHAKE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 const PATIENCE: Duration = Duration::from_millis(100);
 
 pub(super) struct Control<'g> {
+    pub(super) address: Address,
     pub(super) listener: OwnedFd,
     pub(super) marking: Marking<'g>,
     pub(super) shared: &'g Shared,
@@ -39,6 +42,8 @@ pub(super) struct Control<'g> {
     pub(super) in_kernel: Option<InKernel>,
     /// Rules were adopted.
     pub(super) is_in_force: bool,
+    /// The warden may say something.
+    pub(super) hears_warden: bool,
 }
 
 impl Control<'_> {
@@ -47,8 +52,12 @@ impl Control<'_> {
         let mut packet = vec![0; protocol::LARGEST];
         self.begin();
         while !self.shared.ended.load(Ordering::SeqCst) {
-            let (connects, speaks) = self.wait();
+            self.shared.may_log_in.store(policy::may_log_in(), Ordering::Relaxed);
+            let [connects, speaks, warden] = self.wait();
             drain(self.outbox.bell.as_fd());
+            if warden {
+                self.heed_warden();
+            }
             if connects {
                 self.welcome(&mut packet);
             }
@@ -61,6 +70,7 @@ impl Control<'_> {
             }
             self.report();
         }
+        self.address.leave();
     }
 
     /// Puts in force what the guard before had in force, before anybody has said a word.
@@ -79,18 +89,39 @@ impl Control<'_> {
         }
     }
 
-    /// Whether somebody connects, and whether the agent says something.
-    fn wait(&self) -> (bool, bool) {
+    /// Whether somebody connects, whether the agent says something, and whether the warden does.
+    fn wait(&self) -> [bool; 3] {
         let agent = self.agent.as_ref().unwrap_or(&self.listener);
+        let warden = self.shared.tether.as_ref().and_then(|tether| tether.channel.as_ref());
+        let warden = warden.filter(|_| self.hears_warden).unwrap_or(&self.listener);
         let mut sources = [
             PollFd::new(&self.outbox.bell, PollFlags::IN),
             PollFd::new(&self.listener, PollFlags::IN),
             PollFd::new(agent, PollFlags::IN),
+            PollFd::new(warden, PollFlags::IN),
         ];
         // Interrupted or not, what is ready is looked at below.
         let _ = poll(&mut sources, Some(&EACH));
         let ready = |n: usize| !sources[n].revents().is_empty();
-        (ready(1), self.agent.is_some() && ready(2))
+        [ready(1), self.agent.is_some() && ready(2), self.hears_warden && ready(3)]
+    }
+
+    fn heed_warden(&mut self) {
+        let Some(tether) = &self.shared.tether else { return };
+        match tether.hear() {
+            Said::Seated => {
+                if let Err(error) = self.address.take() {
+                    self.tell_loop(Word::Fail(error.into()));
+                }
+            }
+            Said::Relieved => {
+                self.tell_loop(Word::Relieved);
+                // Denials go the same way until this guard ends.
+                self.send(Report::Relieved(true));
+            }
+            Said::Else => {}
+            Said::Gone => self.hears_warden = false,
+        }
     }
 
     /// Takes in who connects; whoever was connected before is gone for us.
@@ -103,7 +134,10 @@ impl Control<'_> {
         }
         let _ = poll(&mut [PollFd::new(&socket, PollFlags::IN)], Some(&HANDSHAKE));
         match protocol::receive(socket.as_fd(), packet, &mut None) {
-            Ok(Some(protocol::QUESTIONS)) => self.tell_loop(Word::Agent(socket)),
+            Ok(Some(protocol::QUESTIONS)) => {
+                self.tell_loop(Word::Agent(socket));
+                self.shared.tether.iter().for_each(Tether::tell_attached);
+            }
             Ok(Some(protocol::CONTROL)) => {
                 self.agent = Some(socket);
                 self.send(Report::Ready(self.ready()));

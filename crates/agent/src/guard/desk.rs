@@ -24,6 +24,7 @@ use super::after::{self, Meeting, Task, Then};
 use super::counters::Counters;
 use super::known::Known;
 use super::opens::Pulse;
+use super::policy::Policy;
 use super::protocol::sight;
 use super::questions::{Questions, Room, WRITER_PATIENCE, Waiting};
 use super::recent::{Because, Given};
@@ -56,9 +57,11 @@ pub(super) struct Desk<'g> {
     pub(super) known: Known,
     pub(super) questions: Questions<Opener>,
     /// What is said when there is nothing to judge by.
-    pub(super) policy: Answer,
+    pub(super) policy: Policy<'g>,
     /// The agent's process, while there is one: nobody asks it about what it opens itself.
     pub(super) agent: Option<i32>,
+    /// What is asked after this is asked of another guard as well, which has the file hashed: nobody waits for that here.
+    pub(super) relieved: Option<Instant>,
     /// After this, a file that is still being hashed is given back to its writers.
     pub(super) longest_lease: Duration,
     /// Whether the agent replies.
@@ -117,11 +120,19 @@ impl Desk<'_> {
             self.leave(task);
             return;
         }
+        if self.is_asked_elsewhere(asked) {
+            return self.without_verdict(opener, asked, Because::Relieved, moment);
+        }
         let user = user_of(pid);
         match self.questions.room(user) {
             Room::Free => self.questions.wait_for_hash(opener, user, true, asked, identity),
             room => self.without_room(opener, user, room, asked, moment),
         }
+    }
+
+    /// Whether another guard judges what was asked then.
+    pub(super) fn is_asked_elsewhere(&self, asked: Instant) -> bool {
+        self.relieved.is_some_and(|since| asked > since)
     }
 
     /// Nothing more can be waited for. Whoever has taken more than a fair share is told to try again: permitting would
@@ -197,10 +208,15 @@ impl Desk<'_> {
     /// stopped then. There is room for that, too, and whoever has taken more than a fair share of it is refused.
     pub(super) fn answer_late(&mut self, moment: &Moment) {
         while let Some(index) = self.questions.next_late(moment.instant) {
-            let user = self.questions.at(index).user;
-            let room =
-                if self.policy == Answer::Permit { self.questions.late_room(user) } else { Room::Free };
-            if room == Room::Overdrawn && user != ROOT {
+            let Waiting { user, ref opener, .. } = *self.questions.at(index);
+            let policy = self.policy(opener.executes, moment);
+            let room = self.questions.late_room(user);
+            if policy == Answer::Deny && room != Room::Free {
+                if let Some(waiting) = self.questions.take(index) {
+                    self.without_verdict(waiting.opener, waiting.asked, Because::TimedOut, moment);
+                    continue;
+                }
+            } else if room == Room::Overdrawn && user != ROOT {
                 if let Some(waiting) = self.questions.take(index) {
                     self.without_room(waiting.opener, user, room, waiting.asked, moment);
                     continue;
@@ -216,15 +232,15 @@ impl Desk<'_> {
             let opener = &mut waiting.opener;
             // It waits for the answer below, so that its id is still its own if that reaches it.
             // Who only read the file is not stopped for it.
-            let process = if opener.executes && self.policy == Answer::Permit {
+            let process = if opener.executes && policy == Answer::Permit {
                 sys::pidfd::open(opener.pid).ok()
             } else {
                 None
             };
-            let reached = self.group.answer(opener.file.as_fd(), self.policy).is_ok();
+            let reached = self.group.answer(opener.file.as_fd(), policy).is_ok();
             count(self.counters, waiting.asked);
             self.counters.timed_out.count();
-            opener.told = Some((self.policy, process.filter(|_| reached)));
+            opener.told = Some((policy, process.filter(|_| reached)));
             if !being_read {
                 opener.give_back();
             }
@@ -266,6 +282,7 @@ impl Desk<'_> {
     /// The agent is gone, and with it who read the files.
     pub(super) fn forget_agent(&mut self) {
         self.agent = None;
+        self.policy.lost(Instant::now());
         self.questions.forget_sent();
         self.questions.late().for_each(|waiting| waiting.opener.give_back());
     }
@@ -341,13 +358,13 @@ impl Desk<'_> {
             Because::Overdrawn => Answer::Busy,
             Because::Busy if opener.executes => Answer::Busy,
             // What is read while somebody writes to it is mostly a log.
-            Because::Busy | Because::Data => Answer::Permit,
-            _ => self.policy,
+            Because::Busy | Because::Data | Because::Relieved => Answer::Permit,
+            _ => self.policy(opener.executes, moment),
         };
         let answered = self.say(&opener.file, answer, asked);
         match because {
             Because::Busy | Because::Overdrawn => self.counters.busy.count(),
-            Because::Data => {}
+            Because::Data | Because::Relieved => {}
             Because::TimedOut => self.counters.timed_out.count(),
             Because::Failed | Because::Judged { .. } => self.counters.failed.count(),
         }
@@ -362,6 +379,10 @@ impl Desk<'_> {
         self.leave(Task { file: opener.file, pid: opener.pid, then: Then::Nothing, meeting: None, given });
     }
 
+    fn policy(&self, executes: bool, moment: &Moment) -> Answer {
+        self.policy.answer(executes, !moment.snapshot.rules().is_empty(), moment.instant)
+    }
+
     /// Answers, and says when that was.
     fn say(&self, file: &OwnedFd, answer: Answer, asked: Instant) -> Instant {
         // It fails only when the opener was killed meanwhile.
@@ -371,7 +392,7 @@ impl Desk<'_> {
 
     /// Has a file closed whose opener has its answer, without a verdict.
     fn close(&self, opener: Opener, because: Because, moment: &Moment) {
-        let answer = opener.told.map_or(self.policy, |(answer, _)| answer);
+        let answer = opener.told.map_or_else(|| self.policy(opener.executes, moment), |(answer, _)| answer);
         let given =
             Given { answer, because, file: None, names: None, waited: Duration::ZERO, at: moment.time };
         let Opener { file, pid, .. } = opener;

@@ -20,10 +20,13 @@
 //!   nothing to flush when rules change, and an opener that waits meanwhile is judged by the new ones.
 //! - Nobody is asked about before there are rules: filesystems are marked when the first have been adopted.
 //! - The loop never reads a file, never looks up a path, never waits for a thread that does.
+//! - Two guards never wait for each other: one that relieves another is asked about the same execs, after it or before
+//!   it, and each answers by itself.
 //! - A panic never leaves openers waiting: it ends the process, and the kernel permits.
 
 pub mod client;
 
+mod address;
 mod after;
 mod answering;
 pub mod bpf;
@@ -37,6 +40,7 @@ mod known;
 mod marking;
 mod opens;
 mod outbox;
+mod policy;
 mod protocol;
 mod questions;
 mod recent;
@@ -46,22 +50,23 @@ mod snapshot;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use model::Sha256;
-use sys::fanotify::permission::{About, Answer, PermissionGroup};
-use sys::socket::Kind;
+use sys::fanotify::permission::{About, PermissionGroup};
 
 use crate::clock::SystemClock;
 use crate::signals;
 use crate::warden::Tether;
+use address::Address;
 use answering::Answering;
 use control::Control;
 use desk::Desk;
 pub(crate) use known::is_young;
 use marking::Marking;
 use outbox::Outbox;
+use policy::Policy;
 use questions::Questions;
 use shared::Shared;
 pub(crate) use shared::{bell, drain, ring};
@@ -79,7 +84,8 @@ pub struct Config {
     pub parent: i32,
     /// How long an exec waits at the most; no more than [`LONGEST_TIMER`].
     pub timer: Duration,
-    /// What an exec is told for whose file nobody knows the digests in time.
+    /// What an exec is told for whose file nobody knows the digests in time; if not, it is denied, but for the
+    /// reservations of [`policy`].
     pub permit_on_timeout: bool,
     /// What ties it to its warden, if it has one.
     pub tether: Option<Tether>,
@@ -133,13 +139,13 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let about = if config.opens { About::Opens } else { About::Execs };
     let group = PermissionGroup::new(about).context("the kernel gives no permission group")?;
     let writers = ground::told_of_writers(&grounds, config.guards_later)?;
+    let relieves = config.tether.as_ref().is_some_and(|tether| tether.relieves);
     let shared = Shared::new(config.tether)?;
     let outbox = Outbox::new(&shared.counters)?;
     let (tell_loop, words) = crossbeam_channel::bounded(8);
     let (after, tasks) = after::way();
-    let socket = config.data_dir.join(protocol::SOCKET);
-    let listener = sys::socket::listen(&socket, Kind::Packets)
-        .with_context(|| format!("cannot listen at {}", socket.display()))?;
+    let (address, listener) = Address::listen(&config.data_dir, relieves)
+        .with_context(|| format!("cannot listen in {}", config.data_dir.display()))?;
     let end = signals::told_of(&[signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])?;
 
     let most_held = usize::try_from(MOST_HELD.min(descriptors / 4))?;
@@ -153,14 +159,16 @@ pub fn run(config: Config) -> anyhow::Result<()> {
             usize::try_from(MOST_WAITING.min(descriptors / 4))?,
             config.timer.min(LONGEST_TIMER),
         ),
-        policy: if config.permit_on_timeout { Answer::Permit } else { Answer::Deny },
+        policy: Policy::new(!config.permit_on_timeout, relieves, &shared.may_log_in, Instant::now()),
         agent: None,
+        relieved: None,
         longest_lease: LONGEST_LEASE.min(lease_break_time() / 2),
-        pulse: opens::Pulse::new(std::time::Instant::now()),
-        looked_at_late: std::time::Instant::now(),
+        pulse: opens::Pulse::new(Instant::now()),
+        looked_at_late: Instant::now(),
     };
     let answering = Answering::new(desk, &shared, &SystemClock, words, end.as_fd())?;
     let control = Control {
+        address,
         listener,
         marking: Marking::new(&group, writers, grounds, config.guards_later),
         shared: &shared,
@@ -170,6 +178,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         asks: false,
         in_kernel,
         is_in_force: false,
+        hears_warden: shared.tether.as_ref().is_some_and(|tether| tether.channel.is_some()),
     };
     let end_of_events = shared::bell()?;
     let books = after::Books { outbox: &outbox, recent: &shared.recent, costs: &shared.costs };
@@ -185,10 +194,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         shared.ended.store(true, Ordering::SeqCst);
         ring(&outbox.bell);
         outcome
-    })?;
-    // It fails only when somebody has removed it.
-    let _ = std::fs::remove_file(socket);
-    Ok(())
+    })
 }
 
 /// A thread that is gone would leave openers waiting for ever.

@@ -73,6 +73,9 @@ impl Desk<'_> {
             self.counters.from_cache.count();
             return self.leave(task);
         }
+        if self.is_asked_elsewhere(asked) {
+            return self.without_verdict(opener, asked, Because::Relieved, moment);
+        }
         let user = user_of(pid);
         let is_late = self.questions.late_count() >= LATE_ENOUGH;
         if self.agent.is_none() || (is_late && self.pulse.is_missed(asked)) {

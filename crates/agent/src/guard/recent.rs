@@ -46,6 +46,8 @@ pub(super) enum Because {
     Failed,
     /// It was opened, and is nothing that runs.
     Data,
+    /// Another guard judges it.
+    Relieved,
 }
 
 /// The last answers.
@@ -83,6 +85,7 @@ fn message((pid, given): &(i32, Given)) -> v1::GivenAnswer {
         Because::Overdrawn => ("overdrawn", None, false),
         Because::Failed => ("unreadable", None, false),
         Because::Data => ("data", None, false),
+        Because::Relieved => ("relieved", None, false),
     };
     v1::GivenAnswer {
         pid: *pid,

@@ -23,6 +23,8 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     pub(super) recent: Recent,
     pub(super) costs: Costs,
+    /// Users may log in: looked at now and then.
+    pub(super) may_log_in: AtomicBool,
     /// The loop has ended, and so shall the others.
     pub(super) ended: AtomicBool,
     /// The warden's, which ends a guard that does not answer.
@@ -33,6 +35,8 @@ pub(super) struct Shared {
 pub(super) enum Word {
     /// From now on files are hashed at the other end of this socket.
     Agent(OwnedFd),
+    /// Another guard is asked about all that is asked from now on, and hashing is its business.
+    Relieved,
     /// Another filesystem may have this device number from now on, or any. The sender goes when that is heeded.
     Forget(Option<u64>, crossbeam_channel::Sender<()>),
     /// The guard can't do its work.
@@ -50,6 +54,7 @@ impl Shared {
             counters: Counters::default(),
             recent: Recent::default(),
             costs: Costs::default(),
+            may_log_in: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             tether,
         })

@@ -9,11 +9,14 @@ use std::process::{self, Command, ExitStatus};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal};
 use sys::pidfd::PidFd;
 
+use super::groups;
 use super::page::Page;
 use super::sentry::Sentry;
+use super::tether;
 
 /// How long one may take to end when it is asked to.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -29,6 +32,10 @@ pub(super) struct Child {
     pub(super) since: Instant,
     /// Since when its rules are in force.
     pub(super) in_force: Option<Instant>,
+    /// When it has said so last: each adoption is told.
+    pub(super) adopted: Option<Instant>,
+    /// When an agent came to it last.
+    pub(super) attached: Option<Instant>,
     /// When it is ended, if it has not by itself.
     ends_by: Option<Instant>,
 }
@@ -50,6 +57,17 @@ pub(super) struct Role<'a> {
     pub(super) flags: &'a [&'a str],
     /// A guard, which says when it denies, and gets these rules to begin with.
     pub(super) guard: Option<&'a [OwnedFd]>,
+}
+
+impl Ended {
+    /// In words.
+    pub(super) fn why(&self) -> String {
+        match self.status {
+            _ if self.was_killed => "it stood still".to_owned(),
+            Some(status) => status.to_string(),
+            None => "in a debugger".to_owned(),
+        }
+    }
 }
 
 impl Child {
@@ -80,11 +98,57 @@ impl Child {
         let pidfd = sys::pidfd::open(pid)?;
         sentry.watch(pid, sys::pidfd::open(pid)?, page.clone(), waker.clone());
         let since = Instant::now();
-        Ok(Self { process, pidfd, page, channel: ours, since, in_force: None, ends_by: None })
+        let channel = ours;
+        Ok(Self {
+            process,
+            pidfd,
+            page,
+            channel,
+            since,
+            in_force: None,
+            adopted: None,
+            attached: None,
+            ends_by: None,
+        })
     }
 
     pub(super) fn pid(&self) -> i32 {
         Pid::from_child(&self.process).as_raw_pid()
+    }
+
+    /// Takes in what a guard has said. Returns the files of the rules that it has put in force since, if it has.
+    pub(super) fn hear(&mut self, now: Instant) -> Option<Vec<OwnedFd>> {
+        let channel = self.channel.as_ref()?;
+        let mut slots: [Option<OwnedFd>; sys::socket::MAX_FILES] = Default::default();
+        let mut snapshots = None;
+        while events(channel.as_fd()).contains(PollFlags::IN) {
+            let mut packet = [0; 16];
+            let received = sys::socket::receive(channel.as_fd(), &mut packet, &mut slots);
+            match received.map(|received| &packet[..received.length]) {
+                Ok(tether::IN_FORCE) => {
+                    snapshots = Some(slots.iter_mut().filter_map(Option::take).collect());
+                    self.in_force.get_or_insert(now);
+                    self.adopted = Some(now);
+                }
+                Ok(tether::ATTACHED) => self.attached = Some(now),
+                // It has ended, or is none of ours; the pidfd tells.
+                _ => break,
+            }
+        }
+        snapshots
+    }
+
+    /// Tells a guard something.
+    pub(super) fn say(&self, word: &[u8]) {
+        if let Some(channel) = &self.channel {
+            // One that is gone or does not listen is found by its pulse.
+            let _ = sys::socket::send(channel.as_fd(), word, &[], true);
+        }
+    }
+
+    /// Where a guard may say something. Closed at the other end, it would wake us until the child was waited for.
+    pub(super) fn open_channel(&self) -> Option<&OwnedFd> {
+        self.channel.as_ref().filter(|channel| !events(channel.as_fd()).contains(PollFlags::HUP))
     }
 
     /// Asks it to end.
@@ -104,6 +168,7 @@ impl Child {
     pub(super) fn tend(&mut self, sentry: &Sentry, now: Instant) -> Option<Ended> {
         if self.ends_by.is_some_and(|by| now >= by) {
             let _ = self.pidfd.kill();
+            groups::thaw(self.pid());
             self.ends_by = Some(now + PATIENCE);
         }
         if !self.pidfd.has_ended() && !sys::scheduling::is_over(self.pid()) {
@@ -134,4 +199,10 @@ impl Unburied {
     pub(super) fn tend(&mut self) {
         self.0.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
     }
+}
+
+fn events(socket: BorrowedFd<'_>) -> PollFlags {
+    let mut sources = [PollFd::from_borrowed_fd(socket, PollFlags::IN)];
+    let _ = poll(&mut sources, Some(&Timespec::default()));
+    sources[0].revents()
 }

@@ -7,6 +7,8 @@
 //!   root's questions ([`ask`]).
 //! - Rules that a guard has put in force are kept, as the files they came in, and given to the next one: it denies
 //!   again before the agent has said a word.
+//! - Told by SIGHUP that the program on the disk is another, it starts both anew ([`handover`]). It goes on itself as
+//!   the program that it is.
 //! - Who starts processes may have to wait for the guard, so the main thread may stand still for as long as the
 //!   sentry lets a guard stand still.
 
@@ -14,34 +16,40 @@ mod ask;
 mod child;
 mod crashes;
 mod groups;
+mod handover;
 mod notices;
 mod page;
 mod pulse;
+mod relieving;
+mod seat;
 mod sentry;
 mod tether;
 
 use std::ffi::OsString;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use sys::socket::Kind;
 
 pub use ask::{Request, Silent, Status, ask};
 pub(crate) use crashes::NOTICE as CRASHED;
 pub use page::{Page, Standing};
+pub(crate) use tether::Said;
 pub use tether::{Numbers, Tether};
 
 use crate::brake::Brake;
 use crate::guard::drain;
 use child::{Child, Ended, Role, Unburied};
-use crashes::{Crashes, pause_after};
+use crashes::Crashes;
 use groups::Groups;
+use handover::Handover;
 use notices::Notices;
+use seat::Seat;
 use sentry::Sentry;
 
 /// What a warden is started with.
@@ -99,6 +107,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     sys::process::die_with_parent(config.parent).context("whoever started this warden has gone")?;
     sys::process::exempt_from_oom_killer();
     let end = crate::signals::told_of(&[SIGTERM, SIGINT])?;
+    let hangup = crate::signals::told_of(&[SIGHUP])?;
     let socket = config.data_dir.join(ask::SOCKET);
     let listener = sys::socket::listen(&socket, Kind::Packets)
         .with_context(|| format!("cannot listen at {}; is another warden there?", socket.display()))?;
@@ -108,6 +117,11 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         sentry,
         guard: Seat::default(),
         work: Seat::default(),
+        handover: None,
+        learns_until: None,
+        renews_at: None,
+        relief: None,
+        leaving: Vec::new(),
         unburied: Unburied::default(),
         snapshots: Vec::new(),
         crashes: Crashes::default(),
@@ -122,9 +136,14 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         let now = Instant::now();
         let due = warden.tend(now);
         let due = due.min(notices.tell(&warden.status(), warden.sentry.looks(), now));
-        let woken = warden.wait(due, [&end, &listener]);
+        notices.tell_of_reload(warden.handover.is_some() || warden.renews_at.is_some());
+        let woken = warden.wait(due, [&end, &listener, &hangup]);
         if woken[0] {
             break;
+        }
+        if woken[2] {
+            crate::signals::drain(&hangup);
+            warden.renew(Instant::now());
         }
         if woken[1]
             && let Some((socket, request)) = ask::hear(&listener)
@@ -143,22 +162,22 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where one child belongs.
-#[derive(Debug, Default)]
-struct Seat {
-    child: Option<Child>,
-    /// How long the last pause was; none before the first.
-    pause: Option<Duration>,
-    /// Not started before.
-    rests: Option<Instant>,
-}
-
 struct Warden {
     config: Config,
     groups: Groups,
     sentry: Arc<Sentry>,
     guard: Seat,
     work: Seat,
+    /// The guard is being relieved by another.
+    handover: Option<Handover>,
+    /// The guard in the seat has relieved another and has still to learn what is run.
+    learns_until: Option<Instant>,
+    /// It was told meanwhile to start anew.
+    renews_at: Option<Instant>,
+    /// The one that is to relieve it, and has not the seat yet.
+    relief: Option<Child>,
+    /// Guards without a seat, that end or soon shall.
+    leaving: Vec<Child>,
     unburied: Unburied,
     /// The files of the rules that were last in force.
     snapshots: Vec<OwnedFd>,
@@ -173,8 +192,9 @@ struct Warden {
 impl Warden {
     /// Starts and ends who is to, and returns when to do so again.
     fn tend(&mut self, now: Instant) -> Instant {
-        self.take_snapshots();
+        self.hear(now);
         self.unburied.tend();
+        self.tend_others(now);
         if let Some(ended) = self.guard.child.as_mut().and_then(|child| child.tend(&self.sentry, now)) {
             self.guard_ended(&ended, now);
         }
@@ -183,12 +203,16 @@ impl Warden {
             left.into_iter().for_each(|left| self.unburied.put(left));
         }
         self.tend_guard(now);
+        self.tend_handover(now);
         if self.work.is_due(now) {
             let started = self.start(&self.config.work, &[], false);
             self.seat_work(started, now);
         }
         self.tell();
         let dues = [&self.guard, &self.work].map(Seat::due).into_iter().flatten();
+        let dues = dues.chain(self.relief.iter().chain(&self.leaving).filter_map(Child::due));
+        let dues = dues.chain(self.renews_at);
+        let dues = dues.chain(self.handover.iter().map(|_| Handover::due(now)));
         dues.min().map_or(now + AT_LEAST, |due| due.min(now + AT_LEAST))
     }
 
@@ -214,6 +238,7 @@ impl Warden {
             // Engaged or released: what was before says nothing of it.
             self.guard.rests = self.guard.rests.filter(|_| wanted == Level::Observe);
             self.level = Some(wanted);
+            self.abandon_handover(now);
             if let Some(child) = &mut self.guard.child {
                 child.ask_to_end(now);
             }
@@ -281,39 +306,33 @@ impl Warden {
         if was_meant {
             self.guard.rests = None;
         }
+        self.step_in();
     }
 
     /// Keeps the rules that the guard has put in force.
-    fn take_snapshots(&mut self) {
-        let Some(child) = &mut self.guard.child else { return };
-        let Some(channel) = &child.channel else { return };
-        let mut slots: [Option<OwnedFd>; sys::socket::MAX_FILES] = Default::default();
-        while is_readable(channel.as_fd()) {
-            let mut packet = [0; 16];
-            match sys::socket::receive(channel.as_fd(), &mut packet, &mut slots) {
-                Ok(received) if &packet[..received.length] == tether::IN_FORCE => {
-                    self.snapshots = slots.iter_mut().filter_map(Option::take).collect();
-                    let now = Instant::now();
-                    child.in_force.get_or_insert(now);
-                    if let Some(fell) = self.fell.take() {
-                        let gap = now.duration_since(fell);
-                        self.standing.last_gap = Some(gap);
-                        tracing::warn!(gap_ms = gap.as_millis(), "the guard denies again");
-                    }
-                }
-                // It has ended, or is none of ours; the pidfd tells.
-                _ => break,
-            }
+    fn hear(&mut self, now: Instant) {
+        // It has what the guard had in force when it was started, which is kept already.
+        let _ = self.relief.as_mut().and_then(|relief| relief.hear(now));
+        let Some(snapshots) = self.guard.child.as_mut().and_then(|child| child.hear(now)) else { return };
+        self.snapshots = snapshots;
+        if let Some(fell) = self.fell.take() {
+            let gap = now.saturating_duration_since(fell);
+            self.standing.last_gap = Some(gap);
+            tracing::warn!(gap_ms = gap.as_millis(), "the guard denies again");
         }
+    }
+
+    /// All that were started and have not ended.
+    fn children(&self) -> impl Iterator<Item = &Child> {
+        let seated = [&self.guard.child, &self.work.child].into_iter().flatten();
+        seated.chain(&self.relief).chain(&self.leaving)
     }
 
     /// Says on the pages, and to whoever asks, how things are.
     fn tell(&mut self) {
         self.standing.level = self.level;
         self.standing.pid = self.guard.pid();
-        for child in [&self.guard.child, &self.work.child].into_iter().flatten() {
-            child.page.tell(&self.standing);
-        }
+        self.children().for_each(|child| child.page.tell(&self.standing));
     }
 
     fn status(&self) -> Status {
@@ -342,11 +361,9 @@ impl Warden {
         let mut sources: Vec<PollFd<'_>> =
             others.iter().map(|other| PollFd::new(*other, PollFlags::IN)).collect();
         sources.push(PollFd::new(&self.sentry.bell, PollFlags::IN));
-        for child in [&self.guard.child, &self.work.child].into_iter().flatten() {
+        for child in self.children() {
             sources.push(PollFd::new(&child.pidfd, PollFlags::IN));
-            // Closed at the other end, it would wake us until the child has been waited for.
-            let channel = child.channel.iter().filter(|channel| !is_closed(channel.as_fd()));
-            sources.extend(channel.map(|channel| PollFd::new(channel, PollFlags::IN)));
+            sources.extend(child.open_channel().map(|channel| PollFd::new(channel, PollFlags::IN)));
         }
         let left = due.saturating_duration_since(Instant::now());
         let _ = poll(&mut sources, Timespec::try_from(left).ok().as_ref());
@@ -355,16 +372,18 @@ impl Warden {
         readable
     }
 
-    /// Ends both: first the agent, so that nobody waits for its hashing longer than the timer.
+    /// Ends all: first the agent, so that nobody waits for its hashing longer than the timer.
     fn end(&mut self) {
         let now = Instant::now();
+        self.abandon_handover(now);
         for seat in [&mut self.work, &mut self.guard] {
             if let Some(child) = &mut seat.child {
                 child.ask_to_end(now);
             }
         }
-        while self.work.child.is_some() || self.guard.child.is_some() {
+        while self.children().next().is_some() {
             let now = Instant::now();
+            self.tend_others(now);
             for seat in [&mut self.work, &mut self.guard] {
                 if seat.child.as_mut().is_some_and(|child| child.tend(&self.sentry, now).is_some()) {
                     seat.child = None;
@@ -375,65 +394,4 @@ impl Warden {
         self.sentry.dismiss();
         self.groups.leave();
     }
-}
-
-impl Seat {
-    fn pid(&self) -> i32 {
-        self.child.as_ref().map_or(0, Child::pid)
-    }
-
-    fn is_due(&self, now: Instant) -> bool {
-        self.child.is_none() && self.rests.is_none_or(|until| now >= until)
-    }
-
-    /// When to look after it again, if that is known.
-    fn due(&self) -> Option<Instant> {
-        match &self.child {
-            Some(child) => child.due(),
-            None => self.rests,
-        }
-    }
-
-    /// Returns what is left of it.
-    fn ended(&mut self, name: &str, ended: &Ended, now: Instant) -> Option<Child> {
-        let child = self.child.take()?;
-        let lived = now.duration_since(child.since);
-        match (ended.was_asked, ended.was_killed) {
-            (true, _) => self.rests = Some(now),
-            (false, true) => self.rest(name, lived, "it stood still", now),
-            (false, false) => {
-                let why =
-                    ended.status.map_or_else(|| "in a debugger".to_owned(), |status| status.to_string());
-                self.rest(name, lived, &why, now);
-            }
-        }
-        Some(child)
-    }
-
-    fn rest(&mut self, name: &str, lived: Duration, why: &str, now: Instant) {
-        let pause = pause_after(self.pause, lived);
-        let ms = pause.as_millis();
-        // Told while the pauses grow: what fails for good is not told every five seconds for good.
-        if self.pause == Some(pause) {
-            tracing::info!("{name} ended ({why}) and is started again in {ms} ms");
-        } else {
-            tracing::warn!("{name} ended ({why}) and is started again in {ms} ms");
-        }
-        self.pause = Some(pause);
-        self.rests = Some(now + pause);
-    }
-}
-
-fn is_readable(socket: BorrowedFd<'_>) -> bool {
-    events(socket).contains(PollFlags::IN)
-}
-
-fn is_closed(socket: BorrowedFd<'_>) -> bool {
-    events(socket).contains(PollFlags::HUP)
-}
-
-fn events(socket: BorrowedFd<'_>) -> PollFlags {
-    let mut sources = [PollFd::from_borrowed_fd(socket, PollFlags::IN)];
-    let _ = poll(&mut sources, Some(&Timespec::default()));
-    sources[0].revents()
 }

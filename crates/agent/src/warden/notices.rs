@@ -12,6 +12,8 @@ const READY_BY: Duration = Duration::from_secs(5);
 pub(super) struct Notices {
     ready_by: Option<Instant>,
     status: String,
+    /// Guard and agent are being started anew.
+    reloads: bool,
     /// How often a sign of life is wanted.
     each: Option<Duration>,
     fed: Instant,
@@ -22,7 +24,14 @@ impl Notices {
     pub(super) fn begin(now: Instant) -> Self {
         // Half of the time after which systemd would lose its patience.
         let each = sd_notify::watchdog_enabled().map(|patience| patience / 2);
-        Self { ready_by: Some(now + READY_BY), status: String::new(), each, fed: now, looks: 0 }
+        Self {
+            ready_by: Some(now + READY_BY),
+            status: String::new(),
+            reloads: false,
+            each,
+            fed: now,
+            looks: 0,
+        }
     }
 
     /// Tells what is new, and returns when to do so again. `looks` counts what the sentry does: while it stands
@@ -45,6 +54,18 @@ impl Notices {
         }
         let fed = self.each.map(|each| self.fed + each);
         fed.into_iter().chain(self.ready_by).min().unwrap_or(now + READY_BY)
+    }
+
+    /// Tells that guard and agent are being started anew, and that it is done.
+    pub(super) fn tell_of_reload(&mut self, now: bool) {
+        if self.ready_by.is_some() || self.reloads == now {
+            return;
+        }
+        self.reloads = now;
+        match NotifyState::monotonic_usec_now() {
+            Ok(since) if now => say(&[NotifyState::Reloading, since]),
+            _ => say(&[NotifyState::Ready]),
+        }
     }
 }
 

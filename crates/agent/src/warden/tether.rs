@@ -7,6 +7,12 @@ use super::page::Page;
 
 /// The packet, with the files of a snapshot, by which a guard says that these rules are in force.
 pub(super) const IN_FORCE: &[u8] = b"in force";
+/// By which it says that an agent hashes for it.
+pub(super) const ATTACHED: &[u8] = b"attached";
+/// By which the warden says that it has the seat: whoever wants the guard is to find this one.
+pub(super) const SEATED: &[u8] = b"seated";
+/// By which the warden says that another has the seat.
+pub(super) const RELIEVED: &[u8] = b"relieved";
 
 /// The numbers of the descriptors that a warden starts a child with.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +27,19 @@ pub struct Numbers {
     pub snapshots: Vec<RawFd>,
 }
 
+/// What a warden has said to a guard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// It has the seat.
+    Seated,
+    /// Another has the seat, and is in force.
+    Relieved,
+    /// Nothing that this program understands.
+    Else,
+    /// Nothing any more.
+    Gone,
+}
+
 /// What ties a child to its warden.
 #[derive(Debug)]
 pub struct Tether {
@@ -31,6 +50,8 @@ pub struct Tether {
     pub(crate) snapshots: Vec<OwnedFd>,
     /// The guard is to mark nothing.
     pub observes: bool,
+    /// Another guard goes on until this one is in force.
+    pub relieves: bool,
 }
 
 impl Tether {
@@ -49,14 +70,38 @@ impl Tether {
                 .map(|file| sys::inherit::take(*file))
                 .collect::<Result<_, _>>()?,
             observes: false,
+            relieves: false,
         })
     }
 
     /// These rules are in force: the warden keeps them for the next guard.
     pub(crate) fn tell_in_force(&self, snapshot: &[BorrowedFd<'_>]) {
+        self.tell(IN_FORCE, snapshot);
+    }
+
+    /// An agent hashes for this guard.
+    pub(crate) fn tell_attached(&self) {
+        self.tell(ATTACHED, &[]);
+    }
+
+    fn tell(&self, word: &[u8], files: &[BorrowedFd<'_>]) {
         if let Some(channel) = &self.channel {
             // A warden that does not listen is about to end, and this process with it.
-            let _ = sys::socket::send(channel.as_fd(), IN_FORCE, snapshot, true);
+            let _ = sys::socket::send(channel.as_fd(), word, files, true);
+        }
+    }
+
+    /// Takes what the warden has said; to be called when the channel is readable.
+    pub(crate) fn hear(&self) -> Said {
+        let Some(channel) = &self.channel else { return Said::Gone };
+        let mut packet = [0; 16];
+        match sys::socket::receive(channel.as_fd(), &mut packet, &mut []) {
+            Ok(received) if received.length > 0 => match &packet[..received.length] {
+                SEATED => Said::Seated,
+                RELIEVED => Said::Relieved,
+                _ => Said::Else,
+            },
+            _ => Said::Gone,
         }
     }
 }

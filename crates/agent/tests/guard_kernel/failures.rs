@@ -1,5 +1,6 @@
 //! Agent or guard stall or die: nobody waits for long, and what can still be denied is.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -48,6 +49,59 @@ fn without_its_agent_the_guard_denies_what_it_knows() {
     while run(&unknown) != Err(EPERM) {
         assert!(Instant::now() < deadline);
     }
+}
+
+/// So long after its agent is gone, a guard that fails closed permits again.
+const GRACE: Duration = Duration::from_secs(2);
+
+#[test]
+fn told_to_fail_closed_it_denies_what_could_not_be_judged_but_not_for_ever() {
+    let Some(arena) = Arena::enter(Kind::Ext4) else { return };
+    if Path::new("/run/nologin").exists() {
+        eprintln!("not run: nobody may log in here");
+        return;
+    }
+    const EACH: usize = 4;
+    let known = arena.program("known", "known");
+    let denied = digests(&arena.program("bad", "bad"));
+    let fresh = |name: &str| -> Vec<PathBuf> {
+        (0..EACH).map(|n| format!("{name}-{n}")).map(|name| arena.program(&name, &name)).collect()
+    };
+    let (stalls, dead, gone) = (fresh("stalls"), fresh("dead"), fresh("gone"));
+    let count = |files: &[PathBuf], told: Result<i32, i32>| {
+        let outcomes = files.iter().map(|file| timed(|| run(file)));
+        outcomes
+            .filter(|(outcome, took)| {
+                assert!(*took < TIMER + SLACK, "{took:?}");
+                *outcome == told
+            })
+            .count()
+    };
+    sleep(SETTLED);
+    let guard = Child::guard_failing_closed(arena.data_dir(), arena.ground());
+    let mut agent = Child::agent(arena.data_dir(), &denied.sha256.to_string());
+    assert_eq!(run(&known), Ok(0));
+
+    agent.signal(Signal::STOP);
+    assert_eq!(count(&stalls, Err(EPERM)), EACH, "nobody says what they are");
+    assert_eq!(run(&known), Ok(0), "what is known needs no agent");
+    agent.signal(Signal::CONT);
+    let (deadline, mut again) = (Instant::now() + PATIENCE, 0);
+    while let late @ 1.. = EACH - count(&stalls, Ok(0)) {
+        again += late;
+        assert!(Instant::now() < deadline, "it is judged when the agent goes on");
+    }
+
+    assert!(was_killed(agent.kill()));
+    // Two of them fit into the time.
+    assert_eq!(count(&dead[..2], Err(EPERM)), 2, "the agent may come back");
+    sleep(GRACE);
+    assert_eq!(count(&gone, Ok(0)), EACH, "it does not: whoever is to mend that must run programs");
+
+    // The next agent brings it back; the guard has counted each time that it could not judge.
+    let guarded = arena.guarded_by(guard);
+    let counters = guarded.counters();
+    assert_eq!((counters.timed_out, counters.denied), ((EACH + again + 2 + EACH) as u64, 0));
 }
 
 #[test]
@@ -129,6 +183,25 @@ fn those_who_wait_when_the_guard_dies_go_on() {
     let (outcome, took) = opener.join().unwrap();
     assert_eq!(outcome, Ok(0));
     assert!(took < TIMER + SLACK, "{took:?}");
+}
+
+#[test]
+fn told_to_end_it_still_judges_those_who_wait() {
+    let Some(arena) = Arena::enter(Kind::Tmpfs) else { return };
+    let bad = arena.program("bad", "bad");
+    let mut guard = Child::guard(arena.data_dir(), arena.ground());
+    let agent = Child::agent(arena.data_dir(), &digests(&bad).sha256.to_string());
+    agent.signal(Signal::STOP);
+    let file = bad.clone();
+    let opener = std::thread::spawn(move || timed(|| run(&file)));
+    sleep(Duration::from_millis(50));
+    guard.signal(Signal::TERM);
+    sleep(Duration::from_millis(20));
+    agent.signal(Signal::CONT);
+    let (outcome, took) = opener.join().unwrap();
+    assert!(outcome == Err(EPERM) || took >= TIMER, "{outcome:?} after {took:?}");
+    assert_eq!(guard.ended().code(), Some(0));
+    assert_eq!(run(&bad), Ok(0), "and asks about nothing more");
 }
 
 #[test]

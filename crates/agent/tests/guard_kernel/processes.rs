@@ -24,6 +24,7 @@ const WHOLE_AGENT: &str = "QUELL_TEST_WHOLE_AGENT";
 const LATER: &str = "QUELL_TEST_LATER";
 /// Set to have guards ask about opens, too; the whole suite may run so.
 const OPENS: &str = "QUELL_GUARD_OPENS";
+const FAILS_CLOSED: &str = "QUELL_TEST_FAILS_CLOSED";
 const DENIED: &str = "QUELL_TEST_DENIED";
 /// What the agent says when its rules are in force.
 const ADOPTED: &str = "the rules are in force";
@@ -68,6 +69,13 @@ impl Child {
         let mut command = again("processes::guard_child");
         command.env(GUARD, data_dir).env(GROUNDS, ground).env(LATER, "1");
         Self(command.env(OPENS, "1").spawn().unwrap())
+    }
+
+    /// A guard of one filesystem that asks about execs, and denies what could not be judged in time.
+    pub(crate) fn guard_failing_closed(data_dir: &Path, ground: &Path) -> Self {
+        let mut command = again("processes::guard_child");
+        command.env("QUELL_GUARD_LEVEL", Level::Fanotify.word()).env(FAILS_CLOSED, "1");
+        Self(command.env(GUARD, data_dir).env(GROUNDS, ground).spawn().unwrap())
     }
 
     /// A guard of one filesystem with this library before all others.
@@ -177,7 +185,7 @@ fn guard_child() {
         guards_later: std::env::var_os(LATER).is_some(),
         parent: parent(),
         timer: TIMER,
-        permit_on_timeout: true,
+        permit_on_timeout: std::env::var_os(FAILS_CLOSED).is_none(),
         tether: None,
         opens: std::env::var_os(OPENS).is_some(),
         level: level(),

@@ -96,6 +96,7 @@ fn because(answer: &GivenAnswer) -> String {
         "read" => format!("{rule}; it was read for this"),
         "busy" => "somebody was writing to it".to_owned(),
         "late" => "its digests were not there in time".to_owned(),
+        "relieved" => "another guard takes over, and judged it".to_owned(),
         "overdrawn" => "its user ran more than a fair share of unknown files at once; try again".to_owned(),
         "data" => "it was opened, and is nothing that runs".to_owned(),
         _ => "it could not be read".to_owned(),

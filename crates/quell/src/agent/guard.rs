@@ -31,6 +31,9 @@ pub(super) struct Args {
     /// the guard is gone, until `quell agent release` (bpf-pinned), or in the kernel where that can be (auto)
     #[arg(long, value_name = "LEVEL", default_value = "auto", env = "QUELL_GUARD_LEVEL")]
     guard_level: Level,
+    /// Deny what could not be judged in time; without it such a file runs, and is stopped when the verdict comes
+    #[arg(long)]
+    fail_closed: bool,
     /// End when this process does
     #[arg(long, value_name = "PID", hide = true)]
     parent: Option<i32>,
@@ -49,6 +52,9 @@ pub(super) struct Args {
     /// Mark nothing, and deny nothing
     #[arg(long, requires = "page")]
     observe: bool,
+    /// Another guard goes on until this one is in force
+    #[arg(long, requires = "channel")]
+    relieves: bool,
 }
 
 /// Returns after a SIGTERM.
@@ -63,7 +69,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     });
     let tether = numbers.map(|numbers| Tether::take(&numbers)).transpose().map_err(anyhow::Error::from)?;
     let tether = tether.map(|mut tether| {
-        tether.observes = args.observe;
+        (tether.observes, tether.relieves) = (args.observe, args.relieves);
         tether
     });
     Ok(agent::guard::run(Config {
@@ -72,7 +78,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         guarded,
         parent: args.parent.unwrap_or_else(parent),
         timer: TIMER,
-        permit_on_timeout: true,
+        permit_on_timeout: !args.fail_closed,
         tether,
         opens: args.guard_opens,
         level: args.guard_level,

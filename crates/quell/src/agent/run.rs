@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use agent::guard::bpf::Level;
 use agent::warden::Config;
 use model::{MachineId, OrganizationId};
 
@@ -34,6 +35,13 @@ pub(super) struct Args {
     /// Ask about opens as well as execs: scripts given to their interpreters, libraries, programs given to the loader
     #[arg(long)]
     guard_opens: bool,
+    /// How execution is denied: by asking about each exec (fanotify), in the kernel (bpf), in the kernel and also when
+    /// the guard is gone, until `quell agent release` (bpf-pinned), or in the kernel where that can be (auto)
+    #[arg(long, value_name = "LEVEL", default_value = "auto", env = "QUELL_GUARD_LEVEL")]
+    guard_level: Level,
+    /// Deny what could not be judged in time; without it such a file runs, and is stopped when the verdict comes
+    #[arg(long)]
+    fail_closed: bool,
     /// End when this process does
     #[arg(long, value_name = "PID", hide = true)]
     parent: Option<i32>,
@@ -59,6 +67,8 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         let mut arguments = verb("guard");
         arguments.extend(flags("--guard", &guarded));
         arguments.extend(args.guard_opens.then(|| "--guard-opens".into()));
+        arguments.extend(["--guard-level".into(), args.guard_level.word().into()]);
+        arguments.extend(args.fail_closed.then(|| "--fail-closed".into()));
         arguments
     });
     let mut work = verb("work");

@@ -122,6 +122,15 @@ impl PermissionGroup {
         super::mark_filesystem(self, libc::FAN_MARK_REMOVE, self.mask, dir)
     }
 
+    /// Asks about nothing any more. Questions already queued must still be answered.
+    ///
+    /// # Errors
+    /// None are known.
+    pub fn unmark_all(&self) -> io::Result<()> {
+        // The kernel looks at no object when it removes all marks.
+        super::mark_filesystem(self, libc::FAN_MARK_FLUSH, 0, self.as_fd())
+    }
+
     /// The devices (as `st_dev`) of the filesystems that are asked about, by the kernel's own account: one that was
     /// unmounted for good is not among them, nor another that got its number since.
     ///
@@ -218,6 +227,24 @@ impl Drop for Questions<'_> {
             let _ = group.answer(question.file.as_fd(), Answer::Permit);
         }
     }
+}
+
+/// As [`PermissionGroup::marked`], for all groups of another process.
+///
+/// # Errors
+/// Those of reading /proc: ENOENT when it has ended.
+pub fn marked_by(pid: i32) -> io::Result<BTreeSet<u64>> {
+    let mut marked = BTreeSet::new();
+    for descriptor in std::fs::read_dir(format!("/proc/{pid}/fd"))? {
+        let descriptor = descriptor?;
+        // Closed meanwhile, it is none.
+        let behind = std::fs::read_link(descriptor.path()).unwrap_or_default();
+        if behind.as_os_str() == "anon_inode:[fanotify]" {
+            let path = format!("/proc/{pid}/fdinfo/{}", descriptor.file_name().to_string_lossy());
+            marked.extend(std::fs::read_to_string(path)?.lines().filter_map(marked_device));
+        }
+    }
+    Ok(marked)
 }
 
 /// `fanotify sdev:27 mflags:0 mask:40000 ignored_mask:0`; the device is in the kernel's own encoding.

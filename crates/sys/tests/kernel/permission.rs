@@ -10,7 +10,7 @@ use std::time::Instant;
 use crate::arena::{Arena, PATIENCE, asked, run, run_asked};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sys::fanotify::EventBuffer;
-use sys::fanotify::permission::{About, Answer, PermissionGroup};
+use sys::fanotify::permission::{About, Answer, PermissionGroup, marked_by};
 use sys::lease::{self, Lease};
 
 /// Answers the next `count` questions; returns what was asked. A panic or the end of patience closes the
@@ -174,6 +174,25 @@ fn an_unmarked_filesystem_is_not_asked_about() {
     assert_eq!(group.read(&mut EventBuffer::default()).unwrap().count(), 0);
     let again = group.unmark_filesystem(arena.root().as_fd()).unwrap_err();
     assert_eq!(again.raw_os_error(), Some(libc::ENOENT));
+}
+
+#[test]
+fn all_marks_are_told_and_removed_while_a_question_waits() {
+    let Some(arena) = Arena::enter() else { return };
+    let group = guarded(&arena);
+    let device = std::os::unix::fs::MetadataExt::dev(&arena.root().metadata().unwrap());
+    let by_this_process = || marked_by(std::process::id().cast_signed()).unwrap().contains(&device);
+    assert!(by_this_process());
+    let runner = start(arena.program("waits"), &group);
+    assert!(wait(&group, Instant::now() + PATIENCE));
+    group.unmark_all().unwrap();
+    assert!(!by_this_process() && group.marked().unwrap().is_empty());
+    run(&arena.program("tool")).unwrap();
+    // Who had asked before still waits, and is told.
+    let mut buffer = EventBuffer::default();
+    let question = group.read(&mut buffer).unwrap().next().unwrap();
+    group.answer(question.file.as_fd(), Answer::Deny).unwrap();
+    assert_eq!(runner.join().unwrap().unwrap_err().raw_os_error(), Some(libc::EPERM));
 }
 
 /// The walk of the guard: the worker holds a duplicate that came over a socket, leases it and hashes; the

@@ -196,23 +196,48 @@ impl Control {
         rustix::net::sockopt::socket_peercred(socket).ok().map(|peer| peer.pid.as_raw_pid())
     }
 
-    fn run(&self) {
+    fn run(self: &Arc<Self>) {
         let mut pause = Pause::new();
         let mut packet = vec![0; protocol::LARGEST];
         while !self.is_closed() {
             let Ok(socket) = connect(&self.path, protocol::CONTROL) else {
+                self.lost();
                 pause.sleep();
                 continue;
             };
             pause.reset();
             let socket = Arc::new(socket);
             self.attached(&socket);
-            while let Ok(Some(packet)) = protocol::receive(socket.as_fd(), &mut packet, &mut None) {
-                if let Ok(v1::GuardReport { report: Some(report) }) = frame::decode(packet) {
-                    self.hear(report);
-                }
-            }
+            let is_relieved = self.listen(&socket, &mut packet);
             self.detached();
+            if is_relieved {
+                let control = Arc::clone(self);
+                std::thread::spawn(move || control.see_off(&socket));
+            } else {
+                self.lost();
+            }
+        }
+    }
+
+    /// Hears reports until the guard ends, or another relieves it; whether that is so.
+    fn listen(&self, socket: &OwnedFd, packet: &mut [u8]) -> bool {
+        while let Ok(Some(packet)) = protocol::receive(socket.as_fd(), packet, &mut None) {
+            match frame::decode(packet) {
+                Ok(v1::GuardReport { report: Some(Report::Relieved(_)) }) => return true,
+                Ok(v1::GuardReport { report: Some(report) }) => self.hear(report),
+                _ => {}
+            }
+        }
+        false
+    }
+
+    /// Hears what a guard that was relieved has still denied, until it ends.
+    fn see_off(&self, socket: &OwnedFd) {
+        let mut packet = vec![0; protocol::LARGEST];
+        while let Ok(Some(packet)) = protocol::receive(socket.as_fd(), &mut packet, &mut None) {
+            if let Ok(v1::GuardReport { report: Some(denial @ Report::Denial(_)) }) = frame::decode(packet) {
+                self.hear(denial);
+            }
         }
     }
 
@@ -229,9 +254,13 @@ impl Control {
         let mut state = self.state.lock();
         state.control = None;
         state.adopted = 0;
-        let was_ready = state.ready.take().is_some();
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// There is no guard, unless the next one is found at once.
+    fn lost(&self) {
+        let was_ready = self.state.lock().ready.take().is_some();
         if was_ready {
             self.tell(Event::Lost);
         }
@@ -273,6 +302,7 @@ impl Control {
                 self.state.lock().explained = Some(explained);
                 self.changed.notify_all();
             }
+            Report::Relieved(_) => {}
             Report::Denial(denial) => {
                 if let Some(meeting) = meeting(denial) {
                     self.tell(Event::Met(meeting));
