@@ -233,6 +233,10 @@ impl Warden {
                 Level::Deny if self.level.is_some() => tracing::warn!("the guard is engaged"),
                 Level::Observe => tracing::error!("the guard {CRASHED}: it only observes"),
                 Level::Released => self.release(),
+                // Perhaps it is another agent's, so it is not removed for that.
+                Level::None if sys::bpf::pins::exist() => tracing::warn!(
+                    "what a guard has pinned is still in force; `quell agent release` lifts it"
+                ),
                 Level::Deny | Level::None => {}
             }
             // Engaged or released: what was before says nothing of it.
