@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use model::facts::Facts;
+use model::rule::Effect;
 use model::sighting::Seen;
 use model::{Digests, FileId, Sha256};
 use sys::identity::{Identity, Stat};
@@ -75,8 +76,9 @@ impl Hearing {
         let Meeting { pid, late, spared, times, .. } = meeting;
         let (path, sha256) = (meeting.path.display(), meeting.names.sha256);
         tracing::warn!(%path, %sha256, pid, user, %rule, effect, late, spared, times, "execution met a rule");
-        if late {
-            self.core.running.late(Late::new(meeting.names.sha256, pid));
+        // Who was warned may have gone past the warning elsewhere.
+        if late && meeting.ran_at > 0 && meeting.effect != Effect::Warn {
+            self.core.running.late(Late { sha256, pid, since: meeting.ran_at });
         }
         match meeting.names.all().or_else(|| self.recorded(&meeting)) {
             Some(digests) => self.record(meeting, digests),

@@ -67,6 +67,8 @@ pub(super) struct Meeting {
     pub(super) late: bool,
     pub(super) spared: bool,
     pub(super) bypassed: bool,
+    /// When it was let run before this was known, in clock ticks since boot; 0 when it was not.
+    pub(super) ran_at: u64,
 }
 
 /// Where what was done is told.
@@ -195,6 +197,7 @@ fn report(task: &Task, meeting: &Meeting) -> v1::Denial {
         effect: meeting.effect.word().to_owned(),
         times: 1,
         user: meeting.user,
+        ran_at: meeting.ran_at,
     }
 }
 

@@ -45,6 +45,8 @@ pub(super) struct Answering<'g> {
     ends: Option<Instant>,
     /// The agent's socket is full, and is waited for.
     blocked: bool,
+    /// The agent is asked nothing more.
+    has_let_go: bool,
     events: EventBuffer,
     /// Reads that have failed one after the other as they should not.
     in_vain: u32,
@@ -78,6 +80,7 @@ impl<'g> Answering<'g> {
             end,
             ends: None,
             blocked: false,
+            has_let_go: false,
             events: EventBuffer::new(QUESTIONS_AT_A_TIME),
             in_vain: 0,
             packet: vec![0; protocol::LARGEST],
@@ -118,6 +121,7 @@ impl<'g> Answering<'g> {
                 self.desk.forget_over(&moment);
                 self.send_questions(moment.snapshot.kinds());
             }
+            self.let_go();
             self.desk.counters.waiting.set(self.desk.questions.waiting_count());
             if self.is_over(&moment) {
                 return Ok(());
@@ -147,13 +151,21 @@ impl<'g> Answering<'g> {
     /// still goes to the agent, which replies here.
     fn relieve(&mut self, moment: &Moment) -> io::Result<()> {
         self.take_questions(moment)?;
-        self.send_questions(moment.snapshot.kinds());
         self.desk.relieved = Some(moment.instant);
-        if let Some(agent) = &self.agent {
-            // It fails only when the agent is gone.
-            let _ = rustix::net::shutdown(agent, rustix::net::Shutdown::Write);
-        }
         Ok(())
+    }
+
+    /// Lets the agent go to the guard that has relieved this one, once it was asked all that nobody else asks.
+    fn let_go(&mut self) {
+        let Some(agent) = &self.agent else { return };
+        if self.desk.relieved.is_none() || self.has_let_go || !self.desk.questions.is_all_sent() {
+            return;
+        }
+        self.has_let_go = true;
+        // It fails only when the agent is gone.
+        let _ = rustix::net::shutdown(agent, rustix::net::Shutdown::Write);
+        let _ = epoll::modify(&self.epoll, agent, epoll::EventData::new_u64(AGENT), epoll::EventFlags::IN);
+        self.blocked = false;
     }
 
     fn timeout(&self) -> Option<Timespec> {
@@ -226,7 +238,7 @@ impl<'g> Answering<'g> {
 
     /// Passes on which files are to be hashed, as far as the agent takes them.
     fn send_questions(&mut self, needed: Kinds) {
-        let Some(agent) = self.agent.as_ref().filter(|_| self.desk.relieved.is_none()) else { return };
+        let Some(agent) = self.agent.as_ref().filter(|_| !self.has_let_go) else { return };
         let mut blocked = false;
         while let Some(id) = self.desk.questions.cancelled() {
             let cancelled = frame::body(&v1::Question { id, cancelled: true, ..Default::default() });

@@ -44,6 +44,8 @@ pub(super) struct Control<'g> {
     pub(super) is_in_force: bool,
     /// The warden may say something.
     pub(super) hears_warden: bool,
+    /// Another guard has the seat: whoever still finds this one is to look again.
+    pub(super) is_relieved: bool,
 }
 
 impl Control<'_> {
@@ -115,6 +117,7 @@ impl Control<'_> {
                 }
             }
             Said::Relieved => {
+                self.is_relieved = true;
                 self.tell_loop(Word::Relieved);
                 // Denials go the same way until this guard ends.
                 self.send(Report::Relieved(true));
@@ -127,7 +130,8 @@ impl Control<'_> {
     /// Takes in who connects; whoever was connected before is gone for us.
     fn welcome(&mut self, packet: &mut [u8]) {
         let Ok(socket) = sys::socket::accept(self.listener.as_fd()) else { return };
-        if !matches!(sys::socket::peer_uid(socket.as_fd()), Ok(0))
+        if self.is_relieved
+            || !matches!(sys::socket::peer_uid(socket.as_fd()), Ok(0))
             || rustix::io::ioctl_fionbio(&socket, true).is_err()
         {
             return;

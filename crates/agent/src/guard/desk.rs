@@ -72,8 +72,6 @@ pub(super) struct Desk<'g> {
 
 /// The user who is never refused for what he asks too often: the machine is his.
 const ROOT: u32 = 0;
-/// An opener that was told to go on runs its file by then, or never.
-const RUNS_BY: Duration = Duration::from_secs(2);
 /// How often those are looked at that have their answer.
 const LOOK_EACH: Duration = Duration::from_secs(1);
 
@@ -222,7 +220,10 @@ impl Desk<'_> {
                     continue;
                 }
             } else if room != Room::Free
-                && let Some(least) = self.questions.most_dispensable()
+                && let Some(least) = match room {
+                    Room::Overdrawn => self.questions.oldest_late(user),
+                    _ => self.questions.most_dispensable(),
+                }
                 && let Some(waiting) = self.questions.take(least)
             {
                 self.close(waiting.opener, Because::TimedOut, moment);
@@ -261,7 +262,8 @@ impl Desk<'_> {
         self.questions.late().filter(overdue).for_each(|waiting| waiting.opener.give_back());
     }
 
-    /// Lets go of files that nobody runs any more, or never did: anybody can make one that takes for ever to read.
+    /// Lets go of files that nobody runs after a while: anybody can make one that takes for ever to read. Until then also
+    /// what an interpreter or a child runs gets its verdict.
     pub(super) fn forget_over(&mut self, moment: &Moment) {
         if moment.instant < self.looked_at_late + LOOK_EACH {
             return;
@@ -270,7 +272,7 @@ impl Desk<'_> {
         let longest = self.longest_lease;
         let is_over = |waiting: &Waiting<Opener>| {
             let age = moment.instant.saturating_duration_since(waiting.asked);
-            age > RUNS_BY && !waiting.opener.still_runs().unwrap_or(age < longest)
+            age > longest && !waiting.opener.still_runs()
         };
         for index in self.questions.find_late(is_over).into_iter().rev() {
             if let Some(waiting) = self.questions.take(index) {
@@ -328,6 +330,7 @@ impl Desk<'_> {
             late: late && !verdict.permits,
             spared,
             bypassed,
+            ran_at: if late && opener.executes { ticks_of(asked, moment.instant) } else { 0 },
         });
         match &meeting {
             Some(Meeting { spared: true, .. }) => self.counters.spared.count(),
@@ -418,18 +421,24 @@ fn count(counters: &Counters, asked: Instant) -> Instant {
     now
 }
 
+/// When that was, in clock ticks since boot.
+fn ticks_of(then: Instant, now: Instant) -> u64 {
+    const TICK: Duration = Duration::from_millis(10);
+    let ago = now.saturating_duration_since(then).as_millis() / TICK.as_millis();
+    sys::processes::now().saturating_sub(u64::try_from(ago).unwrap_or(u64::MAX))
+}
+
 /// Whose share of the room a process takes. Those that are gone already share one.
 pub(super) fn user_of(pid: i32) -> u32 {
     sys::owner::of(pid).unwrap_or(u32::MAX)
 }
 
 impl Opener {
-    /// Whether its process runs the file; `None` when nobody was let run.
-    fn still_runs(&self) -> Option<bool> {
-        let (_, process) = self.told.as_ref()?;
-        let process = process.as_ref()?;
-        let file = Identity::of(self.file.as_fd()).ok()?;
-        Some(after::runs(self.pid, &file) && !process.has_ended())
+    /// Whether its process was let run, and runs the file.
+    fn still_runs(&self) -> bool {
+        let Some((_, Some(process))) = &self.told else { return false };
+        let file = Identity::of(self.file.as_fd());
+        file.is_ok_and(|file| after::runs(self.pid, &file)) && !process.has_ended()
     }
 
     /// Lets writers come. What is read from now on proves nothing for later.

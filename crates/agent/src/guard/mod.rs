@@ -178,6 +178,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         asks: false,
         in_kernel,
         is_in_force: false,
+        is_relieved: false,
         hears_warden: shared.tether.as_ref().is_some_and(|tether| tether.channel.is_some()),
     };
     let end_of_events = shared::bell()?;

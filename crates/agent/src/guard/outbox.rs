@@ -39,7 +39,8 @@ struct Key {
     path: Vec<u8>,
     rule: u64,
     user: u32,
-    late: bool,
+    /// Who was let run is to be stopped, so each is told by itself.
+    late: Option<i32>,
     spared: bool,
 }
 
@@ -131,7 +132,7 @@ impl Key {
             path: report.path.clone(),
             rule: report.rule,
             user: report.user,
-            late: report.late,
+            late: report.late.then_some(report.pid),
             spared: report.spared,
         }
     }

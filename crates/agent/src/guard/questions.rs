@@ -111,6 +111,12 @@ impl<T> Questions<T> {
         self.capacity.div_ceil(8)
     }
 
+    /// Whether all that is asked of others was asked, and nobody waits for a writer to be asked about.
+    pub(super) fn is_all_sent(&self) -> bool {
+        let waits = |waiting: &Waiting<T>| matches!(waiting.waits_for, For::Writer { .. });
+        self.hashings.iter().all(|hashing| hashing.sent) && !self.waiting.iter().any(waits)
+    }
+
     /// How many wait for their answer.
     pub(super) fn waiting_count(&self) -> u64 {
         self.waiting.iter().filter(|waiting| !waiting.late).count() as u64
@@ -245,14 +251,17 @@ impl<T> Questions<T> {
 
     /// The late opener that has waited longest among those of the user who has most of them.
     pub(super) fn most_dispensable(&self) -> Option<usize> {
-        let late = || self.waiting.iter().enumerate().filter(|(_, waiting)| waiting.late);
-        let mut users: Vec<u32> = late().map(|(_, waiting)| waiting.user).collect();
+        let late = self.waiting.iter().filter(|waiting| waiting.late);
+        let mut users: Vec<u32> = late.map(|waiting| waiting.user).collect();
         users.sort_unstable();
         let most = users.chunk_by(|one, next| one == next).max_by_key(|own| own.len())?.first()?;
-        late()
-            .filter(|(_, waiting)| waiting.user == *most)
-            .min_by_key(|(_, waiting)| waiting.asked)
-            .map(|(index, _)| index)
+        self.oldest_late(*most)
+    }
+
+    /// The late opener of this user that has waited longest.
+    pub(super) fn oldest_late(&self, user: u32) -> Option<usize> {
+        let own = self.waiting.iter().enumerate().filter(|(_, waiting)| waiting.late && waiting.user == user);
+        own.min_by_key(|(_, waiting)| waiting.asked).map(|(index, _)| index)
     }
 
     /// The late openers of which `is_over` says that no verdict is of use any more, in ascending order; [`Self::take`]

@@ -22,8 +22,10 @@ const BEGUN: Duration = Duration::from_millis(10);
 /// Who waited for the agent at the relief has his answer by then, also if it is the timer's, and has asked the guard
 /// before about it.
 const WAITED: Duration = Duration::from_millis(300);
-/// The guard before stays no longer, whatever the relief lacks.
+/// The guard before stays no longer, whatever the one in the seat lacks.
 const LEAVES: Duration = Duration::from_secs(3);
+/// While that one has fallen and the next is not in force, it stays for as long as this.
+const FALLEN: Duration = Duration::from_secs(15);
 /// How often one looks.
 const EACH: Duration = Duration::from_millis(10);
 /// A guard that has just come knows no digests yet, so that its agent is left to it for so long.
@@ -58,7 +60,7 @@ pub(super) struct Seen {
     pub(super) is_crowded: bool,
     /// The relief is there.
     pub(super) has_relief: bool,
-    /// Its rules are in force.
+    /// The rules of the relief are in force, or, once it is seated, of the guard in the seat.
     pub(super) is_in_force: bool,
     /// The guard in the seat is asked about all that the one before is.
     pub(super) has_marks: bool,
@@ -122,7 +124,7 @@ impl Handover {
             }
             Stage::Relief if lasted >= RELIEF => Next::GiveUp("the next one is not in force in time"),
             Stage::Agent | Stage::Relief => Next::Wait,
-            Stage::Seated { .. } if lasted >= LEAVES => Next::End,
+            Stage::Seated { .. } if lasted >= if seen.is_in_force { LEAVES } else { FALLEN } => Next::End,
             Stage::Seated { told, .. } if !*told => {
                 *told = lasted >= BEGUN;
                 if *told { Next::Relieve } else { Next::Wait }
@@ -189,8 +191,11 @@ mod tests {
         let mut handover = Handover::begin(start);
         handover.seated(start);
         assert_eq!(handover.next(&NOTHING, at(start, 60)), Next::Relieve);
-        assert_eq!(handover.next(&NOTHING, at(start, 2999)), Next::Wait);
-        assert_eq!(handover.next(&NOTHING, at(start, 3000)), Next::End);
+        let in_force = Seen { is_in_force: true, ..NOTHING };
+        assert_eq!(handover.next(&in_force, at(start, 2999)), Next::Wait);
+        assert_eq!(handover.next(&NOTHING, at(start, 14_999)), Next::Wait, "nobody else denies");
+        assert_eq!(handover.next(&NOTHING, at(start, 15_000)), Next::End);
+        assert_eq!(handover.next(&in_force, at(start, 3000)), Next::End);
     }
 
     #[test]

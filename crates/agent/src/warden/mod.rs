@@ -310,7 +310,7 @@ impl Warden {
         if was_meant {
             self.guard.rests = None;
         }
-        self.step_in();
+        self.step_in(now);
     }
 
     /// Keeps the rules that the guard has put in force.
@@ -387,6 +387,7 @@ impl Warden {
         }
         while self.children().next().is_some() {
             let now = Instant::now();
+            self.hear(now);
             self.tend_others(now);
             for seat in [&mut self.work, &mut self.guard] {
                 if seat.child.as_mut().is_some_and(|child| child.tend(&self.sentry, now).is_some()) {

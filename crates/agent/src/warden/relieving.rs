@@ -73,11 +73,13 @@ impl Warden {
     }
 
     /// The guard fell while its relief was on its way: that one has the seat at once.
-    pub(super) fn step_in(&mut self) {
+    pub(super) fn step_in(&mut self, now: Instant) {
         let is_in_force = self.relief.as_ref().is_some_and(|relief| relief.in_force.is_some());
         if self.relief.is_some() {
             self.seat_relief();
-            self.handover = None;
+            if self.handover.take().is_some_and(|handover| handover.again) {
+                self.renews_at = Some(now);
+            }
         }
         if is_in_force && self.fell.take().is_some() {
             self.standing.last_gap = Some(std::time::Duration::ZERO);
@@ -92,6 +94,8 @@ impl Warden {
         }
         let mut at = 0;
         while let Some(child) = self.leaving.get_mut(at) {
+            // It has nothing to say any more, and what is not read wakes us all the time.
+            drop(child.hear(now));
             match child.tend(&self.sentry, now) {
                 Some(_) => self.unburied.put(self.leaving.swap_remove(at)),
                 None => at += 1,
@@ -109,11 +113,13 @@ impl Warden {
         let has_agent = self.guard.child.as_ref().zip(begun).is_some_and(|(guard, begun)| {
             [guard.attached, guard.adopted].iter().all(|then| then.is_some_and(|then| then > begun))
         });
+        let meant = if handover.is_seated() { &self.guard.child } else { &self.relief };
+        let meant = meant.as_ref();
         Seen {
             has_agent,
             is_crowded: !self.leaving.is_empty(),
             has_relief: self.relief.is_some(),
-            is_in_force: self.relief.as_ref().is_some_and(|relief| relief.in_force.is_some()),
+            is_in_force: meant.is_some_and(|guard| guard.in_force.is_some()),
             has_marks: has_agent && handover.is_seated() && self.has_all_marks(),
         }
     }

@@ -80,6 +80,7 @@ fn heed(event: &Event, shared: &Shared, outbox: &Outbox<'_>) {
     if let Some((names, rule, effect)) = met {
         outbox.put(v1::Denial {
             bypassed: false,
+            ran_at: 0,
             digests: Some((&names).into()),
             size: event.size,
             path: event.path.clone(),

@@ -342,6 +342,7 @@ fn meeting(denial: v1::Denial) -> Option<Meeting> {
         rule: RuleId(denial.rule),
         effect: Effect::from_word(&denial.effect)?,
         late: denial.late,
+        ran_at: denial.ran_at,
         spared: denial.spared,
         bypassed: denial.bypassed,
         times: denial.times,

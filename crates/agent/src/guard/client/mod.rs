@@ -72,6 +72,8 @@ pub struct Meeting {
     pub effect: Effect,
     /// It ran until its digests were known.
     pub late: bool,
+    /// Since when, in clock ticks since boot; 0 when it was only opened.
+    pub ran_at: u64,
     /// It runs all the same: the copy is one the machine can't do without.
     pub spared: bool,
     /// It runs all the same: its user went past the warning.
