@@ -266,7 +266,11 @@ impl<H: FnMut(Told)> Following<H> {
                         round.unreached.remove(&mount.device);
                         round.marked.get_or_insert_default().insert(mount.device);
                     }
-                    Err(reason) => drop(round.unreached.insert(mount.device, reason)),
+                    Err(reason) => {
+                        // The guard may have had no time for it.
+                        round.missed = true;
+                        round.unreached.insert(mount.device, reason);
+                    }
                 }
             }
             Step::Barred(namespace) => drop(round.barred.insert(namespace)),

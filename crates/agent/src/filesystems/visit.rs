@@ -113,9 +113,8 @@ fn go_round(plan: &Plan, steps: &Sender<Step>) -> std::io::Result<()> {
             Ok(mounts) => Tree::new(mounts),
             // It may have ended meanwhile.
             Err(error) => {
-                if error.kind() == std::io::ErrorKind::PermissionDenied {
-                    let _ = steps.send(Step::Barred(namespace.id));
-                }
+                let is_barred = error.kind() == std::io::ErrorKind::PermissionDenied;
+                let _ = steps.send(if is_barred { Step::Barred(namespace.id) } else { Step::Missed });
                 tracing::debug!(namespace = namespace.id, %error, "a mount namespace can't be looked into");
                 continue;
             }

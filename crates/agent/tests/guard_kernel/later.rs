@@ -90,7 +90,11 @@ impl Scene {
     /// Waits until it is told to be guarded, and says how long that took.
     fn wait_guarded(&self, point: &Path) -> Duration {
         let since = Instant::now();
-        wait_until(&format!("{} is guarded", point.display()), || self.state(point) == Some(State::Guarded));
+        while self.state(point) != Some(State::Guarded) {
+            let told = &self.told.lock().unwrap();
+            assert!(since.elapsed() < PATIENCE, "{} is never guarded: {told:#?}", point.display());
+            std::thread::sleep(Duration::from_millis(1));
+        }
         since.elapsed()
     }
 
