@@ -23,6 +23,7 @@ impl Stage {
         let path: PathBuf = self.ground.root().join(name);
         let work = self.one("work");
         signal(work, Signal::STOP);
+        wait_for("it to stand still", BACK, || stands_still(work).then_some(()));
         sample.put(&path);
         let mut command = Command::new(&path);
         let mut child = command.args(arguments).stdin(Stdio::null()).spawn().expect("the timer lets it run");
@@ -32,6 +33,15 @@ impl Stage {
         let status = wait_for("its end", BACK, || child.try_wait().unwrap());
         assert_eq!(status.signal(), Some(Signal::KILL.as_raw()));
     }
+}
+
+/// Whether a stop has reached every thread.
+fn stands_still(pid: i32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    threads.flatten().all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    })
 }
 
 #[test]

@@ -212,8 +212,12 @@ fn scripts_by_interpreters_that_run_already() {
     let script = arena.path("script");
     fs::write(&script, "exit 7\n").unwrap();
     let shells = ["sh-7.1", "tool"].map(|name| arena.copy("/bin/sh", name, name));
-    let started = shells.map(|shell| Command::new(shell).stdin(Stdio::piped()).spawn().unwrap());
+    let started = shells.each_ref().map(|shell| Command::new(shell).stdin(Stdio::piped()).spawn().unwrap());
     let tool = format!("/proc/{}/exe", started[1].id());
+    // Who starts a program may go on a moment before it is what runs.
+    while fs::read_link(&tool).unwrap() != shells[1] {
+        std::thread::yield_now();
+    }
     arena.programs().add_interpreter(Path::new(&tool)).unwrap();
     arena.deny(&[&script]);
     for mut child in started {
