@@ -48,8 +48,8 @@ fn stands_still(pid: i32) -> bool {
 fn a_script_is_stopped() {
     let Some(stage) = Stage::set() else { return };
     let nonce = stage.up.field("machineId");
-    let script = Sample::of(format!("#!/bin/sh\n# {nonce}\n/bin/sleep 60\n:\n").into_bytes());
-    stage.run_late("script", &script, &[], |_| ());
+    let script = Sample::of(format!("#!/bin/sh\n# {nonce}\n/bin/sleep \"$1\"\n:\n").into_bytes());
+    stage.run_late("script", &script, &["60"], |_| ());
     stage.up.kill();
 }
 
