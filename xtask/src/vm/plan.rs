@@ -102,13 +102,6 @@ pub(super) const PLAN: &[Boot] = &[
                 ..case("agent", "guard_kernel", 400)
             },
             Case { environment: ASKED, needs_hand: true, ..case("agent", "roads", 400) },
-            Case {
-                name: "stale",
-                arguments: &["hashing"],
-                environment: ASKED,
-                needs_hand: true,
-                ..case("agent", "stale", 400)
-            },
         ],
     },
     // A smoke test: this kernel has less of what we use.
