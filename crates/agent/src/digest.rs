@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use md5::Md5;
@@ -12,8 +13,11 @@ use sha2::{Digest, Sha256};
 use sys::identity::Stat;
 use sys::lease::Lease;
 
-/// How much is read at a time: large enough that calls don't count, small enough to stay in the cache.
-const PIECE: usize = 256 * 1024;
+/// How much is read at a time: large enough that calls don't count, small enough to stay in the cache and for memory that
+/// was used before.
+const PIECE: usize = 64 * 1024;
+/// How long whoever is in no hurry gives way after each piece, at the most.
+const GIVEN_WAY: Duration = Duration::from_millis(5);
 /// How long to wait before asking again whether the writer has gone.
 const RETRY: Duration = Duration::from_millis(1);
 
@@ -73,9 +77,45 @@ pub fn hash_steadily(file: BorrowedFd<'_>, patience: Duration) -> Result<Hashed,
 pub fn hash_plainly(file: BorrowedFd<'_>) -> io::Result<(Digests, Facts)> {
     let mut hasher = Hasher::new(Kinds::ALL);
     while !hasher.read_on(file, u64::MAX)? {}
-    let (names, facts) = hasher.finish();
-    let digests = names.all().ok_or_else(|| io::Error::other("a digest of each kind was asked for"))?;
-    Ok((digests, facts))
+    hasher.all()
+}
+
+/// Files that are being read now and that somebody waits for.
+static AWAITED: AtomicUsize = AtomicUsize::new(0);
+
+/// Somebody waits for what is read, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Awaited(());
+
+impl Awaited {
+    pub(crate) fn new() -> Self {
+        AWAITED.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        AWAITED.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// As [`hash_plainly`], and gives way to those for whom somebody waits: where two processors share what computes, a
+/// file that nobody waits for costs them as much as another one of their own.
+///
+/// # Errors
+/// Those of reading.
+pub(crate) fn hash_idly(file: BorrowedFd<'_>) -> io::Result<(Digests, Facts)> {
+    let mut hasher = Hasher::new(Kinds::ALL);
+    loop {
+        let begun = Instant::now();
+        while AWAITED.load(Ordering::Relaxed) > 0 && begun.elapsed() < GIVEN_WAY {
+            std::thread::sleep(RETRY);
+        }
+        if hasher.read_on(file, PIECE as u64)? {
+            return hasher.all();
+        }
+    }
 }
 
 /// A file that is being hashed, for as long at a time as its owner likes.
@@ -121,6 +161,13 @@ impl Hasher {
             self.size += length as u64;
         }
         Ok(false)
+    }
+
+    /// All names of what was read, if all were asked for.
+    fn all(self) -> io::Result<(Digests, Facts)> {
+        let (names, facts) = self.finish();
+        let digests = names.all().ok_or_else(|| io::Error::other("a digest of each kind was asked for"))?;
+        Ok((digests, facts))
     }
 
     /// Lets go of memory that is needed only while it reads.

@@ -46,7 +46,7 @@ pub(crate) fn examine(path: &Path, known: Option<&Known>) -> io::Result<Found> {
         if !digest::look(file.as_fd(), before.size)?.file_type.is_executable() {
             return Ok(Found::Nothing);
         }
-        let (digests, facts) = digest::hash_plainly(file.as_fd())?;
+        let (digests, facts) = digest::hash_idly(file.as_fd())?;
         let after = Identity::of(file.as_fd())?;
         if same(&before, &after) && facts.size == after.size {
             return Ok(Found::Copy(Known::new(digests, facts, &after)));

@@ -17,7 +17,7 @@ use super::queue::{Crew, Queue};
 use super::rest::{self, Partly};
 use super::socket::{Pause, connect};
 use super::workers;
-use crate::digest::Hashed;
+use crate::digest::{Awaited, Hashed};
 use crate::guard::protocol;
 
 /// When to look again whether a writer has gone.
@@ -148,7 +148,11 @@ fn work(queue: &Queue<Job>, patient: Option<&Arc<Queue<Job>>>, ways: &Ways) {
             queue.served(&turn, 0, None);
             continue;
         }
-        match job.turn() {
+        // The patient have none who waits for them.
+        let awaited = patient.is_some().then(Awaited::new);
+        let came = job.turn();
+        drop(awaited);
+        match came {
             Turn::More { read, .. } if !job.is_wanted() => queue.served(&turn, read, None),
             Turn::More { read, left } => match patient.filter(|_| job.read() >= LARGE) {
                 Some(patient) => {

@@ -11,7 +11,7 @@ use super::Event;
 use super::control::Control;
 use super::queue::{Crew, Queue};
 use super::workers;
-use crate::digest::{Hashed, hash_plainly};
+use crate::digest::{Hashed, hash_idly};
 
 /// Files that may wait. They are kept open, which delays nobody.
 const ROOM: usize = 256;
@@ -46,7 +46,7 @@ pub(super) fn start(control: &Arc<Control>) -> Arc<Queue<Partly>> {
 
 /// All digests, if the file is still the one that was met.
 fn complete(partly: &Partly) -> Option<Hashed> {
-    let (digests, facts) = hash_plainly(partly.file.as_fd()).ok()?;
+    let (digests, facts) = hash_idly(partly.file.as_fd()).ok()?;
     let stat = Identity::of(partly.file.as_fd()).ok()?;
     let is_it = digests.sha256 == partly.names.sha256 && stat.ctime_ns == partly.stat.ctime_ns;
     is_it.then_some(Hashed { digests, facts, stat })
@@ -55,6 +55,7 @@ fn complete(partly: &Partly) -> Option<Hashed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::hash_plainly;
     use std::fs::File;
 
     #[test]
