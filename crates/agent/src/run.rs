@@ -271,6 +271,8 @@ fn swept(core: &Core) {
         tracing::warn!(%error, "that the first sweep is complete can't be kept; the next start sweeps again");
     }
     core.progress.first_complete.store(true, Ordering::Relaxed);
+    // What so much work has left behind; from now on there is little.
+    sys::process::give_back_memory();
     core.nudge(Nudge::Changed);
 }
 

@@ -183,6 +183,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     };
     let end_of_events = shared::bell()?;
     let books = after::Books { outbox: &outbox, recent: &shared.recent, costs: &shared.costs };
+    // Looking for the kernel's level takes much of it, and what is locked is never taken back.
+    sys::process::give_back_memory();
     sys::process::lock_memory().context("memory cannot be locked")?;
     std::thread::scope(|threads| {
         threads.spawn(|| after::run(&tasks, most_held, &books));
