@@ -3,6 +3,7 @@
 //! A permission group that stalls on the root filesystem freezes the machine. So only what an [`Arena`] has
 //! mounted is ever guarded, in a mount namespace nobody else sees.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
@@ -11,6 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use agent::filesystems::{Follower, Told};
 use agent::guard::SparedInode;
 use agent::guard::client::{Event, Guard, GuardStatus};
 use agent::ruleset::RuleSet;
@@ -147,6 +149,18 @@ impl Arena {
     /// A guard of all that is mounted, and an agent that is this process.
     pub(crate) fn guarded(&self) -> Guarded {
         self.guarded_by(Child::guard_of(self.data_dir(), self.grounds()))
+    }
+
+    /// Brings filesystems that are mounted below the arena's directory from now on to the guard: nothing that was there
+    /// before is ever marked, nor what others mount on this machine.
+    pub(crate) fn follow(&self, guarded: &Guarded, hear: impl FnMut(Told) + Send + 'static) -> Follower {
+        let dir = self.data_dir().to_owned();
+        let before: BTreeSet<u64> =
+            sys::mounts::current().unwrap().iter().map(|mount| mount.device).collect();
+        let choose = move |mount: &sys::mounts::Mount| {
+            mount.point.starts_with(&dir) && !before.contains(&mount.device)
+        };
+        Follower::start(Some(guarded.client.marks()), choose, hear).unwrap()
     }
 
     /// The same with another guard.

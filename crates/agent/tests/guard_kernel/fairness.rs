@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use model::rule::Identifier;
 use wire::link::v1::GuardCounters;
 
-use crate::arena::{Arena, EPERM, Kind, PATIENCE, deny_by, digests, run};
+use crate::arena::{Arena, EPERM, Guarded, Kind, PATIENCE, deny_by, digests, run};
 
 const NOBODY: u32 = 65534;
 /// Each takes a worker longer than the timer.
@@ -22,14 +22,7 @@ const COPIES: usize = 20;
 
 #[test]
 fn a_flood_of_large_files_makes_no_other_user_wait_for_the_timer() {
-    let Some(arena) = Arena::enter(Kind::Tmpfs) else { return };
-    let bad = arena.program("bad", "bad");
-    let rule = deny_by(1, Identifier::Md5(digests(&bad).md5));
-    fs::remove_file(&bad).unwrap();
-    let guarded = arena.guarded();
-    guarded.adopt([rule]);
-    fs::set_permissions(arena.ground(), fs::Permissions::from_mode(0o755)).unwrap();
-    fs::set_permissions(arena.data_dir(), fs::Permissions::from_mode(0o711)).unwrap();
+    let Some((arena, guarded)) = for_everybody() else { return };
     let (done, floods) = (AtomicBool::new(false), AtomicU32::new(0));
     std::thread::scope(|threads| {
         for n in 0..FLOOD {
@@ -65,6 +58,19 @@ fn a_flood_of_large_files_makes_no_other_user_wait_for_the_timer() {
     );
 }
 
+/// A guarded filesystem on which everybody may run something, and what [`denied_copy`] makes is denied.
+fn for_everybody() -> Option<(Arena, Guarded)> {
+    let arena = Arena::enter(Kind::Tmpfs)?;
+    let bad = arena.program("bad", "bad");
+    let rule = deny_by(1, Identifier::Md5(digests(&bad).md5));
+    fs::remove_file(&bad).unwrap();
+    let guarded = arena.guarded();
+    guarded.adopt([rule]);
+    fs::set_permissions(arena.ground(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(arena.data_dir(), fs::Permissions::from_mode(0o711)).unwrap();
+    Some((arena, guarded))
+}
+
 fn write_fresh(path: &Path, n: usize, round: u32) {
     let mut bytes = fs::read("/bin/true").unwrap();
     bytes.extend(format!("{n} {round}").bytes());
@@ -95,14 +101,7 @@ const AT_ONCE: usize = 100;
 
 #[test]
 fn files_without_end_take_nobodys_room() {
-    let Some(arena) = Arena::enter(Kind::Tmpfs) else { return };
-    let bad = arena.program("bad", "bad");
-    let rule = deny_by(1, Identifier::Md5(digests(&bad).md5));
-    fs::remove_file(&bad).unwrap();
-    let guarded = arena.guarded();
-    guarded.adopt([rule]);
-    fs::set_permissions(arena.ground(), fs::Permissions::from_mode(0o755)).unwrap();
-    fs::set_permissions(arena.data_dir(), fs::Permissions::from_mode(0o711)).unwrap();
+    let Some((arena, guarded)) = for_everybody() else { return };
     let before = guarded.process.open_files();
     let next = AtomicU32::new(0);
     std::thread::scope(|threads| {

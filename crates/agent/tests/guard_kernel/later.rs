@@ -47,13 +47,7 @@ impl Scene {
             let told = told.clone();
             move |news: Told| *told.lock().unwrap() = news.filesystems
         };
-        // Nothing that was there before is ever marked, nor what others mount on this machine.
-        let before: BTreeSet<u64> =
-            sys::mounts::current().unwrap().iter().map(|mount| mount.device).collect();
-        let choose = move |mount: &sys::mounts::Mount| {
-            mount.point.starts_with(&dir) && !before.contains(&mount.device)
-        };
-        let follower = Follower::start(Some(guarded.client.marks()), choose, hear).unwrap();
+        let follower = arena.follow(&guarded, hear);
         Some(Self { told, _follower: follower, guarded, bad, mounted: Vec::new(), arena })
     }
 

@@ -1,6 +1,5 @@
 //! A guarded filesystem, what is denied there, and what is not.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -189,13 +188,7 @@ impl Later {
             let told = told.clone();
             move |news: Told| *told.lock().unwrap() = news.filesystems.into_values().collect()
         };
-        let dir = arena.data_dir().to_owned();
-        let before: BTreeSet<u64> =
-            sys::mounts::current().unwrap().iter().map(|mount| mount.device).collect();
-        let choose = move |mount: &sys::mounts::Mount| {
-            mount.point.starts_with(&dir) && !before.contains(&mount.device)
-        };
-        Self { told, _follower: Follower::start(Some(guarded.client.marks()), choose, hear).unwrap() }
+        Self { told, _follower: arena.follow(guarded, hear) }
     }
 
     fn has_marked_below(&self, scratch: &Path) -> bool {
