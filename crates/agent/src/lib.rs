@@ -5,8 +5,8 @@
 pub mod local;
 pub mod run;
 
-pub mod brake;
 pub mod guard;
+pub mod lever;
 pub mod ruleset;
 pub mod warden;
 

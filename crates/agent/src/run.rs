@@ -11,13 +11,13 @@ use crossbeam_channel::{Receiver, bounded, unbounded};
 use model::{MachineId, OrganizationId};
 use parking_lot::Mutex;
 
-use crate::brake::Brake;
 use crate::clock::SystemClock;
 use crate::core::{Core, Nudge, Parts};
 use crate::guard::client::{Event, Guard};
 use crate::hearing::Hearing;
 use crate::inventory::{Inventory, Known, Note};
 use crate::ledger::Ledger;
+use crate::lever::Lever;
 use crate::looking::{Looker, Ours};
 use crate::places::{Places, Watched};
 use crate::recorder::{Recorder, wait_recorded};
@@ -47,7 +47,7 @@ pub struct Config {
     /// What ties it to its warden, if it has one.
     pub tether: Option<Tether>,
     /// Where root releases the guard.
-    pub brake: Brake,
+    pub lever: Lever,
 }
 
 /// How long the guard is waited for at a time.
@@ -95,7 +95,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         inventory: inventory.clone(),
         vault,
         guard,
-        warden: Warden { tether: config.tether, brake: config.brake },
+        warden: Warden { tether: config.tether, lever: config.lever },
         places,
         guards_everywhere: config.guarded.iter().any(|path| path == Path::new("/")),
         pending: Pending::default(),

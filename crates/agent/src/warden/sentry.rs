@@ -1,4 +1,4 @@
-//! Who looks whether the children live, and whether root has pulled the brake. It starts nobody, and waits for
+//! Who looks whether the children live, and whether root has pulled the lever. It starts nobody, and waits for
 //! nobody: starting a process may mean waiting for the very guard that stands still.
 
 use std::os::fd::OwnedFd;
@@ -13,10 +13,10 @@ use sys::scheduling::State;
 use super::groups;
 use super::page::Page;
 use super::pulse::{self, Plight, Pulse, Seems};
-use crate::brake::{Brake, Pulled};
+use crate::lever::{Lever, Pulled};
 
-/// How often the brake is looked at, if nobody says that it was pulled.
-const BRAKE_EACH: Duration = Duration::from_secs(2);
+/// How often the lever is looked at, if nobody says that it was pulled.
+const LEVER_EACH: Duration = Duration::from_secs(2);
 
 /// A child that is looked after.
 #[derive(Debug)]
@@ -34,17 +34,17 @@ pub(super) struct Watched {
 #[derive(Debug)]
 pub(super) struct Sentry {
     watched: Mutex<Vec<Watched>>,
-    brake: Brake,
-    /// Looks at the brake that have begun.
+    lever: Lever,
+    /// Looks at the lever that have begun.
     begun: AtomicU64,
     seen: Mutex<Seen>,
-    /// Rung when the brake was pulled or let go.
+    /// Rung when the lever was pulled or let go.
     pub(super) bell: OwnedFd,
     looks: AtomicU64,
     ended: AtomicBool,
 }
 
-/// What a look at the brake has shown.
+/// What a look at the lever has shown.
 #[derive(Debug)]
 struct Seen {
     /// The how manieth look it was.
@@ -53,26 +53,26 @@ struct Seen {
 }
 
 impl Sentry {
-    /// Looks at the brake once, so that a guard is not started that must not be.
+    /// Looks at the lever once, so that a guard is not started that must not be.
     ///
     /// # Errors
     /// EMFILE, or no thread.
-    pub(super) fn post(brake: Brake) -> std::io::Result<Arc<Self>> {
+    pub(super) fn post(lever: Lever) -> std::io::Result<Arc<Self>> {
         let sentry = Arc::new(Self {
             watched: Mutex::default(),
             begun: AtomicU64::new(0),
-            seen: Mutex::new(Seen { look: 0, pulled: brake.pulled() }),
-            brake,
+            seen: Mutex::new(Seen { look: 0, pulled: lever.pulled() }),
+            lever,
             bell: crate::guard::bell()?,
             looks: AtomicU64::new(0),
             ended: AtomicBool::new(false),
         });
-        let (pulse, brake) = (sentry.clone(), sentry.clone());
+        let (pulse, lever) = (sentry.clone(), sentry.clone());
         std::thread::Builder::new().name("pulse".to_owned()).stack_size(STACK).spawn(move || pulse.feel())?;
-        std::thread::Builder::new().name("brake".to_owned()).stack_size(STACK).spawn(move || {
-            while !brake.ended.load(Ordering::Relaxed) {
-                std::thread::sleep(BRAKE_EACH);
-                brake.look_at_brake();
+        std::thread::Builder::new().name("lever".to_owned()).stack_size(STACK).spawn(move || {
+            while !lever.ended.load(Ordering::Relaxed) {
+                std::thread::sleep(LEVER_EACH);
+                lever.look_at_lever();
             }
         })?;
         Ok(sentry)
@@ -97,12 +97,12 @@ impl Sentry {
         self.seen.lock().pulled.clone()
     }
 
-    /// Looks whether root has pulled the brake. If so, guards end: the kernel then permits all that waits.
+    /// Looks whether root has pulled the lever. If so, guards end: the kernel then permits all that waits.
     ///
     /// Two threads look, no lock is held while they read files, and of what they see the look counts that began last.
-    pub(super) fn look_at_brake(&self) {
+    pub(super) fn look_at_lever(&self) {
         let look = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
-        let pulled = self.brake.pulled();
+        let pulled = self.lever.pulled();
         let is_pulled = pulled.is_some();
         let is_news = {
             let mut seen = self.seen.lock();
@@ -210,18 +210,18 @@ mod tests {
         // Who reads it waits for us.
         rustix::fs::mknodat(CWD, &slow, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
         fs::hard_link(&slow, &command_line).unwrap();
-        let brake = Brake { file: dir.path().join("released"), command_line: command_line.clone() };
+        let lever = Lever { file: dir.path().join("released"), command_line: command_line.clone() };
         let sentry = Sentry {
             watched: Mutex::default(),
             begun: AtomicU64::new(0),
             seen: Mutex::new(Seen { look: 0, pulled: None }),
-            brake,
+            lever,
             bell: crate::guard::bell().unwrap(),
             looks: AtomicU64::new(0),
             ended: AtomicBool::new(false),
         };
         std::thread::scope(|threads| {
-            let older = threads.spawn(|| sentry.look_at_brake());
+            let older = threads.spawn(|| sentry.look_at_lever());
             let nonblock = OFlags::NONBLOCK.bits().cast_signed();
             let mut word = loop {
                 if let Ok(fifo) = OpenOptions::new().write(true).custom_flags(nonblock).open(&slow) {
@@ -232,7 +232,7 @@ mod tests {
             // By now it is let go.
             fs::remove_file(&command_line).unwrap();
             fs::write(&command_line, "quiet").unwrap();
-            sentry.look_at_brake();
+            sentry.look_at_lever();
             assert_eq!(sentry.pulled(), None);
             word.write_all(b"quell.release").unwrap();
             drop(word);
@@ -240,7 +240,7 @@ mod tests {
         });
         assert_eq!(sentry.pulled(), None);
         fs::write(&command_line, "quell.release").unwrap();
-        sentry.look_at_brake();
+        sentry.look_at_lever();
         assert_eq!(sentry.pulled(), Some(Pulled::ByKernel));
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct Args {
     #[command(flatten)]
     data_dir: DataDir,
     #[command(flatten)]
-    brake: release::Brake,
+    lever: release::Lever,
     /// Which machine this is [default: as the last `quell up` said]
     #[arg(long, value_name = "ID")]
     machine: Option<MachineId>,
@@ -72,7 +72,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         arguments
     });
     let mut work = verb("work");
-    work.extend(args.brake.flags());
+    work.extend(args.lever.flags());
     work.extend(["--machine".into(), machine.to_string().into()]);
     work.extend(["--organization".into(), organization.to_string().into()]);
     work.extend(flags("--watch", &watched));
@@ -86,7 +86,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         work,
         data_dir,
         parent: args.parent.unwrap_or_else(parent),
-        brake: args.brake.place(),
+        lever: args.lever.place(),
     })?)
 }
 

@@ -18,7 +18,7 @@ pub(super) struct Args {
     #[command(flatten)]
     data_dir: DataDir,
     #[command(flatten)]
-    brake: release::Brake,
+    lever: release::Lever,
     /// Which machine this is
     #[arg(long, value_name = "ID")]
     machine: MachineId,
@@ -56,6 +56,6 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         guarded: places::guarded(&args.guard)?,
         parent: args.parent.unwrap_or_else(parent),
         tether,
-        brake: args.brake.place(),
+        lever: args.lever.place(),
     })?)
 }

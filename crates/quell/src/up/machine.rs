@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use model::{MachineId, OrganizationId};
 
 use crate::agent::places;
-use crate::agent::release::Brake;
+use crate::agent::release::Lever;
 use crate::failure::Failure;
 
 use super::child::Child;
@@ -55,7 +55,7 @@ impl Machine {
         data_dir: &Path,
         machine: MachineId,
         organization: OrganizationId,
-        brake: &Brake,
+        lever: &Lever,
     ) -> Option<Child> {
         if self.lacking.is_some() {
             return None;
@@ -63,7 +63,7 @@ impl Machine {
         let mut arguments: Vec<OsString> = vec!["agent".into(), "run".into()];
         arguments.extend(["--data-dir".into(), data_dir.into()]);
         arguments.extend(["--parent".into(), std::process::id().to_string().into()]);
-        arguments.extend(brake.flags());
+        arguments.extend(lever.flags());
         arguments.extend(["--machine".into(), machine.to_string().into()]);
         arguments.extend(["--organization".into(), organization.to_string().into()]);
         arguments.extend(flags("--watch", &self.watched));

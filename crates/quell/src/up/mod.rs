@@ -55,7 +55,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "LIMIT", default_value = "default")]
     rate_limit: RateLimit,
     #[command(flatten)]
-    brake: crate::agent::release::Brake,
+    lever: crate::agent::release::Lever,
     /// Write how to reach the server to this file once all of it works
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
@@ -78,7 +78,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let profile = plane.profile(&data_dir);
     let machine = machine.prepare(&data_dir, plane.organization())?;
     let mut family =
-        Family::of(machine.warden(&data_dir, plane.machine(), plane.organization(), &args.brake));
+        Family::of(machine.warden(&data_dir, plane.machine(), plane.organization(), &args.lever));
     family.tend();
     ready::watch(&data_dir, plane.address(), machine.wanted(), events.clone());
 
