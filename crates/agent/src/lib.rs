@@ -5,6 +5,7 @@
 pub mod local;
 pub mod run;
 
+pub mod brake;
 pub mod guard;
 pub mod lever;
 pub mod ruleset;

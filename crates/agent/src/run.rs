@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, bounded, unbounded};
 use model::{MachineId, OrganizationId};
 use parking_lot::Mutex;
 
+use crate::brake::{self, Brake, Limits};
 use crate::clock::SystemClock;
 use crate::core::{Core, Nudge, Parts};
 use crate::guard::client::{Event, Guard};
@@ -48,6 +49,8 @@ pub struct Config {
     pub tether: Option<Tether>,
     /// Where root releases the guard.
     pub lever: Lever,
+    /// How much goes on without approval.
+    pub limits: Limits,
 }
 
 /// How long the guard is waited for at a time.
@@ -87,6 +90,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     remember(&inventory, &spool)?;
     let spool = Arc::new(Mutex::new(spool));
     let vault = Arc::new(Vault::open(&data_dir, clock.clone())?);
+    let (taken, takes) = bounded(1);
     let core = Arc::new(Core::new(Parts {
         machine: config.machine,
         clock,
@@ -96,6 +100,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         vault,
         guard,
         warden: Warden { tether: config.tether, lever: config.lever },
+        brake: Brake::new(config.limits, inventory.clone(), taken.clone()),
         places,
         guards_everywhere: config.guarded.iter().any(|path| path == Path::new("/")),
         pending: Pending::default(),
@@ -123,7 +128,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let watching = core.clone();
     spawn("rivals", move || rivals::watch(&watching))?;
 
-    let (taken, takes) = bounded(1);
+    let weighing = core.clone();
+    spawn("brake", move || brake::run(&weighing))?;
     let acting = core.clone();
     spawn("acts", move || perform::run(&acting, &takes))?;
     let (linked, socket) = (core.clone(), data_dir.join("link.sock"));

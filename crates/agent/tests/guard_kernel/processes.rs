@@ -224,6 +224,7 @@ fn whole_agent_child() {
         parent: parent(),
         tether: None,
         lever: agent::lever::Lever { file: "/dev/null/none".into(), command_line: "/dev/null".into() },
+        limits: agent::brake::Limits::DEFAULT,
     })
     .unwrap();
 }
