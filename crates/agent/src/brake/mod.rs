@@ -58,8 +58,6 @@ pub struct Limits {
 impl Limits {
     /// Unless somebody says otherwise.
     pub const DEFAULT: Self = Self { denials: 3, quarantines: 60 };
-    /// So many quarantines are remembered.
-    pub const MOST: u32 = 500;
 }
 
 /// The brake of this agent.

@@ -124,8 +124,9 @@ impl Braking {
             })
         }));
         let holds: Vec<_> = self.quarantines.values().cloned().chain(denials).collect();
-        let last = Braked { holds, unweighed: Some(self.unweighed), ..Braked::nothing(Moment::now()) };
-        all.push(last.record());
+        let unweighed = self.unweighed.then_some(true);
+        let last = Braked { holds, unweighed, ..Braked::nothing(Moment::now()) };
+        all.extend((!last.is_nothing()).then(|| last.record()));
         all
     }
 }

@@ -173,7 +173,7 @@ fn only_root() -> Result<(), Failure> {
 }
 
 /// Root, and who became it.
-fn who() -> String {
+pub(super) fn who() -> String {
     match std::env::var("SUDO_USER") {
         Ok(user) if !user.is_empty() => format!("root ({user})"),
         _ => "root".to_owned(),

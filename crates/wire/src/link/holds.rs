@@ -144,6 +144,47 @@ impl TryFrom<&v1::SignedApproval> for Approval {
     }
 }
 
+/// A hold as bytes, to be kept.
+pub fn hold_bytes(hold: &Hold) -> Vec<u8> {
+    prost::Message::encode_to_vec(&v1::Hold::from(hold))
+}
+
+/// Reads what [`hold_bytes`] made.
+///
+/// # Errors
+/// When that is none.
+pub fn hold_of_bytes(bytes: &[u8]) -> Result<Hold, Malformed> {
+    let hold: v1::Hold = prost::Message::decode(bytes).map_err(|_| Malformed("hold"))?;
+    (&hold).try_into()
+}
+
+/// A signed approval as bytes, to be kept or carried.
+pub fn signed_approval_bytes(signed: &v1::SignedApproval) -> Vec<u8> {
+    prost::Message::encode_to_vec(signed)
+}
+
+/// Reads what [`signed_approval_bytes`] made.
+///
+/// # Errors
+/// When that is none.
+pub fn signed_approval_of_bytes(bytes: &[u8]) -> Result<v1::SignedApproval, Malformed> {
+    prost::Message::decode(bytes).map_err(|_| Malformed("approval"))
+}
+
+/// As a text that can be pasted; without a signature it asks for one.
+pub fn signed_approval_text(signed: &v1::SignedApproval) -> String {
+    data_encoding::BASE64URL_NOPAD.encode(&signed_approval_bytes(signed))
+}
+
+/// Reads what [`signed_approval_text`] made.
+///
+/// # Errors
+/// When that is none.
+pub fn signed_approval_of_text(text: &str) -> Result<v1::SignedApproval, Malformed> {
+    let bytes = data_encoding::BASE64URL_NOPAD.decode(text.trim().as_bytes());
+    signed_approval_of_bytes(&bytes.map_err(|_| Malformed("approval"))?)
+}
+
 /// The bytes that are signed. Each field has a length of its own or one that stands before it, so that no two
 /// approvals have the same bytes.
 pub fn signed_bytes(approval: &Approval) -> Vec<u8> {
