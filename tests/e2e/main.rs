@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod brake;
 mod killed;
 mod refusals;
 mod restart;

@@ -39,6 +39,7 @@ impl<T: PartialEq> Window<T> {
     }
 
     /// Whether it has happened, counted or not.
+    #[cfg(test)]
     pub(crate) fn has(&self, what: &T, now: &Moment) -> bool {
         self.recent(now).any(|mark| mark.what == *what)
     }

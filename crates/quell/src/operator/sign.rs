@@ -1,11 +1,10 @@
 //! `quell operator sign`: put the operator key's name under an approval.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use model::Time;
 use model::hold::{Approval, Held};
 use model::rule::Identifier;
+use model::{Clock, Time};
 use serde_json::json;
+use server::clock::SystemClock;
 use server::operator::OperatorKey;
 use wire::link::holds::{LONGEST_COMMENT, signed_approval_of_text, signed_approval_text};
 use wire::rest::Stamp;
@@ -64,11 +63,8 @@ fn describe(what: &Held) -> String {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the operator's own clock says from when on the approval holds"
-)]
+/// By this machine's clock, which the operator trusts.
 fn until(hours: u32) -> Time {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    Time::from_seconds(i64::try_from(now).unwrap_or_default() + i64::from(hours) * 3600)
+    const HOUR: i64 = 3600 * 10_000_000;
+    Time::from_ticks(SystemClock.now().ticks() + i64::from(hours) * HOUR)
 }

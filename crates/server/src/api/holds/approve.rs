@@ -129,7 +129,22 @@ mod tests {
             store.approvals_for(scene.organization, scene.machine).await.unwrap().len()
         };
         assert_eq!(on_its_way(scene.store()).await, 1);
+        let by = "root (kim)".to_owned();
+        let store = scene.store();
+        store
+            .approved(scene.organization, scene.machine, hold.clone(), by, "known".to_owned())
+            .await
+            .unwrap();
         scene.store().hold(scene.organization, scene.machine, Vec::new()).await.unwrap();
+        let audit = scene.store().audit(scene.organization, 0, 100).await.unwrap();
+        let about = |what: &str| {
+            let rows =
+                audit.iter().filter(|row| row.what == what && row.subject.contains(&hold.id.to_string()));
+            rows.map(|row| (row.who.as_str(), row.comment.as_str())).collect::<Vec<_>>()
+        };
+        assert_eq!((about("hold.begin").len(), about("hold.end").len()), (1, 1));
+        assert_eq!(about("hold.approved"), [("root (kim) on Host1", "known")]);
+        assert_eq!(about("hold.approve").len(), 1);
         assert_eq!(on_its_way(scene.store()).await, 0);
         assert_eq!(scene.call("POST", "/api/quell/approvals", &body(&good)).await.status, 404);
     }
