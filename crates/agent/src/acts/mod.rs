@@ -9,6 +9,7 @@ mod restore;
 mod find;
 mod names;
 mod recognize;
+mod services;
 mod stop;
 
 use std::fmt;

@@ -51,10 +51,12 @@ pub fn quarantine(
     let again = stop::stop(grounds, &mut recognizer);
     stopped.count += again.count;
     stopped.failures.extend(again.failures);
+    stopped.services.extend(again.services);
     Outcome {
         act: act.id,
         copies: results,
         stopped: stopped.count,
+        services: stopped.services,
         failure: failure(stopped.failures.into_iter().collect()),
     }
 }
