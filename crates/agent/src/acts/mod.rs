@@ -7,6 +7,7 @@ mod quarantine;
 mod restore;
 
 mod find;
+mod layers;
 mod names;
 mod recognize;
 mod services;
