@@ -3,8 +3,10 @@
 
 #![forbid(unsafe_code)]
 
+mod boot;
 mod brake;
 mod killed;
 mod refusals;
 mod restart;
+mod services;
 mod story;

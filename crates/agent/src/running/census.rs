@@ -237,3 +237,89 @@ fn crowds(files: impl Iterator<Item = File>) -> Vec<(Names, Crowd)> {
     };
     by_content.into_values().map(crowd).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::vault::Vault;
+    use std::path::Path;
+    use std::process::{Child, Command, Stdio};
+
+    struct Running(Vec<Child>);
+
+    impl Running {
+        fn start(path: &Path, count: usize) -> Self {
+            let run = || Command::new(path).arg("600").stdin(Stdio::null()).spawn().unwrap();
+            Self((0..count).map(|_| run()).collect())
+        }
+    }
+
+    impl Drop for Running {
+        fn drop(&mut self) {
+            for child in &mut self.0 {
+                child.kill().unwrap();
+                child.wait().unwrap();
+            }
+        }
+    }
+
+    fn program(dir: &Path, name: &str, end: &str) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+        let path = dir.join(name);
+        let bytes = [std::fs::read("/bin/sleep").unwrap(), end.as_bytes().to_vec()].concat();
+        std::fs::write(&path, bytes).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    const ALL: Reading = Reading { within: Duration::from_secs(60), largest: u64::MAX };
+
+    fn take(census: &Census, grounds: &Grounds, meant: model::Sha256, reading: Reading) -> Counted {
+        let about = move |names: &Names| names.sha256 == meant;
+        let now = model::Clock::now(&SystemClock);
+        let asked = Asked { kinds: Kinds::NONE, about: &about, now, reading };
+        census.take(grounds, &asked, &|| false).unwrap()
+    }
+
+    /// Files that were never hashed, by two names, one of them of no name any more.
+    #[test]
+    fn all_who_run_a_file_are_counted_by_whatever_name() {
+        sys::lease::ignore_break_signals().unwrap();
+        let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let grounds = |spares: Option<PathBuf>| Grounds {
+            guarded: Vec::new(),
+            vault: Arc::new(Vault::open(dir.path(), Arc::new(SystemClock)).unwrap()),
+            spared: Arc::new(move |path: &Path, _: &model::Sha256| {
+                (Some(path) == spares.as_deref()).then(|| "a test".to_owned())
+            }),
+            everywhere: false,
+            own_pids: Vec::new(),
+            own_program: None,
+        };
+        let unique = model::HoldId::random().to_string();
+        let one = program(dir.path(), "one", &unique);
+        let two = program(dir.path(), "two", &unique);
+        let other = program(dir.path(), "other", &format!("{unique} other"));
+        let _running = [Running::start(&one, 3), Running::start(&two, 2), Running::start(&other, 4)];
+        let meant = {
+            use std::os::fd::AsFd;
+            let file = std::fs::File::open(&one).unwrap();
+            crate::digest::hash_plainly(file.as_fd()).unwrap().0.sha256
+        };
+        std::fs::remove_file(&two).unwrap();
+
+        let inventory = Arc::new(Inventory::open(&dir.path().join("inventory.redb")).unwrap());
+        let census = Census::new(inventory);
+        let nothing = Reading { within: Duration::ZERO, largest: 0 };
+        let none = take(&census, &grounds(None), meant, nothing);
+        assert!(none.crowds.is_empty() && !none.is_complete, "nobody has read them");
+        let all = take(&census, &grounds(None), meant, ALL);
+        let [(names, crowd)] = &all.crowds[..] else { panic!("one file: {:?}", all.crowds) };
+        assert_eq!((names.sha256, crowd.processes, crowd.users), (meant, 5, 1));
+        assert!(crowd.seconds < 600);
+        // What is spared can be taken from nobody.
+        let spared = take(&census, &grounds(Some(one.clone())), meant, ALL);
+        assert_eq!(spared.crowds[0].1.processes, 2);
+    }
+}
