@@ -9,7 +9,7 @@ mod signature;
 mod window;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use model::act::{Act, Do};
@@ -45,6 +45,9 @@ const IN_A_HURRY: Reading = Reading { within: Duration::from_millis(100), larges
 const WITH_CARE: Reading = Reading { within: Duration::from_secs(60), largest: 4 << 30 };
 /// While nobody does.
 const AT_LEISURE: Reading = Reading { within: Duration::from_secs(600), largest: 4 << 30 };
+
+/// How long after the ledger could not be written it is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// How many an hour go on without approval; 0 is any number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +131,7 @@ fn weigh(core: &Core, old: &RuleSet, new: &RuleSet, reading: Reading) -> (Braked
         reading,
     };
     let grounds = crate::perform::grounds(core);
+    let began = Instant::now();
     let counted = core.brake.census.take(&grounds, &asked, &|| core.halt.is_asked());
     let Counted { crowds, is_complete } = match counted {
         Ok(counted) => counted,
@@ -136,6 +140,7 @@ fn weigh(core: &Core, old: &RuleSet, new: &RuleSet, reading: Reading) -> (Braked
             Counted { crowds: Vec::new(), is_complete: false }
         }
     };
+    tracing::debug!(crowds = crowds.len(), is_complete, took = ?began.elapsed(), "counted who runs what");
     let (passed, used) = core.ledger.lock().widely_denied(&at);
     let room = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(used);
     let widely = crowds.into_iter().filter(|(_, crowd)| runs_widely(crowd)).collect();
@@ -177,11 +182,8 @@ pub(crate) fn run(core: &Core) {
     while core.brake.again.1.recv().is_ok() && !core.halt.is_asked() {
         let before = core.brake.unweighed.lock().take();
         let now = core.ledger.lock().rules().clone();
-        let is_wanted = before.is_some();
-        let (mut braked, is_complete) = weigh(core, &before.unwrap_or_else(|| now.clone()), &now, AT_LEISURE);
-        if !is_wanted || core.halt.is_asked() {
-            continue;
-        }
+        let (mut braked, is_complete) = weigh(core, before.as_ref().unwrap_or(&now), &now, AT_LEISURE);
+        let Some(before) = before.filter(|_| !core.halt.is_asked()) else { continue };
         if !is_complete {
             tracing::warn!(
                 "not all that runs can be read: what it is, no rule that was just adopted waits for"
@@ -199,7 +201,9 @@ pub(crate) fn run(core: &Core) {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, "the ledger can't be written: rules that should wait are in force")
+                tracing::error!(%error, "the ledger can't be written: rules may be in force that should wait");
+                std::thread::sleep(AGAIN);
+                core.brake.weigh_again(before);
             }
         }
     }

@@ -446,7 +446,8 @@ mod braked {
             assert_eq!(counted, [1, 0], "{rewrites}");
         }
         // What ends while it waits, waits no more.
-        let outcome = Outcome { act: third.id, copies: Vec::new(), stopped: 0, failure: None };
+        let outcome =
+            Outcome { act: third.id, copies: Vec::new(), stopped: 0, services: Vec::new(), failure: None };
         ledger.ended(outcome).unwrap();
         assert!(ledger.holds().is_empty());
         assert_eq!(Duration::from_secs(3600), HOUR);

@@ -25,6 +25,7 @@ const WRITE_WITHIN: Duration = Duration::from_secs(10);
 const HEARTBEAT_SECONDS: u32 = 5;
 
 /// All that can make a server speak.
+#[expect(clippy::large_enum_variant, reason = "there is one, and it lives for a moment")]
 enum Event {
     /// Something the machine said is stored.
     Answer(down::Message),

@@ -55,7 +55,7 @@ pub(in crate::api) async fn handle(
 mod tests {
     use model::hold::{Approval, Held, Hold};
     use model::rule::{Effect, Identifier, Rule, Scope};
-    use model::{HoldId, MachineId, OrganizationId, RuleId, Time};
+    use model::{FileId, HoldId, MachineId, OrganizationId, RuleId, Time};
     use wire::link::holds::signed_approval_text;
 
     use crate::api::tests::{Scene, file};
@@ -147,6 +147,25 @@ mod tests {
         assert_eq!(about("hold.approve").len(), 1);
         assert_eq!(on_its_way(scene.store()).await, 0);
         assert_eq!(scene.call("POST", "/api/quell/approvals", &body(&good)).await.status, 404);
+    }
+
+    #[tokio::test]
+    async fn an_act_that_waited_for_too_long_says_so() {
+        let scene = Scene::new().await;
+        let made = scene.quarantines(file(1), "/opt/one").await;
+        let act = scene.store().acts_for(scene.organization, scene.machine).await.unwrap().remove(0);
+        let waits = Held::Quarantine { act: act.id, order: act.order, file: FileId::Sha1(file(1).sha1) };
+        scene
+            .store()
+            .hold(scene.organization, scene.machine, vec![Hold { what: waits, ..hold() }])
+            .await
+            .unwrap();
+        scene.later(365 * 24 * 3600);
+        scene.store().expire().await.unwrap();
+        let path = format!("/api/quell/orders/{}", made["id"].as_str().unwrap());
+        let shown = scene.call("GET", &path, "").await.json();
+        assert_eq!(shown["state"], "TimeOut");
+        assert!(shown["failure"].as_str().unwrap().contains("waited for approval"), "{shown}");
     }
 
     #[tokio::test]

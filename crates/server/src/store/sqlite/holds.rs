@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use model::hold::{Approval, Hold};
-use model::{HoldId, MachineId, OrderId, OrganizationId};
+use model::{ActId, HoldId, MachineId, OrderId, OrganizationId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use wire::link::holds as link;
 
@@ -156,6 +156,18 @@ pub(in crate::store) fn list(
         .prepare_cached(&format!("{COLUMNS} WHERE h.organization = ?1 ORDER BY m.name, h.id LIMIT 10000"))?;
     let holds = rows.query_map([organization], read)?.collect::<Result<Vec<_>, _>>()?;
     Ok(holds.into_iter().flatten().collect())
+}
+
+/// Whether an act waits for approval, or the rule by which its machine denies first.
+pub(super) fn hold_act(connection: &Connection, organization: i64, act: ActId) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM hold WHERE organization = ?1 AND act = ?2)
+                 OR EXISTS (SELECT 1 FROM act a JOIN \"order\" o ON o.organization = a.organization AND o.id = a.\"order\"
+                            JOIN hold h ON h.organization = o.organization AND h.rule = o.rule AND h.machine = a.machine
+                            WHERE a.organization = ?1 AND a.id = ?2)",
+        )?
+        .query_row(params![organization, act.0.as_bytes()], |row| row.get(0))
 }
 
 /// What keeps an order from its end.
