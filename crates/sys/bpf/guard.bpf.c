@@ -64,11 +64,7 @@ int BPF_PROG(quell_map, struct file *file, unsigned long wanted, unsigned long p
 {
 	if (ret || maps_no_file(ctx) || !file)
 		return ret;
-	if (!(prot & PROT_EXEC))
-		return judge(file, PLAIN);
-	if (probed(file))
-		return 0;
-	return judge(file, MAP);
+	return judge(file, prot & PROT_EXEC ? MAP : PLAIN);
 }
 
 /* This hook must not sleep, so that nothing can be hashed here. */
@@ -80,16 +76,13 @@ int BPF_PROG(quell_protect, struct vm_area_struct *vma, unsigned long wanted, un
 	return judge_mapped(vma);
 }
 
+/* Where what stands below at `quell_read` and the three behind it cannot be had. */
 SEC("lsm/file_open")
 int BPF_PROG(quell_open, struct file *file, int ret)
 {
-	if (ret)
-		return ret;
-	if (file->f_mode & FMODE_WRITE)
+	if (!ret && file->f_mode & FMODE_WRITE)
 		forget(file->f_inode);
-	else if (is_prober(how_things_stand()))
-		add_interpreter(file);
-	return 0;
+	return ret;
 }
 
 /* Cut off without being opened. */
@@ -101,13 +94,93 @@ int BPF_PROG(quell_cut, struct path *path, int ret)
 	return ret;
 }
 
-/* From Linux 6.12 on. */
-SEC("lsm.s/file_post_open")
-int BPF_PROG(quell_read, struct file *file, int mask, int ret)
+static __noinline int read_by_interpreter(unsigned long long *ctx)
 {
-	if (ret || (file->f_mode & (FMODE_READ | FMODE_WRITE)) != FMODE_READ || !by_interpreter())
+	struct file *file = (void *)ctx[0];
+	int ret = ctx[2];
+
+	if (ret || !(file->f_mode & FMODE_READ) || !by_interpreter())
 		return ret;
 	return judge(file, READ);
+}
+
+static __noinline int opened_for_writing(unsigned long long *ctx)
+{
+	struct file *file = (void *)ctx[0];
+	int ret = ctx[2];
+
+	if (!ret)
+		forget(file->f_inode);
+	return ret;
+}
+
+/*
+ * From Linux 6.12 on. Every open by user space comes here, before it cuts off or returns anything: the way of one that
+ * only reads is as short as can be.
+ */
+SEC("lsm.s/file_post_open")
+int quell_read(unsigned long long *ctx)
+{
+	struct file *file = (void *)ctx[0];
+
+	if (file->f_mode & FMODE_WRITE)
+		return opened_for_writing(ctx);
+	if (may_interpret())
+		return read_by_interpreter(ctx);
+	return ctx[2];
+}
+
+/* Where the kernel opens files for itself: those below overlays, those that it serves to others. */
+static __always_inline int opened_within(void *ctx)
+{
+	__u64 opened = 0;
+
+	if (!bpf_get_func_ret(ctx, &opened))
+		forget_opened((void *)opened);
+	return 0;
+}
+
+SEC("fexit/backing_file_open")
+int quell_opened_below(void *ctx)
+{
+	return opened_within(ctx);
+}
+
+SEC("fexit/dentry_open")
+int quell_opened_within(void *ctx)
+{
+	return opened_within(ctx);
+}
+
+SEC("fexit/kernel_file_open")
+int quell_opened_alone(void *ctx)
+{
+	return opened_within(ctx);
+}
+
+/* Only while user space says by an open what is an interpreter. */
+SEC("lsm/file_open")
+int BPF_PROG(quell_meet, struct file *file, int ret)
+{
+	if (!ret && !(file->f_mode & FMODE_WRITE) && is_prober())
+		add_interpreter(file);
+	return ret;
+}
+
+/* Only while user space asks by a mapping whether this kernel tells digests, and by which algorithm. */
+SEC("lsm.s/mmap_file")
+int BPF_PROG(quell_answer, struct file *file, unsigned long wanted, unsigned long prot, unsigned long flags, int ret)
+{
+	__u8 digest[DIGEST] = {};
+	__u32 only = 0;
+	__s64 *told;
+
+	if (ret || !(prot & PROT_EXEC) || maps_no_file(ctx) || !file || !is_prober())
+		return ret;
+	told = bpf_map_lookup_elem(&answer, &only);
+	if (told)
+		*told = bpf_ima_file_hash(file, digest, DIGEST);
+	return 0;
 }
 
 /* Does nothing: whether it loads tells whether the others would. */
