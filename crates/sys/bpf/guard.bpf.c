@@ -36,6 +36,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define PROT_EXEC 0x4
 #define VM_EXEC 0x4
+/* Nothing of the kernel lies below. */
+#define PAGE 4096
 
 /* Each level of interpreter comes here, so that a script's own file and its interpreter's are judged. */
 SEC("lsm.s/bprm_check_security")
@@ -48,21 +50,21 @@ int BPF_PROG(quell_exec, struct linux_binprm *bprm, int ret)
 }
 
 /*
- * Some verifiers believe that this hook always gets a file, and take a look at the pointer for dead code. They know
- * nothing of what was read as a number; those that know better want the pointer itself looked at as well.
+ * Some verifiers believe that this hook always gets a file, and take a look whether it is none for dead code. They do
+ * not with another number than zero; those that know better want the look at zero as well.
  */
-static __always_inline bool maps_no_file(unsigned long long *arguments)
+static __always_inline bool maps_no_file(struct file *file)
 {
-	__u64 file = 0;
-
-	bpf_probe_read_kernel(&file, sizeof(file), arguments);
+	if ((__u64)file < PAGE)
+		return true;
+	barrier_var(file);
 	return !file;
 }
 
 SEC("lsm.s/mmap_file")
 int BPF_PROG(quell_map, struct file *file, unsigned long wanted, unsigned long prot, unsigned long flags, int ret)
 {
-	if (ret || maps_no_file(ctx) || !file)
+	if (ret || maps_no_file(file))
 		return ret;
 	return judge(file, prot & PROT_EXEC ? MAP : PLAIN);
 }
@@ -175,7 +177,7 @@ int BPF_PROG(quell_answer, struct file *file, unsigned long wanted, unsigned lon
 	__u32 only = 0;
 	__s64 *told;
 
-	if (ret || !(prot & PROT_EXEC) || maps_no_file(ctx) || !file || !is_prober())
+	if (ret || !(prot & PROT_EXEC) || maps_no_file(file) || !is_prober())
 		return ret;
 	told = bpf_map_lookup_elem(&answer, &only);
 	if (told)

@@ -52,7 +52,7 @@ static __always_inline void notice_interpreter(struct file *file)
 	char name[NAME] = {};
 	bool ends = false;
 
-	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(file, f_path.dentry, d_name.name));
+	bpf_probe_read_kernel_str(name, sizeof(name), file->f_path.dentry->d_name.name);
 #pragma unroll
 	for (int i = 0; i < NAME; i++) {
 		if ((name[i] >= '0' && name[i] <= '9') || name[i] == '.' || name[i] == '-')
