@@ -7,6 +7,7 @@
  * is shut out thus:
  *  - A file that somebody has open for writing is not remembered; who opens it for writing or cuts it off makes it
  *    forgotten. Both sides write first and look then (`remember`, `forget`), so that one of them sees the other.
+ *  - What the kernel opens for itself to write is counted (`openings`), and the count is looked at like the three.
  *  - A change within the clock tick of the one before looks like it: what is younger is not remembered.
  *  - Writers of a memfd are counted nowhere: it is remembered only when it is sealed against writing.
  *  - An overlay's inode does not follow the file below: that one counts, as it is open there.
