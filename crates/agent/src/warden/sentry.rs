@@ -291,9 +291,9 @@ mod tests {
                 page.rest(Some(pulse::now()));
             }
             if asked {
-                crate::guard::ring(&group)
+                crate::guard::ring(&group);
             } else {
-                alarm.ring()
+                alarm.ring();
             }
             let deadline = std::time::Instant::now() + LONG;
             while !handle.wait_ended(pulse::RESTS / 2) {
