@@ -159,7 +159,9 @@ impl<H: FnMut(Told)> Following<H> {
             if !is_news {
                 pace = (spent * SHARE).clamp(PACE, SLOWEST);
             }
-            std::thread::sleep((spent * BUSY_SHARE).clamp(SETTLED, LONGEST));
+            if is_news || !visited.is_zero() {
+                std::thread::sleep((spent * BUSY_SHARE).clamp(SETTLED, LONGEST));
+            }
             is_news = self.wait(own, pace);
         }
     }
