@@ -272,8 +272,8 @@ mod tests {
     fn who_rests_is_let_be_until_it_is_asked_or_goes_on() {
         const LONG: Duration = Duration::from_secs(20);
         let dir = tempfile::tempdir().unwrap();
-        let brake = Brake { file: dir.path().join("released"), command_line: dir.path().join("cmdline") };
-        let sentry = Sentry::post(brake).unwrap();
+        let lever = Lever { file: dir.path().join("released"), command_line: dir.path().join("cmdline") };
+        let sentry = Sentry::post(lever).unwrap();
         for asked in [true, false] {
             let mut process = std::process::Command::new("sleep").arg("60").spawn().unwrap();
             let pid = process.id().cast_signed();

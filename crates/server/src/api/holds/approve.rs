@@ -152,7 +152,7 @@ mod tests {
     #[tokio::test]
     async fn an_act_that_waited_for_too_long_says_so() {
         let scene = Scene::new().await;
-        let made = scene.quarantines(file(1), "/opt/one").await;
+        scene.quarantines(file(1), "/opt/one").await;
         let act = scene.store().acts_for(scene.organization, scene.machine).await.unwrap().remove(0);
         let waits = Held::Quarantine { act: act.id, order: act.order, file: FileId::Sha1(file(1).sha1) };
         scene
@@ -162,10 +162,10 @@ mod tests {
             .unwrap();
         scene.later(365 * 24 * 3600);
         scene.store().expire().await.unwrap();
-        let path = format!("/api/quell/orders/{}", made["id"].as_str().unwrap());
-        let shown = scene.call("GET", &path, "").await.json();
-        assert_eq!(shown["state"], "TimeOut");
-        assert!(shown["failure"].as_str().unwrap().contains("waited for approval"), "{shown}");
+        let order = scene.store().order(scene.organization, act.order).await.unwrap().unwrap();
+        assert_eq!(order.state, model::order::State::TimeOut);
+        let why = order.failure.unwrap().reason;
+        assert!(why.contains("waited for approval"), "{why}");
     }
 
     #[tokio::test]
