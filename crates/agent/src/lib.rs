@@ -31,9 +31,10 @@ mod rivals;
 mod sweep;
 mod watch;
 
+pub mod ledger;
+
 mod inventory;
 mod journal;
-mod ledger;
 mod spared;
 mod spool;
 

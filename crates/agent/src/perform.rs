@@ -104,7 +104,7 @@ fn perform(core: &Core, act: &Act) -> Option<Outcome> {
     let grounds = grounds(core);
     let outcome = match &act.what {
         Do::Quarantine(file) => quarantine(core, &grounds, act, *file)?,
-        Do::Restore(of) => acts::restore(&grounds, act, *of),
+        Do::Restore(of) => acts::restore(&grounds, act, *of, &mut |_| {}),
     };
     for copy in outcome.copies.iter().filter(|copy| copy.state == CopyState::Succeeded) {
         let _ = core.looker.look(copy.path.clone());
@@ -117,7 +117,7 @@ fn perform(core: &Core, act: &Act) -> Option<Outcome> {
 fn quarantine(core: &Core, grounds: &Grounds, act: &Act, file: FileId) -> Option<Outcome> {
     let pass = || match known_copies(core, &file) {
         Ok(known) => acts::quarantine(grounds, act, file, known, &mut |step| {
-            tracing::debug!(act = %act.id, step, "step");
+            tracing::debug!(act = %act.id, ?step, "step");
         }),
         Err(error) => {
             failed(act, &format!("this machine's inventory can't be read: {error}; order it again"))

@@ -19,7 +19,7 @@ use model::Sha256;
 use model::VaultId;
 use model::act::{CopyResult, CopyState};
 
-use crate::vault::Vault;
+use crate::vault::{Step, Vault};
 
 pub use quarantine::quarantine;
 pub use restore::restore;
@@ -41,6 +41,23 @@ pub struct Grounds {
     pub own_pids: Vec<i32>,
     /// Where this program is: nor is who runs it. Nobody is taken for one of ours, if none.
     pub own_program: Option<PathBuf>,
+}
+
+/// How far an act is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Copies are looked for.
+    Find,
+    /// Who runs them is stopped.
+    Stop,
+    /// What was seen running is looked for too.
+    FindRunning,
+    /// Copies are taken.
+    Take,
+    /// Who began to run them meanwhile is stopped.
+    StopAgain,
+    /// The vault has done this.
+    Vault(Step),
 }
 
 /// A guarded filesystem.

@@ -36,7 +36,7 @@ const ENDED_KEPT: usize = 1000;
 
 /// The open ledger.
 #[derive(Debug)]
-pub(crate) struct Ledger {
+pub struct Ledger {
     journal: Journal<v1::LedgerRecord>,
     state: State,
 }
@@ -46,7 +46,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When it belongs to another machine, is damaged, in use, or the disk fails.
-    pub(crate) fn open(
+    pub fn open(
         path: &Path,
         machine: MachineId,
         organization: OrganizationId,
@@ -130,7 +130,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the disk fails.
-    pub(crate) fn take(&mut self, act: Act) -> io::Result<()> {
+    pub fn take(&mut self, act: Act) -> io::Result<()> {
         if self.state.acts.iter().all(|taken| taken.act.id != act.id) {
             self.journal.append(&record(Record::ActTaken((&act).into())))?;
             self.state.take(act);
@@ -142,7 +142,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the disk fails.
-    pub(crate) fn begin(&mut self, act: ActId) -> io::Result<()> {
+    pub fn begin(&mut self, act: ActId) -> io::Result<()> {
         if !self.has_begun(act) {
             let step = v1::ActStep { act: act.0.as_bytes().to_vec(), step: "begun".to_owned() };
             self.journal.append(&record(Record::ActStep(step)))?;
@@ -152,18 +152,18 @@ impl Ledger {
     }
 
     /// Whether an act has begun.
-    pub(crate) fn has_begun(&self, act: ActId) -> bool {
+    pub fn has_begun(&self, act: ActId) -> bool {
         self.state.acts.iter().any(|taken| taken.act.id == act && taken.begun)
     }
 
     /// The acts that were taken and have not ended, oldest first.
-    pub(crate) fn unfinished(&self) -> Vec<Act> {
+    pub fn unfinished(&self) -> Vec<Act> {
         let unfinished = self.state.acts.iter().filter(|taken| taken.outcome.is_none());
         unfinished.map(|taken| taken.act.clone()).collect()
     }
 
     /// The outcomes that the server has not acknowledged.
-    pub(crate) fn unsent(&self) -> Vec<Outcome> {
+    pub fn unsent(&self) -> Vec<Outcome> {
         let unsent = self.state.acts.iter().filter(|taken| !taken.stored);
         unsent.filter_map(|taken| taken.outcome.clone()).collect()
     }
@@ -172,7 +172,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the disk fails.
-    pub(crate) fn ended(&mut self, outcome: Outcome) -> io::Result<()> {
+    pub fn ended(&mut self, outcome: Outcome) -> io::Result<()> {
         self.journal.append(&record(Record::ActEnded((&outcome).into())))?;
         self.state.end(outcome);
         Ok(())
@@ -182,7 +182,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the disk fails.
-    pub(crate) fn outcome_stored(&mut self, act: ActId) -> io::Result<()> {
+    pub fn outcome_stored(&mut self, act: ActId) -> io::Result<()> {
         self.journal.append(&record(Record::OutcomeStored(act.0.as_bytes().to_vec())))?;
         self.state.store(act);
         let settled = self.state.acts.iter().filter(|taken| taken.stored).count();
