@@ -21,6 +21,7 @@ mod core;
 mod hearing;
 mod perform;
 mod standing;
+mod waiting;
 
 mod examine;
 mod looking;

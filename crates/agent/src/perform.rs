@@ -15,6 +15,7 @@ use crate::acts::{self, Grounds, Guarded};
 use crate::core::{Core, Nudge};
 use crate::recorder::wait_recorded;
 use crate::running;
+use crate::waiting::{Attempted, Waiting};
 use crate::warden::Level;
 
 /// How long an act waits for its rules before the next one is tried.
@@ -23,56 +24,79 @@ const RULES_PATIENCE: Duration = Duration::from_secs(5);
 const SWEEP_PATIENCE: Duration = Duration::from_secs(60);
 /// How long an act waits until what was seen before it is in the inventory.
 const RECORD_PATIENCE: Duration = Duration::from_secs(5);
-/// How often acts that could not begin are tried again.
-const AGAIN: Duration = Duration::from_millis(500);
+/// How often an act is begun before the agent believes that it ends because of it.
+const MOST_BEGUN: u32 = 8;
 
 /// Does what the ledger holds, whenever `taken` says that there is something, until the agent stops.
 pub(crate) fn run(core: &Core, taken: &Receiver<()>) {
+    let mut waiting = Waiting::default();
     loop {
         // Not in the head of the loop: the ledger would stay locked while its acts are done.
         let unfinished = core.ledger.lock().unfinished();
-        for act in unfinished {
+        for act in &unfinished {
             if core.halt.is_asked() {
                 return;
             }
-            attempt(core, &act);
+            if waiting.is_due(act.id, Instant::now()) {
+                let attempted = attempt(core, act, &mut waiting);
+                waiting.note(act.id, &attempted, Instant::now());
+            }
         }
-        let wait = if core.ledger.lock().unfinished().is_empty() { Duration::from_secs(3600) } else { AGAIN };
+        waiting.retain(&unfinished);
+        let wait = waiting.pause(Instant::now());
         if taken.recv_timeout(wait) == Err(crossbeam_channel::RecvTimeoutError::Disconnected) {
             return;
         }
     }
 }
 
-fn attempt(core: &Core, act: &Act) {
-    let begun = core.ledger.lock().has_begun(act.id);
-    let outcome = if !begun && core.server_now() > act.deadline {
+fn attempt(core: &Core, act: &Act, waiting: &mut Waiting) -> Attempted {
+    let outcome = match waiting.take_outcome(act.id) {
+        Some(outcome) => outcome,
+        None => match result(core, act) {
+            Ok(outcome) => outcome,
+            Err(attempted) => return attempted,
+        },
+    };
+    let kept = core.ledger.lock().ended(outcome.clone());
+    if let Err(error) = kept {
+        tracing::error!(act = %act.id, %error, "an act's outcome could not be kept; it is tried again");
+        return Attempted::NotKept(outcome);
+    }
+    core.nudge(Nudge::Ended);
+    Attempted::Ended
+}
+
+/// Does the act, unless it can't begin.
+fn result(core: &Core, act: &Act) -> Result<Outcome, Attempted> {
+    let times_begun = core.ledger.lock().times_begun(act.id);
+    let begun = times_begun > 0;
+    let outcome = if times_begun >= MOST_BEGUN {
+        let reason = format!(
+            "the agent has ended {times_begun} times while it did this, so it does not try again; see its log for why, \
+             and order it again"
+        );
+        Outcome { copies: acts::so_far(&core.vault, act), ..failed(act, &reason) }
+    } else if !begun && core.server_now() > act.deadline {
         failed(act, "its deadline passed before this machine could begin; order it again")
     } else if !begun && core.warden.holds_back() == Some(Level::Released) {
         failed(act, &format!("{}; engage the guard there and order it again", core.warden.notice()))
     } else {
         if !core.wait_in_force(act.after, RULES_PATIENCE) {
             tracing::warn!(act = %act.id, "an act waits for its rules to be in force");
-            return;
+            return Err(Attempted::RulesMissing);
         }
         let begun = core.ledger.lock().begin(act.id);
         if let Err(error) = begun {
-            tracing::error!(act = %act.id, %error, "an act can't begin: the ledger can't be written");
-            return;
+            tracing::error!(act = %act.id, %error, "an act can't begin: the ledger can't be written; it is tried again");
+            return Err(Attempted::NotBegun);
         }
         core.nudge(Nudge::Begun(act.id));
         // Cut short: it goes on at the next start.
-        let Some(outcome) = perform(core, act) else { return };
-        fitting(outcome)
+        fitting(perform(core, act).ok_or(Attempted::CutShort)?)
     };
     tracing::info!(act = %act.id, copies = outcome.copies.len(), stopped = outcome.stopped, "an act ended");
-    let kept = core.ledger.lock().ended(outcome);
-    if let Err(error) = kept {
-        // It is done again, which changes nothing that was done.
-        tracing::error!(act = %act.id, %error, "an act's outcome could not be kept");
-        return;
-    }
-    core.nudge(Nudge::Ended);
+    Ok(outcome)
 }
 
 /// How much of an outcome may be paths and reasons, in bytes: it travels in one message.

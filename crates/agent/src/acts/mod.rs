@@ -6,6 +6,7 @@
 mod quarantine;
 mod restore;
 
+mod failing;
 mod find;
 mod names;
 mod recognize;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 
 use model::Sha256;
 use model::VaultId;
-use model::act::{CopyResult, CopyState};
+use model::act::{Act, CopyResult, CopyState, Do};
 
 use crate::vault::{Step, Vault};
 
@@ -83,6 +84,15 @@ impl fmt::Debug for Grounds {
             .field("guarded", &self.guarded)
             .field("own_pids", &self.own_pids)
             .finish_non_exhaustive()
+    }
+}
+
+/// What an act has done so far, by what the vault knows of it.
+pub(crate) fn so_far(vault: &Vault, act: &Act) -> Vec<CopyResult> {
+    vault.settle();
+    match act.what {
+        Do::Quarantine(_) => quarantine::taken_before(&vault.list(), act),
+        Do::Restore(of) => restore::restored_before(vault, of),
     }
 }
 

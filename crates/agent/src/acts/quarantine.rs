@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use model::FileId;
 use model::act::{Act, CopyResult, Outcome};
-use model::order::Failure;
 
+use super::failing::Code;
 use super::recognize::Recognizer;
 use super::{Grounds, Moment, failed, find, stop, succeeded};
 use crate::vault::{Resting, Taking};
@@ -22,6 +22,7 @@ pub fn quarantine(
     step: &mut dyn FnMut(Moment),
 ) -> Outcome {
     step(Moment::Find);
+    grounds.vault.settle();
     let rested = grounds.vault.list();
     let mut copies = find::copies(grounds, file, &known);
     let of_the_file = |resting: &&Resting| file.names(&resting.digests);
@@ -39,35 +40,31 @@ pub fn quarantine(
     step(Moment::Take);
     let mut results = taken_before(&rested, act);
     results.append(&mut copies.failed);
+    let mut code = Code::default();
     let why = Taking { act: act.id, order: act.order, wanted: file };
     for copy in copies.found {
         let path = copy.found.path.clone();
         results.push(match grounds.vault.take(copy.found, why, &mut |at| step(Moment::Vault(at))) {
             Ok(id) => succeeded(path, Some(id)),
-            Err(refusal) => failed(path, refusal.to_string(), None),
+            Err(refusal) => {
+                code.note(&refusal);
+                failed(path, refusal.to_string(), None)
+            }
         });
     }
     step(Moment::StopAgain);
     let again = stop::stop(grounds, &mut recognizer);
     stopped.count += again.count;
     stopped.failures.extend(again.failures);
-    Outcome {
-        act: act.id,
-        copies: results,
-        stopped: stopped.count,
-        failure: failure(stopped.failures.into_iter().collect()),
-    }
+    let failure = code.failure(&results, stopped.failures);
+    Outcome { act: act.id, copies: results, stopped: stopped.count, failure }
 }
 
 /// What this same act did before the agent was interrupted.
-fn taken_before(rested: &[Resting], act: &Act) -> Vec<CopyResult> {
+pub(super) fn taken_before(rested: &[Resting], act: &Act) -> Vec<CopyResult> {
     rested
         .iter()
         .filter(|resting| resting.act == act.id)
         .map(|resting| succeeded(resting.path.clone(), Some(resting.id)))
         .collect()
-}
-
-fn failure(reasons: Vec<String>) -> Option<Failure> {
-    (!reasons.is_empty()).then(|| Failure::because(reasons.join("; ")))
 }

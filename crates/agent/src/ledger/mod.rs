@@ -10,6 +10,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -39,6 +40,8 @@ const ENDED_KEPT: usize = 1000;
 pub struct Ledger {
     journal: Journal<v1::LedgerRecord>,
     state: State,
+    /// The acts that were begun since it was opened.
+    begun: HashSet<ActId>,
 }
 
 impl Ledger {
@@ -46,11 +49,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When it belongs to another machine, is damaged, in use, or the disk fails.
-    pub fn open(
-        path: &Path,
-        machine: MachineId,
-        organization: OrganizationId,
-    ) -> anyhow::Result<Self> {
+    pub fn open(path: &Path, machine: MachineId, organization: OrganizationId) -> anyhow::Result<Self> {
         let (mut journal, state) = Self::read(path)?;
         let state = match state {
             Some(state) => state,
@@ -66,7 +65,7 @@ impl Ledger {
             path.display(),
             state.machine
         );
-        Ok(Self { journal, state })
+        Ok(Self { journal, state, begun: HashSet::new() })
     }
 
     /// Opens a ledger that an agent has begun, whosever it is.
@@ -76,7 +75,7 @@ impl Ledger {
     pub(crate) fn open_again(path: &Path) -> anyhow::Result<Self> {
         let (journal, state) = Self::read(path)?;
         let state = state.ok_or_else(|| anyhow::anyhow!("{} was never begun", path.display()))?;
-        Ok(Self { journal, state })
+        Ok(Self { journal, state, begun: HashSet::new() })
     }
 
     fn read(path: &Path) -> anyhow::Result<(Journal<v1::LedgerRecord>, Option<State>)> {
@@ -138,22 +137,29 @@ impl Ledger {
         Ok(())
     }
 
-    /// Notes that an act has begun: durable when it returns. From then on its deadline no longer matters.
+    /// Notes that an act has begun, once for each time that the ledger is opened: durable when it returns. From the
+    /// first on its deadline no longer matters.
     ///
     /// # Errors
     /// When the disk fails.
     pub fn begin(&mut self, act: ActId) -> io::Result<()> {
-        if !self.has_begun(act) {
+        if !self.begun.contains(&act) {
             let step = v1::ActStep { act: act.0.as_bytes().to_vec(), step: "begun".to_owned() };
             self.journal.append(&record(Record::ActStep(step)))?;
             self.state.note_begun(act);
+            self.begun.insert(act);
         }
         Ok(())
     }
 
     /// Whether an act has begun.
     pub fn has_begun(&self, act: ActId) -> bool {
-        self.state.acts.iter().any(|taken| taken.act.id == act && taken.begun)
+        self.times_begun(act) > 0
+    }
+
+    /// How often an act has begun. Each time but the last, it was cut short by the end of the agent.
+    pub fn times_begun(&self, act: ActId) -> u32 {
+        self.state.acts.iter().find(|taken| taken.act.id == act).map_or(0, |taken| taken.begun)
     }
 
     /// The acts that were taken and have not ended, oldest first.
@@ -174,6 +180,7 @@ impl Ledger {
     /// When the disk fails.
     pub fn ended(&mut self, outcome: Outcome) -> io::Result<()> {
         self.journal.append(&record(Record::ActEnded((&outcome).into())))?;
+        self.begun.remove(&outcome.act);
         self.state.end(outcome);
         Ok(())
     }

@@ -76,7 +76,7 @@ impl Holding {
     }
 
     /// Puts what is held as `id` back where it came from: under its own name, or under one beside it when
-    /// that was taken meanwhile (then `Some`). Nothing is replaced.
+    /// that was taken meanwhile (then `Some`). Nothing is replaced. The move back is not durable yet.
     pub(super) fn give_back(&self, id: VaultId, place: &Place) -> io::Result<Option<PathBuf>> {
         let held = file_name(id);
         let mut beside = place.name.clone();
@@ -87,11 +87,15 @@ impl Holding {
         for name in &names {
             outcome = rename_no_replace(self.dir.as_fd(), &held, place.dir.as_fd(), name);
             if outcome.is_ok() {
-                let _ = sync_dir(place.dir.as_fd()).and_then(|()| sync_dir(self.dir.as_fd()));
                 return Ok((*name != place.name).then(|| place.path.with_file_name(name)));
             }
         }
         outcome.map(|()| None)
+    }
+
+    /// Makes what was moved between here and `place` durable.
+    pub(super) fn sync_with(&self, place: &Place) -> io::Result<()> {
+        sync_dir(self.dir.as_fd()).and_then(|()| sync_dir(place.dir.as_fd()))
     }
 
     fn open(outer: OwnedFd, name: OsString, point: &Path) -> io::Result<Option<Self>> {

@@ -9,7 +9,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Flush];
+    /// In the order in which they are counted.
+    pub(crate) const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Flush];
 
     pub(super) const fn word(self) -> &'static str {
         match self {
@@ -26,6 +27,8 @@ pub(super) struct Faults {
     armed: Vec<Armed>,
     /// How many requests were refused.
     pub(super) hits: u64,
+    /// Requests, by kind.
+    pub(super) counts: [u64; 3],
 }
 
 struct Armed {
@@ -44,11 +47,12 @@ impl Faults {
     }
 
     pub(super) fn heal(&mut self) {
-        *self = Self::default();
+        *self = Self { counts: self.counts, ..Self::default() };
     }
 
     /// What to answer instead of obeying.
     pub(super) fn refusal(&mut self, kind: Kind) -> Option<i32> {
+        self.counts[kind as usize] += 1;
         let armed = self.armed.iter_mut().find(|armed| armed.kind == kind && armed.times > 0)?;
         if armed.skip > 0 {
             armed.skip -= 1;

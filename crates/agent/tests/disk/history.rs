@@ -4,6 +4,9 @@ use std::fmt::Write;
 
 use super::platter::{Platter, SECTOR};
 
+/// Below this nothing is torn: ext4's superblock has two sectors and one checksum, and no second life.
+const WHOLE_BELOW: u64 = 4096;
+
 /// One thing that a disk was told.
 pub(super) struct Event {
     pub(super) disk: usize,
@@ -41,7 +44,10 @@ pub(super) fn cut(platters: &mut [Platter], events: &[Event], cut: usize, seed: 
         let What::Write { offset, bytes } = &event.what else { continue };
         let at_risk = number >= flushed[event.disk];
         let fate = match &mut chance {
-            Some(chance) if at_risk => chance.fate(bytes.len() / SECTOR),
+            Some(chance) if at_risk => match chance.fate(bytes.len() / SECTOR) {
+                Fate::Torn(_) if *offset < WHOLE_BELOW => Fate::Lost,
+                fate => fate,
+            },
             _ => Fate::Whole,
         };
         if at_risk {

@@ -11,7 +11,7 @@ mod platter;
 mod serve;
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -100,13 +100,13 @@ impl Disks {
     }
 
     /// Mounts all, in order; the kernel brings each filesystem's own journal to its end.
-    pub(crate) fn mount(&mut self) {
+    pub(crate) fn mount(&mut self) -> io::Result<()> {
         for disk in &mut self.disks {
             let flags = MountFlags::empty();
-            rustix::mount::mount(disk.device.as_str(), &disk.point, disk.on.word(), flags, c"")
-                .unwrap_or_else(|error| panic!("mounting {} at {}: {error}", disk.device, disk.point.display()));
+            rustix::mount::mount(disk.device.as_str(), &disk.point, disk.on.word(), flags, c"")?;
             disk.is_mounted = true;
         }
+        Ok(())
     }
 
     /// Unmounts all.
@@ -146,6 +146,16 @@ impl Disks {
     pub(crate) fn cut(&mut self, length: usize, seed: Option<u64>) -> String {
         let seed = seed.map(|seed| format!(" {seed}")).unwrap_or_default();
         self.ask(&format!("cut {length}{seed}"))
+    }
+
+    /// How many reads, writes and flushes there were, for each disk.
+    pub(crate) fn counts(&mut self) -> Vec<u64> {
+        self.ask("counts").split(' ').map(|count| count.parse().unwrap()).collect()
+    }
+
+    /// Where they are mounted.
+    pub(crate) fn points(&self) -> Vec<PathBuf> {
+        self.disks.iter().map(|disk| disk.point.clone()).collect()
     }
 
     /// Lets `skip` requests of a kind through, then answers `times` of them with an error.

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use fuser::{
-    Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, INodeNo, LockOwner, OpenFlags, ReplyAttr,
-    ReplyData, ReplyEmpty, ReplyOpen, ReplyWrite, Request, Session, WriteFlags,
+    Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, INodeNo, LockOwner, OpenFlags,
+    ReplyAttr, ReplyData, ReplyEmpty, ReplyOpen, ReplyWrite, Request, Session, WriteFlags,
 };
 
 use super::faults::{Faults, Kind};
@@ -192,6 +192,10 @@ fn obey(state: &mut State, order: &str) -> String {
                 What::Flush => format!("f{}", event.disk),
             };
             return events.iter().map(sign).collect::<Vec<_>>().join(" ");
+        }
+        "counts" => {
+            let counts = faults.iter().flat_map(|faults| faults.counts).map(|count| count.to_string());
+            return counts.collect::<Vec<_>>().join(" ");
         }
         "cut" => return history::cut(platters, events, number(1).unwrap() as usize, number(2)),
         "fail" => {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::disk::On;
 use crate::scene::{Case, Scene};
@@ -13,13 +14,31 @@ pub(crate) struct Effort {
     pub(crate) is_all: bool,
     /// Reorderings of each act.
     reorderings: usize,
+    /// About how many faults are tried in each act, if not all.
+    pub(crate) faults: usize,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Effort {
-    pub(crate) fn of_environment() -> Self {
+    /// `None`, and a line that says so, when the test must not run here.
+    pub(crate) fn here() -> Option<Self> {
+        if std::env::var_os("QUELL_PRIVATE_NAMESPACE").is_none_or(|value| value != "1") {
+            println!("not run: it mounts filesystems, which needs a mount namespace of its own");
+            return None;
+        }
+        // Programs that another test starts would hold files open for writing for a moment.
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let text = std::env::var("QUELL_CUTS").unwrap_or_default();
         let (is_all, number) = text.strip_prefix("all").map_or((false, text.as_str()), |rest| (true, rest));
-        Self { is_all, reorderings: number.trim().parse().unwrap_or(12) }
+        Some(Self { is_all, reorderings: number.trim().parse().unwrap_or(12), faults: 24, _turn: turn })
+    }
+
+    /// The acts that are tried.
+    pub(crate) fn cases(&self) -> impl Iterator<Item = Case> {
+        let is_all = self.is_all;
+        // Both filesystems meet every step in two disks.
+        Case::all().into_iter().filter(move |case| is_all || case.is_apart)
     }
 }
 
@@ -56,7 +75,9 @@ impl fmt::Display for Tally {
 pub(crate) fn replay(on: On, case: Case, effort: &Effort) -> Tally {
     let mut scene = Scene::set(on, case);
     scene.record();
-    let shape = scene.disks.shape();
+    let mut shape = scene.disks.shape();
+    // What follows is of the unmounting.
+    shape.truncate(scene.end());
     let mut tally = Tally { events: shape.len(), ..Tally::default() };
     let is_flush = |at: usize| shape.get(at).is_none_or(|sign| sign.starts_with('f'));
     for length in (0..=shape.len()).filter(|length| effort.is_all || is_flush(*length) || *length == 0) {
@@ -107,10 +128,11 @@ fn attempt_twice(scene: &mut Scene, on: On, length: usize, seed: u64) {
 }
 
 fn start(scene: &mut Scene, length: usize, what: &str) {
-    scene.disks.mount();
-    let held = std::panic::catch_unwind(AssertUnwindSafe(|| scene.recover(length)));
+    scene.disks.mount().unwrap_or_else(|error| panic!("{what}: the kernel does not mount it: {error}"));
+    let told = scene.told(length);
+    let held = std::panic::catch_unwind(AssertUnwindSafe(|| scene.recover(&told)));
     if held.is_err() {
-        panic!("{what}; promised: {:?}", scene.promises);
+        panic!("{what}; told: {told:?}");
     }
     scene.disks.unmount();
 }

@@ -5,19 +5,19 @@
 //! tried of each act; with `all` before it (`all 200`), also each act on each filesystem, and every write is a place.
 //!
 //! ```sh
-//! timeout 300 unshare -m --propagation private env QUELL_PRIVATE_NAMESPACE=1 cargo test -p agent --test power_cut
+//! timeout 300 unshare -m --propagation private env QUELL_PRIVATE_NAMESPACE=1 cargo test -p agent --test disk_faults
 //! ```
 
 #[path = "../arena/mod.rs"]
 mod arena;
 #[path = "../disk/mod.rs"]
 mod disk;
+mod failing;
 mod replay;
 mod scene;
 
 use disk::On;
 use replay::Effort;
-use scene::{Case, Way};
 
 #[test]
 fn the_process_that_is_the_disks() {
@@ -26,26 +26,22 @@ fn the_process_that_is_the_disks() {
 
 #[test]
 fn no_cut_of_the_power_costs_a_copy() {
-    if std::env::var_os("QUELL_PRIVATE_NAMESPACE").is_none_or(|value| value != "1") {
-        println!("not run: it mounts filesystems, which needs a mount namespace of its own");
-        return;
-    }
-    let effort = Effort::of_environment();
+    let Some(effort) = Effort::here() else { return };
     for on in [On::Ext4, On::Xfs] {
         let mut tally = replay::Tally::default();
-        for case in Case::all().into_iter().filter(|case| effort.is_all || case.is_telling()) {
+        for case in effort.cases() {
             tally.add(&replay::replay(on, case, &effort));
         }
         println!("power cut: {} in all: {tally}, copies lost 0", on.word());
     }
 }
 
-impl Case {
-    /// Whether it is among those that are always tried.
-    fn is_telling(self) -> bool {
-        match self.way {
-            Way::Renaming => true,
-            Way::Copying => self.is_apart,
+#[test]
+fn no_fault_of_a_disk_costs_a_copy_or_an_answer() {
+    let Some(effort) = Effort::here() else { return };
+    for on in [On::Ext4, On::Xfs] {
+        for case in effort.cases().filter(|case| case.is_apart && !case.is_fresh) {
+            failing::try_all(on, case, &effort);
         }
     }
 }

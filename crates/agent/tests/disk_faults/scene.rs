@@ -1,6 +1,7 @@
 //! One act on recorded disks, from the order to the result, as often as it is begun.
 
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use agent::acts::{Grounds, Guarded, Moment, quarantine, restore};
 use agent::ledger::Ledger;
 use agent::vault::{Step, Vault};
-use model::act::{Act, CopyState, Do, Outcome};
+use model::act::{Act, CopyResult, CopyState, Do, Outcome};
 use model::log::Position;
 use model::{ActId, FileId, MachineId, OrderId, OrganizationId, Time};
 
@@ -57,26 +58,27 @@ impl std::fmt::Display for Case {
     }
 }
 
-/// What was told to be durable, and after how many writes and flushes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Promise {
-    /// The server may be told that the act was taken.
-    Taken,
+/// What others were told, and rely upon.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Told {
+    /// The act was taken.
+    pub(crate) is_taken: bool,
     /// The vault's journal knows of a copy.
-    Known,
-    /// The act has a result.
-    Ended,
+    pub(crate) is_known: bool,
+    /// How the act ended.
+    pub(crate) outcome: Option<Outcome>,
 }
 
 pub(crate) struct Scene {
     pub(crate) case: Case,
     pub(crate) disks: Disks,
-    guarded: PathBuf,
-    data_dir: PathBuf,
+    pub(crate) guarded: PathBuf,
+    pub(crate) data_dir: PathBuf,
     paths: Vec<PathBuf>,
     before: Image,
     act: Act,
-    pub(crate) promises: Vec<(Promise, usize)>,
+    /// What was told from when on, in writes and flushes.
+    told: Vec<(usize, Told)>,
     _dir: tempfile::TempDir,
 }
 
@@ -107,8 +109,8 @@ impl Scene {
         let what = if case.is_restore { Do::Restore(order) } else { Do::Quarantine(file) };
         let act = act(OrderId::random(), what);
         let mut scene =
-            Self { case, disks, guarded, data_dir, paths, before, act, promises: Vec::new(), _dir: dir };
-        scene.disks.mount();
+            Self { case, disks, guarded, data_dir, paths, before, act, told: Vec::new(), _dir: dir };
+        scene.disks.mount().unwrap();
         fs::create_dir(&scene.data_dir).unwrap();
         fs::create_dir(scene.guarded.join("dir")).unwrap();
         if case.way == Way::Copying {
@@ -118,6 +120,8 @@ impl Scene {
         let grounds = scene.grounds();
         sync(&scene.guarded);
         scene.before.create(&scene.paths[0]);
+        // xfs shows an ACL under a second name.
+        scene.before = Image::of(&scene.paths[0]).unwrap();
         fs::hard_link(&scene.paths[0], &scene.paths[1]).unwrap();
         if !case.is_fresh {
             sync(&scene.guarded);
@@ -125,66 +129,108 @@ impl Scene {
         if case.is_restore {
             let earlier = self::act(order, Do::Quarantine(file));
             ledger.take(earlier.clone()).unwrap();
-            scene.perform(&grounds, &mut ledger, &earlier, &mut |_| {});
+            perform(&grounds, &mut ledger, &earlier, &scene.paths, &mut |_| {}).unwrap();
             ledger.outcome_stored(earlier.id).unwrap();
         }
         drop((ledger, grounds));
         scene
     }
 
-    /// Takes the act and does it, and says what is promised from when on.
+    /// Takes the act and does it, while the disks remember.
     pub(crate) fn record(&mut self) {
         self.disks.record();
-        let (mut ledger, grounds, act) = (self.ledger(), self.grounds(), self.act.clone());
+        let (mut ledger, grounds) = (self.ledger(), self.grounds());
+        let Self { disks, act, paths, .. } = self;
+        let mut told = vec![(0, Told::default())];
         ledger.take(act.clone()).unwrap();
-        let mut promises = vec![(Promise::Taken, self.disks.length())];
-        let disks = std::cell::RefCell::new(&mut self.disks);
-        let outcome = perform(&grounds, &mut ledger, &act, &self.paths, &mut |moment| {
+        told.push((disks.length(), Told { is_taken: true, ..Told::default() }));
+        let outcome = perform(&grounds, &mut ledger, act, paths, &mut |moment| {
             if let Moment::Vault(Step::Intended | Step::RestoreIntended) = moment {
-                promises.push((Promise::Known, disks.borrow_mut().length()));
+                told.push((disks.length(), Told { is_taken: true, is_known: true, outcome: None }));
             }
         });
-        promises.push((Promise::Ended, self.disks.length()));
-        self.promises = promises;
-        self.check_outcome(&outcome);
+        let outcome = outcome.unwrap();
+        told.push((disks.length(), Told { is_taken: true, is_known: true, outcome: Some(outcome.clone()) }));
+        self.told = told;
+        self.check_success(&outcome);
         drop((ledger, grounds));
         self.disks.unmount();
     }
 
-    /// What a machine does that starts on these disks, and what must be so. `length` is where the record was cut.
-    pub(crate) fn recover(&mut self, length: usize) {
-        let promised = |promise| self.promises.iter().any(|(what, from)| *what == promise && *from <= length);
-        let (is_taken, is_known, is_ended) =
-            (promised(Promise::Taken), promised(Promise::Known), promised(Promise::Ended));
-        let (mut ledger, grounds) = (self.ledger(), self.grounds());
-        // A file that nobody made durable may be lost as long as nobody was promised anything of it.
-        let may_be_gone = self.case.is_fresh && !is_known;
-        let found = self.whereabouts(&grounds.vault, may_be_gone);
-        let meant = if self.case.is_restore { Where::InPlace } else { Where::InVault };
-        if is_ended {
-            assert!(ledger.unfinished().is_empty(), "it is not done again");
-            assert!(found.iter().all(|at| *at == Some(meant)), "what was told is so: {found:?}");
+    /// How many writes and flushes there were when the act had its result.
+    pub(crate) fn end(&self) -> usize {
+        self.told.last().map_or(0, |(from, _)| *from)
+    }
+
+    /// What was told before the record was cut there.
+    pub(crate) fn told(&self, length: usize) -> Told {
+        let before = self.told.iter().rev().find(|(from, _)| *from <= length);
+        before.map(|(_, told)| told.clone()).unwrap_or_default()
+    }
+
+    /// Does the act as far as the disks let it, and says what others were told of it.
+    pub(crate) fn try_act(&self, step: &mut dyn FnMut(Moment)) -> Told {
+        // Without its ledger or its vault the agent does not start, and says why.
+        let (Ok(mut ledger), Ok(grounds)) = (self.open_ledger(), self.open_grounds()) else {
+            return Told::default();
+        };
+        let mut told = Told { is_taken: ledger.take(self.act.clone()).is_ok(), ..Told::default() };
+        if told.is_taken {
+            let outcome = perform(&grounds, &mut ledger, &self.act, &self.paths, &mut |moment| {
+                told.is_known |= matches!(moment, Moment::Vault(Step::Intended | Step::RestoreIntended));
+                step(moment);
+            });
+            told.outcome = outcome.ok();
         }
-        let is_here = ledger.unfinished().iter().any(|act| act.id == self.act.id)
-            || ledger.unsent().iter().any(|outcome| outcome.act == self.act.id);
-        assert!(is_here || !is_taken, "an act that was taken is remembered");
+        told
+    }
+
+    /// What a machine does that starts on these disks, and what must be so.
+    pub(crate) fn recover(&self, told: &Told) {
+        let (mut ledger, grounds) = (self.ledger(), self.grounds());
+        // A file that nobody made durable may be lost as long as nobody was told anything of it.
+        let found = self.whereabouts(&grounds.vault, self.case.is_fresh && !told.is_known);
+        let is_unfinished = ledger.unfinished().iter().any(|act| act.id == self.act.id);
+        let kept = ledger.unsent().into_iter().find(|outcome| outcome.act == self.act.id);
+        assert!(is_unfinished || kept.is_some() || !told.is_taken, "an act that was taken is remembered");
+        if let Some(outcome) = &told.outcome {
+            assert_eq!(kept.as_ref(), Some(outcome), "a result is remembered, and the act not done again");
+            for (path, at) in self.paths.iter().zip(&found) {
+                let succeeded = |copy: &&CopyResult| copy.path == *path && copy.state == CopyState::Succeeded;
+                let is_told = outcome.copies.iter().any(|copy| succeeded(&copy));
+                assert!(!is_told || *at == Some(self.meant()), "what was told of {} is so", path.display());
+            }
+        }
         if found.contains(&None) {
             return;
         }
         // The server hands out again what was not acknowledged.
         ledger.take(self.act.clone()).unwrap();
         for act in ledger.unfinished() {
-            self.perform(&grounds, &mut ledger, &act, &mut |_| {});
+            perform(&grounds, &mut ledger, &act, &self.paths, &mut |_| {}).unwrap();
         }
-        let outcomes = ledger.unsent();
-        assert_eq!(outcomes.len(), 1, "one act, one result");
-        self.check_outcome(&outcomes[0]);
+        let [outcome] = ledger.unsent().try_into().expect("one act, one result");
+        let failed = |outcome: &Outcome| outcome.copies.iter().any(|copy| copy.state == CopyState::Failed);
+        if failed(&outcome) {
+            assert!(told.outcome.is_some(), "nothing fails any more: {outcome:?}");
+            // Somebody orders it once more.
+            let again = Act { id: ActId::random(), ..self.act.clone() };
+            ledger.take(again.clone()).unwrap();
+            let outcome = perform(&grounds, &mut ledger, &again, &self.paths, &mut |_| {}).unwrap();
+            assert!(!failed(&outcome) && outcome.failure.is_none(), "{outcome:?}");
+        } else {
+            self.check_success(&outcome);
+        }
         drop((ledger, grounds));
         // And it stays so.
-        let vault = self.vault();
-        let found = self.whereabouts(&vault, false);
-        assert!(found.iter().all(|at| *at == Some(meant)), "{found:?}");
+        let found = self.whereabouts(&self.grounds().vault, false);
+        assert!(found.iter().all(|at| *at == Some(self.meant())), "{found:?}");
         assert!(self.ledger().unfinished().is_empty());
+    }
+
+    /// Where copies are when the act has succeeded.
+    fn meant(&self) -> Where {
+        if self.case.is_restore { Where::InPlace } else { Where::InVault }
     }
 
     /// Each copy is in place as it was, or whole in the vault; nothing else lies about.
@@ -203,7 +249,9 @@ impl Scene {
             }
         });
         let all = all.collect();
-        for (is_renamed, dir) in [(true, self.guarded.join(".quell-vault")), (false, self.data_dir.join("vault"))] {
+        for (is_renamed, dir) in
+            [(true, self.guarded.join(".quell-vault")), (false, self.data_dir.join("vault"))]
+        {
             let names = if dir.exists() { names_in(&dir) } else { Vec::new() };
             let known = resting.iter().filter(|resting| resting.renamed == is_renamed);
             let mut known: Vec<_> = known.map(|r| r.rests_at.file_name().unwrap().to_owned()).collect();
@@ -211,12 +259,14 @@ impl Scene {
             assert_eq!(names, known, "all that lies in {} is known", dir.display());
         }
         let others = names_in(&self.guarded.join("dir"));
-        let is_meant = |name: &&std::ffi::OsString| self.paths.iter().any(|path| path.file_name() == Some(name.as_os_str()));
+        let is_meant = |name: &&std::ffi::OsString| {
+            self.paths.iter().any(|path| path.file_name() == Some(name.as_os_str()))
+        };
         assert!(others.iter().all(|name| is_meant(&name)), "nothing else lies about: {others:?}");
         all
     }
 
-    fn check_outcome(&self, outcome: &Outcome) {
+    fn check_success(&self, outcome: &Outcome) {
         let mut paths: Vec<&Path> = outcome.copies.iter().map(|copy| copy.path.as_path()).collect();
         paths.sort();
         assert_eq!(paths, self.paths, "each copy once: {outcome:?}");
@@ -224,35 +274,29 @@ impl Scene {
         assert_eq!(outcome.failure, None);
     }
 
-    fn perform(
-        &self,
-        grounds: &Grounds,
-        ledger: &mut Ledger,
-        act: &Act,
-        step: &mut dyn FnMut(Moment),
-    ) -> Outcome {
-        perform(grounds, ledger, act, &self.paths, step)
-    }
-
-    fn vault(&self) -> Vault {
-        Vault::open(&self.data_dir, Arc::new(Standing)).unwrap()
-    }
-
     fn ledger(&self) -> Ledger {
-        let organization = OrganizationId(uuid::Uuid::nil());
-        Ledger::open(&self.data_dir.join("ledger"), MachineId([1; 20]), organization).unwrap()
+        self.open_ledger().unwrap()
     }
 
     fn grounds(&self) -> Grounds {
-        let device = fs::metadata(&self.guarded).unwrap().dev();
-        Grounds {
+        self.open_grounds().unwrap()
+    }
+
+    fn open_ledger(&self) -> anyhow::Result<Ledger> {
+        let organization = OrganizationId(uuid::Uuid::nil());
+        Ledger::open(&self.data_dir.join("ledger"), MachineId([1; 20]), organization)
+    }
+
+    fn open_grounds(&self) -> anyhow::Result<Grounds> {
+        let device = fs::metadata(&self.guarded)?.dev();
+        Ok(Grounds {
             guarded: vec![Guarded { device, mount: self.guarded.clone(), volatile: false }],
-            vault: Arc::new(self.vault()),
+            vault: Arc::new(Vault::open(&self.data_dir, Arc::new(Standing))?),
             spared: Arc::new(|_, _| None),
             everywhere: false,
             own_pids: Vec::new(),
             own_program: None,
-        }
+        })
     }
 }
 
@@ -263,14 +307,14 @@ fn perform(
     act: &Act,
     known: &[PathBuf],
     step: &mut dyn FnMut(Moment),
-) -> Outcome {
-    ledger.begin(act.id).unwrap();
+) -> io::Result<Outcome> {
+    ledger.begin(act.id)?;
     let outcome = match act.what {
         Do::Quarantine(file) => quarantine(grounds, act, file, known.to_vec(), step),
         Do::Restore(of) => restore(grounds, act, of, step),
     };
-    ledger.ended(outcome.clone()).unwrap();
-    outcome
+    ledger.ended(outcome.clone())?;
+    Ok(outcome)
 }
 
 fn act(order: OrderId, what: Do) -> Act {
