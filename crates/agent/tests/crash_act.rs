@@ -2,7 +2,7 @@
 //! was, each copy is in place or in the vault, and there is one result.
 //!
 //! A child process does a whole act, ledger and vault, and ends at one moment; then ledger and vault are opened
-//! again. `QUELL_ACT_ROUNDS` says how often each moment is hit in each way (2).
+//! again. `QUELL_ACT_ROUNDS` says how often each moment is hit in each way (1).
 //!
 //! ```sh
 //! timeout 300 unshare -m --propagation private env QUELL_PRIVATE_NAMESPACE=1 cargo test -p agent --test crash_act
@@ -38,13 +38,13 @@ fn an_act_that_is_killed_at_any_moment_goes_on() {
 
 #[test]
 fn an_act_that_runs_out_of_memory_at_any_moment_goes_on() {
-    for left in [0, 2_000, 20_000] {
+    for left in [0, 3_000] {
         end_everywhere(&format!("starve {left}"), Signal::ABORT, left);
     }
 }
 
 fn end_everywhere(how: &str, by: Signal, left: usize) {
-    let rounds = std::env::var("QUELL_ACT_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(2);
+    let rounds = std::env::var("QUELL_ACT_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
     for kind in [Kind::Ext4, Kind::Tmpfs] {
         let Some(arena) = Arena::enter(kind) else { return };
         let (mut ends, mut moments) = (0, 0);
@@ -74,7 +74,7 @@ fn end_at(arena: &Arena, what: &str, moment: usize, how: &str, by: Signal) -> bo
     let before = Image::of(&paths[0]).unwrap();
     let earlier = act(Do::Quarantine(FileId::Sha256(digests_of(BYTES).sha256)));
     let (mut ledger, mut grounds) = open(&arena.data_dir(), &arena.root());
-    let meant = if what == "restore" {
+    let meant: Act = if what == "restore" {
         finish(&mut ledger, &grounds, &earlier, &paths);
         act(Do::Restore(earlier.order))
     } else {
@@ -122,7 +122,14 @@ fn end_at(arena: &Arena, what: &str, moment: usize, how: &str, by: Signal) -> bo
     let mut done: Vec<&PathBuf> = outcome.copies.iter().map(|copy| &copy.path).collect();
     done.sort();
     assert_eq!(done, paths.iter().collect::<Vec<_>>(), "{what} at {moment}: {outcome:?}");
-    assert!(outcome.copies.iter().all(|copy| copy.state == CopyState::Succeeded), "{outcome:?}");
+    let failed: Vec<_> = outcome.copies.iter().filter(|copy| copy.state == CopyState::Failed).collect();
+    if !failed.is_empty() {
+        // It had enough memory to say that it has not enough.
+        assert!(how.starts_with("starve"), "{outcome:?}");
+        assert_eq!(outcome.failure.as_ref().map(|failure| failure.code.cast_unsigned()), Some(0x8007_000e));
+        assert!(failed.iter().all(|copy| copy.reason.as_ref().unwrap().contains("memory")), "{outcome:?}");
+        finish(&mut ledger, &grounds, &Act { id: ActId::random(), ..meant }, &paths);
+    }
     assert_eq!(paths.iter().filter(|path| path.exists()).count(), if what == "restore" { 2 } else { 0 });
     for resting in grounds.vault.list() {
         grounds.vault.restore(resting.id, &mut |_| {}).unwrap();

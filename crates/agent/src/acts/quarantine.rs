@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use model::FileId;
 use model::act::{Act, CopyResult, Outcome};
 
-use super::failing::Code;
 use super::recognize::Recognizer;
 use super::{Grounds, Moment, failed, find, stop, succeeded};
 use crate::vault::{Resting, Taking};
@@ -40,7 +39,7 @@ pub fn quarantine(
     step(Moment::Take);
     let mut results = taken_before(&rested, act);
     results.append(&mut copies.failed);
-    let mut code = Code::default();
+    let mut code = copies.code;
     let why = Taking { act: act.id, order: act.order, wanted: file };
     for copy in copies.found {
         let path = copy.found.path.clone();

@@ -1,5 +1,7 @@
 //! A refusal as a number for machines: the compatible API's `errorHResult`.
 
+use std::io::ErrorKind;
+
 use rustix::io::Errno;
 
 use super::refusal::Refusal;
@@ -51,7 +53,9 @@ impl Refusal {
 }
 
 fn of_errno(error: &std::io::Error) -> i32 {
-    let Some(errno) = Errno::from_io_error(error) else { return FAIL };
+    let Some(errno) = Errno::from_io_error(error) else {
+        return if error.kind() == ErrorKind::OutOfMemory { of_windows(OUT_OF_MEMORY) } else { FAIL };
+    };
     of_windows(match errno {
         Errno::NOENT => FILE_NOT_FOUND,
         Errno::NOTDIR | Errno::LOOP => PATH_NOT_FOUND,
@@ -86,5 +90,6 @@ mod tests {
         assert_eq!(codes, [0x8007_0070, 0x8007_045d, 0x8007_0013, 0x8007_000e, 0x8007_0005]);
         assert_eq!(code(Errno::PIPE), 0x8000_4005);
         assert_eq!(of_errno(&std::io::Error::other("no errno")), FAIL);
+        assert_eq!(of_errno(&ErrorKind::OutOfMemory.into()), of_errno(&Errno::NOMEM.into()));
     }
 }

@@ -195,6 +195,8 @@ impl Scene {
         assert!(is_unfinished || kept.is_some() || !told.is_taken, "an act that was taken is remembered");
         if let Some(outcome) = &told.outcome {
             assert_eq!(kept.as_ref(), Some(outcome), "a result is remembered, and the act not done again");
+            let is_done = found.iter().all(|at| *at == Some(self.meant()));
+            assert!(is_done || outcome.failure.is_some(), "what is not done is told: {outcome:?}");
             for (path, at) in self.paths.iter().zip(&found) {
                 let succeeded = |copy: &&CopyResult| copy.path == *path && copy.state == CopyState::Succeeded;
                 let is_told = outcome.copies.iter().any(|copy| succeeded(&copy));
