@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn a_ledger_that_can_not_be_written_is_tried_ever_more_seldom_and_the_act_done_once() {
         let (act, start) = (ActId::random(), Instant::now());
-        let outcome = Outcome { act, copies: Vec::new(), stopped: 3, failure: None };
+        let outcome = Outcome { act, copies: Vec::new(), stopped: 3, services: Vec::new(), failure: None };
         let (mut waiting, mut now, mut attempts, mut done) = (Waiting::default(), start, 0, 0);
         while now < start + Duration::from_secs(3600) {
             assert!(waiting.is_due(act, now));

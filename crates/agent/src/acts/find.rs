@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use sys::identity::{Identity, Stat};
 
 use super::failing::Code;
+use super::layers::Layers;
 use super::{Grounds, failed, names};
 use crate::digest::hash_plainly;
 use crate::running::Interpreter;
@@ -39,6 +40,8 @@ pub(super) struct Copy {
 pub(super) struct Copies {
     /// To be taken.
     pub(super) found: Vec<Copy>,
+    /// To be left where they are, and why.
+    pub(super) held: Vec<(Copy, String)>,
     /// Never to be taken, or not to be looked at.
     pub(super) failed: Vec<CopyResult>,
     /// Why not.
@@ -61,6 +64,9 @@ pub(super) fn copies(grounds: &Grounds, wanted: FileId, known: &[PathBuf]) -> Co
         if seen.insert(path.clone()) {
             copies.add(grounds, wanted, &path);
         }
+    }
+    if !copies.found.is_empty() {
+        copies.hold(&Layers::now());
     }
     copies
 }
@@ -97,6 +103,20 @@ impl Copies {
             let refusal = Refusal::when("read, so that it may be a copy", path)(error);
             self.code.note(&refusal);
             self.failed.push(failed(path.to_owned(), refusal.to_string(), None));
+        }
+    }
+
+    /// All that are the file.
+    pub(super) fn seen(&self) -> impl Iterator<Item = &Copy> {
+        self.found.iter().chain(self.held.iter().map(|(copy, _)| copy))
+    }
+
+    fn hold(&mut self, layers: &Layers) {
+        for copy in std::mem::take(&mut self.found) {
+            match layers.hold(&copy.found.path) {
+                Some(reason) => self.held.push((copy, reason)),
+                None => self.found.push(copy),
+            }
         }
     }
 }

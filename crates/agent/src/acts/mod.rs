@@ -8,8 +8,10 @@ mod restore;
 
 mod failing;
 mod find;
+mod layers;
 mod names;
 mod recognize;
+mod services;
 mod stop;
 
 use std::fmt;

@@ -24,7 +24,7 @@ pub fn restore(grounds: &Grounds, act: &Act, of: OrderId, step: &mut dyn FnMut(M
         }
     }));
     let failure = code.failure(&copies, []);
-    Outcome { act: act.id, copies, stopped: 0, failure }
+    Outcome { act: act.id, copies, stopped: 0, services: Vec::new(), failure }
 }
 
 /// What is home already of what an order took.
