@@ -141,7 +141,7 @@ fn way_home(resting: &Resting) -> Result<Place, Refusal> {
             return refused("it was made anew and everybody may write to it");
         }
     }
-    if place.is_taken() {
+    if place.is_taken().map_err(looked)? {
         return Err(Refusal::Taken { path: resting.path.clone() });
     }
     Ok(place)

@@ -51,6 +51,17 @@ impl On {
     }
 }
 
+/// What is not here, but needed.
+pub(crate) fn missing() -> Option<&'static str> {
+    let is_there = |program: &&str| {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let own = std::env::split_paths(&path);
+        own.chain(["/usr/sbin".into(), "/sbin".into()]).any(|dir: PathBuf| dir.join(program).is_file())
+    };
+    let device = (!Path::new("/dev/fuse").exists()).then_some("/dev/fuse");
+    device.or(["losetup", "mkfs.ext4", "mkfs.xfs"].into_iter().find(|program| !is_there(program)))
+}
+
 /// Some disks, and where they are mounted.
 pub(crate) struct Disks {
     process: Child,
