@@ -50,8 +50,13 @@ impl Holding {
     pub(super) fn beside(place: &Place, id: VaultId) -> io::Result<Option<Self>> {
         let name = beside_name(id);
         rustix::fs::mkdirat(&place.dir, &name, Mode::RWXU)?;
-        sync_dir(place.dir.as_fd())?;
-        Self::open(place.dir.try_clone()?, name, place.path.parent().unwrap_or(Path::new("/")))
+        let made = sync_dir(place.dir.as_fd()).and_then(|()| {
+            Self::open(place.dir.try_clone()?, name.clone(), place.path.parent().unwrap_or(Path::new("/")))
+        });
+        if !matches!(made, Ok(Some(_))) {
+            let _ = rustix::fs::unlinkat(&place.dir, &name, AtFlags::REMOVEDIR);
+        }
+        made
     }
 
     /// One that was made before, at this path.

@@ -3,8 +3,6 @@
 //! Each is a file in FUSE under a loop device, so that a real filesystem lies on it. What they were told can be cut
 //! at any place, and mounted: what a machine finds after its power came back.
 
-#![expect(dead_code, reason = "each test program uses a part of it")]
-
 mod faults;
 mod history;
 mod platter;
@@ -68,12 +66,10 @@ pub(crate) struct Disks {
     orders: UnixStream,
     answers: BufReader<UnixStream>,
     disks: Vec<Disk>,
-    dir: PathBuf,
 }
 
 struct Disk {
     on: On,
-    file: PathBuf,
     device: String,
     point: PathBuf,
     is_mounted: bool,
@@ -101,11 +97,12 @@ impl Disks {
             .spawn()
             .unwrap();
         let answers = BufReader::new(ours.try_clone().unwrap());
-        let mut all = Self { process, orders: ours, answers, disks: Vec::new(), dir: dir.to_owned() };
+        let mut all = Self { process, orders: ours, answers, disks: Vec::new() };
         all.ask("ready");
         for (file, point) in files.into_iter().zip(points) {
             let device = attach(&file);
-            all.disks.push(Disk { on, file, device, point: point.clone(), is_mounted: false });
+            all.ask(&format!("attached {device}"));
+            all.disks.push(Disk { on, device, point: point.clone(), is_mounted: false });
         }
         all
     }
@@ -190,11 +187,8 @@ impl Disks {
 
 impl Drop for Disks {
     fn drop(&mut self) {
-        for disk in self.disks.iter().rev() {
-            if disk.is_mounted {
-                let _ = sys::mounts::unmount_lazily(&disk.point);
-            }
-            let _ = Command::new("losetup").args(["-d", &disk.device]).status();
+        for disk in self.disks.iter().rev().filter(|disk| disk.is_mounted) {
+            let _ = sys::mounts::unmount_lazily(&disk.point);
         }
         // The end of its orders ends it.
         let _ = self.orders.shutdown(std::net::Shutdown::Both);

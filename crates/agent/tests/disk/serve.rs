@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -26,6 +27,8 @@ struct State {
     faults: Vec<Faults>,
     events: Vec<Event>,
     below: Vec<Vec<Event>>,
+    /// The loop devices over the disks.
+    devices: Vec<String>,
 }
 
 impl State {
@@ -160,7 +163,10 @@ pub(super) fn run(images: &[&Path], points: &[&Path]) {
             break;
         }
     }
-    // The end of this process ends what still waits for it.
+    // Also when the test was killed. The end of this process then ends what still waits for it.
+    for device in &state.lock().unwrap().devices {
+        let _ = Command::new("losetup").args(["-d", device]).status();
+    }
     for point in points {
         let _ = sys::mounts::unmount_lazily(point);
     }
@@ -170,9 +176,10 @@ pub(super) fn run(images: &[&Path], points: &[&Path]) {
 fn obey(state: &mut State, order: &str) -> String {
     let words: Vec<&str> = order.split(' ').collect();
     let number = |at: usize| words.get(at).map(|word| word.parse::<u64>().unwrap());
-    let State { platters, faults, events, below } = state;
+    let State { platters, faults, events, below, devices } = state;
     match words[0] {
         "ready" => {}
+        "attached" => devices.push(words[1].to_owned()),
         "record" => {
             platters.iter_mut().for_each(|platter| platter.settle().unwrap());
             events.clear();
