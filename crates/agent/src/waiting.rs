@@ -97,7 +97,7 @@ mod tests {
             now += waiting.pause(now);
             attempts += 1;
         }
-        assert_eq!((done, attempts), (1, 67));
+        assert_eq!((done, attempts), (1, 66));
         assert_eq!(waiting.take_outcome(act).map(|outcome| outcome.stopped), Some(3));
         waiting.note(act, &Attempted::Ended, now);
         assert_eq!((waiting.is_due(act, now), waiting.pause(now)), (true, IDLE));
