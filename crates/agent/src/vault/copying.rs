@@ -90,9 +90,10 @@ impl Vault {
         }
         step(Step::Removed);
         let synced = sync_dir(holding.dir.as_fd());
-        holding.discard();
+        let discarded = holding.discard();
         // Otherwise the copy is whole in the vault, and a power cut may bring the original back.
         synced
+            .and(discarded)
             .and_then(|()| sync_dir(held.place.dir.as_fd()))
             .map_err(Refusal::uncertain("removed", &held.resting.path))?;
         step(Step::Synced);
@@ -115,7 +116,7 @@ impl Vault {
         match self.move_and_compare(held, &holding, step) {
             Ok(()) => Ok(holding),
             Err(refusal) => {
-                holding.discard();
+                let _ = holding.discard();
                 Err(refusal)
             }
         }

@@ -76,8 +76,11 @@ impl Holding {
     }
 
     /// Removes the directory when nothing is in it.
-    pub(super) fn discard(self) {
-        let _ = rustix::fs::unlinkat(&self.outer, &self.name, AtFlags::REMOVEDIR);
+    pub(super) fn discard(self) -> io::Result<()> {
+        match rustix::fs::unlinkat(&self.outer, &self.name, AtFlags::REMOVEDIR) {
+            Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
+            outcome => Ok(outcome?),
+        }
     }
 
     /// Puts what is held as `id` back where it came from: under its own name, or under one beside it when
@@ -159,7 +162,7 @@ mod tests {
         assert!(Holding::existing(&path).unwrap().is_some());
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         assert!(Holding::existing(&path).unwrap().is_none());
-        holding.discard();
+        holding.discard().unwrap();
         assert!(Holding::existing(&path).unwrap().is_none());
         std::os::unix::fs::symlink("/", &path).unwrap();
         assert!(Holding::existing(&path).unwrap().is_none());

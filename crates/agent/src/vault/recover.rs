@@ -145,7 +145,7 @@ fn after_copying(resting: &Resting, stage: Stage) -> io::Result<Finding> {
             _ => give_back(&holding, resting)?,
         }
         sync_dir(holding.dir.as_fd())?;
-        holding.discard();
+        holding.discard()?;
     }
     if let Ok(place) = Place::of(&resting.path) {
         sync_dir(place.dir.as_fd())?;
