@@ -39,8 +39,10 @@ impl From<Malformed> for Ended {
 
 /// How long the guard may take to confirm a set of rules before it is asked again.
 const GUARD_PATIENCE: Duration = Duration::from_secs(2);
-/// How often what has not been confirmed is asked again, and the agent's stop noticed.
+/// How often what has not been confirmed is asked again.
 const TICK: Duration = Duration::from_millis(200);
+/// How long one waits for news otherwise, at the most.
+const REST: Duration = Duration::from_secs(30);
 /// A server that takes nothing for so long is gone.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -118,7 +120,7 @@ impl Session<'_> {
                     Ok(nudge) => self.tell(nudge)?,
                     Err(_) => return Ok(()),
                 },
-                default(TICK) => {}
+                default(self.patience()) => {}
             }
             self.settle_adoption()?;
             self.tell_sightings()?;
@@ -126,6 +128,12 @@ impl Session<'_> {
                 self.beat()?;
             }
         }
+    }
+
+    /// How long to wait for news: until the next heartbeat, unless something is owed.
+    fn patience(&self) -> Duration {
+        let until_beat = self.last_beat.map(|last| self.beat_every.saturating_sub(last.elapsed()));
+        if self.owes_adoption { TICK } else { until_beat.unwrap_or(REST).min(REST) }
     }
 
     fn say(&mut self, message: up::Message) -> io::Result<()> {

@@ -12,6 +12,7 @@
 //! - Who starts processes may have to wait for the guard, so the main thread may stand still for as long as the
 //!   sentry lets a guard stand still.
 
+mod alarm;
 mod ask;
 mod child;
 mod crashes;
