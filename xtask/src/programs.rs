@@ -5,6 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use crate::house::{House, cargo_path};
+use crate::packages;
+use crate::test::NEEDED;
 
 /// Which program, and what is handed on to it.
 #[derive(clap::Args)]
@@ -47,8 +49,10 @@ struct Long {
     long: &'static str,
 }
 
-const LONG_TESTS: [Long; 4] = [
+const LONG_TESTS: [Long; 6] = [
     Long { name: "crash", test: "crash", measure: "QUELL_CRASH_ROUNDS", long: "60" },
+    Long { name: "crash", test: "crash_act", measure: "QUELL_ACT_ROUNDS", long: "10" },
+    Long { name: "crash", test: "disk_faults", measure: "QUELL_CUTS", long: "all 20" },
     Long { name: "race", test: "vault_race", measure: "QUELL_RACE_ROUNDS", long: "10000" },
     Long { name: "restore", test: "vault", measure: "QUELL_RESTORE_CASES", long: "50000" },
     Long { name: "rewrite", test: "model_walk", measure: "QUELL_WALK_SECONDS", long: "1800" },
@@ -72,6 +76,7 @@ pub(crate) fn run(house: &House, kind: Kind, args: &Args) -> Result<bool> {
     let mut known = names(&house.root().join("tests/src/bin"), kind.prefix())?;
     if let Kind::Soak = kind {
         known.extend(LONG_TESTS.iter().map(|long| long.name.to_owned()));
+        known.dedup();
     }
     let listed = if known.is_empty() { "none yet".to_owned() } else { known.join(", ") };
     let Some(name) = &args.name else {
@@ -81,8 +86,12 @@ pub(crate) fn run(house: &House, kind: Kind, args: &Args) -> Result<bool> {
     if !known.contains(name) {
         bail!("there is no {}{name}; there is: {listed}", kind.prefix());
     }
-    if let Some(long) = LONG_TESTS.iter().find(|long| matches!(kind, Kind::Soak) && long.name == name) {
-        return long.run(house);
+    let mut long =
+        LONG_TESTS.iter().filter(|long| matches!(kind, Kind::Soak) && long.name == name).peekable();
+    if long.peek().is_some() {
+        packages::provide(house, NEEDED);
+        // All of them, also when one has failed.
+        return long.try_fold(true, |held, long| Ok(long.run(house)? && held));
     }
     let program = format!("{}{name}", kind.prefix());
     // They mount, guard and quarantine: in a mount namespace of their own, as root.

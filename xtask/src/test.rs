@@ -9,6 +9,8 @@ use crate::packages;
 use report::{Report, Row};
 use suite::Suite;
 
+pub(crate) use namespace::NEEDED;
+
 mod agent_only;
 mod cargo;
 mod deny;

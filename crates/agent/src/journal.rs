@@ -23,6 +23,8 @@ pub(crate) struct Journal<R> {
     length: u64,
     /// What follows `length` in the file is the rest of a failed append that could not be cut off.
     has_rest: bool,
+    /// Nobody knows whether the file's name is durable: a power cut might bring back the one before.
+    has_uncertain_name: bool,
     kind: PhantomData<R>,
 }
 
@@ -89,7 +91,14 @@ impl<R: Record> Journal<R> {
         }
         let length = offset as u64;
         file.seek(SeekFrom::Start(length))?;
-        Ok(Self { path: path.to_owned(), file, length, has_rest: false, kind: PhantomData })
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            length,
+            has_rest: false,
+            has_uncertain_name: false,
+            kind: PhantomData,
+        })
     }
 
     /// Adds a record; it is durable when this returns.
@@ -100,18 +109,24 @@ impl<R: Record> Journal<R> {
         if self.has_rest {
             self.cut_off()?;
         }
+        if self.has_uncertain_name {
+            sync_parent(&self.path)?;
+            self.has_uncertain_name = false;
+        }
         let bytes = record::encode(record);
         if let Err(error) = self.file.write_all(&bytes).and_then(|()| self.file.sync_data()) {
             self.has_rest = true;
-            self.cut_off()?;
+            let _ = self.cut_off();
             return Err(error);
         }
         self.length += bytes.len() as u64;
         Ok(())
     }
 
+    /// Durably: else sectors of it could stand behind a torn record that is written over it.
     fn cut_off(&mut self) -> io::Result<()> {
         self.file.set_len(self.length)?;
+        self.file.sync_data()?;
         self.file.seek(SeekFrom::Start(self.length))?;
         self.has_rest = false;
         Ok(())
@@ -123,9 +138,24 @@ impl<R: Record> Journal<R> {
     /// When the new file could not be made durable: the old one then stands.
     pub(crate) fn rewrite(&mut self, records: impl IntoIterator<Item = R>) -> io::Result<()> {
         let fresh = self.path.with_extension("new");
+        let (file, length) = Self::write_new(&fresh, records).inspect_err(|_| {
+            // A full disk needs its room.
+            let _ = std::fs::remove_file(&fresh);
+        })?;
+        std::fs::rename(&fresh, &self.path)?;
+        self.file = file;
+        self.length = length;
+        self.has_rest = false;
+        self.has_uncertain_name = true;
+        sync_parent(&self.path)?;
+        self.has_uncertain_name = false;
+        Ok(())
+    }
+
+    fn write_new(path: &Path, records: impl IntoIterator<Item = R>) -> io::Result<(File, u64)> {
         let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-        lock(&file, &fresh)?;
+            OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        lock(&file, path)?;
         let mut length = 0;
         let mut out = BufWriter::with_capacity(AT_A_TIME, &mut file);
         for record in records {
@@ -135,11 +165,7 @@ impl<R: Record> Journal<R> {
         }
         out.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
-        std::fs::rename(&fresh, &self.path)?;
-        self.file = file;
-        self.length = length;
-        self.has_rest = false;
-        sync_parent(&self.path)
+        Ok((file, length))
     }
 
     /// How long the file is, in bytes: when to rewrite it.

@@ -22,6 +22,7 @@ mod core;
 mod hearing;
 mod perform;
 mod standing;
+mod waiting;
 
 mod examine;
 mod looking;
@@ -32,9 +33,10 @@ mod rivals;
 mod sweep;
 mod watch;
 
+pub mod ledger;
+
 mod inventory;
 mod journal;
-mod ledger;
 mod spared;
 mod spool;
 

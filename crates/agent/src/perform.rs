@@ -16,6 +16,7 @@ use crate::brake::{self, Begin};
 use crate::core::{Core, Nudge};
 use crate::recorder::wait_recorded;
 use crate::running;
+use crate::waiting::{Attempted, Waiting};
 use crate::warden::Level;
 
 /// How long an act waits for its rules before the next one is tried.
@@ -24,40 +25,60 @@ const RULES_PATIENCE: Duration = Duration::from_secs(5);
 const SWEEP_PATIENCE: Duration = Duration::from_secs(60);
 /// How long an act waits until what was seen before it is in the inventory.
 const RECORD_PATIENCE: Duration = Duration::from_secs(5);
-/// How often acts that could not begin are tried again.
-const AGAIN: Duration = Duration::from_millis(500);
-/// How often acts that wait for approval are looked at: their deadlines may pass.
-const WAITING: Duration = Duration::from_secs(30);
+/// How often an act is begun before the agent believes that it ends because of it.
+const MOST_BEGUN: u32 = 8;
 
 /// Does what the ledger holds, whenever `taken` says that there is something, until the agent stops.
 pub(crate) fn run(core: &Core, taken: &Receiver<()>) {
+    let mut waiting = Waiting::default();
     loop {
         // Not in the head of the loop: the ledger would stay locked while its acts are done.
         let unfinished = core.ledger.lock().unfinished();
-        for act in unfinished {
+        for act in &unfinished {
             if core.halt.is_asked() {
                 return;
             }
-            attempt(core, &act);
-        }
-        let wait = {
-            let ledger = core.ledger.lock();
-            let unfinished = ledger.unfinished();
-            match unfinished.iter().all(|act| ledger.waits(act)) {
-                _ if unfinished.is_empty() => Duration::from_secs(3600),
-                true => WAITING,
-                false => AGAIN,
+            if waiting.is_due(act.id, Instant::now()) {
+                let attempted = attempt(core, act, &mut waiting);
+                waiting.note(act.id, &attempted, Instant::now());
             }
-        };
+        }
+        waiting.retain(&unfinished);
+        let wait = waiting.pause(Instant::now());
         if taken.recv_timeout(wait) == Err(crossbeam_channel::RecvTimeoutError::Disconnected) {
             return;
         }
     }
 }
 
-fn attempt(core: &Core, act: &Act) {
-    let begun = core.ledger.lock().has_begun(act.id);
-    let outcome = if !begun && core.server_now() > act.deadline {
+fn attempt(core: &Core, act: &Act, waiting: &mut Waiting) -> Attempted {
+    let outcome = match waiting.take_outcome(act.id) {
+        Some(outcome) => outcome,
+        None => match result(core, act) {
+            Ok(outcome) => outcome,
+            Err(attempted) => return attempted,
+        },
+    };
+    let kept = core.ledger.lock().ended(outcome.clone());
+    if let Err(error) = kept {
+        tracing::error!(act = %act.id, %error, "an act's outcome could not be kept; it is tried again");
+        return Attempted::NotKept(outcome);
+    }
+    core.nudge(Nudge::Ended);
+    Attempted::Ended
+}
+
+/// Does the act, unless it can't begin.
+fn result(core: &Core, act: &Act) -> Result<Outcome, Attempted> {
+    let times_begun = core.ledger.lock().times_begun(act.id);
+    let begun = times_begun > 0;
+    let outcome = if times_begun >= MOST_BEGUN {
+        let reason = format!(
+            "the agent has ended {times_begun} times while it did this, so it does not try again; see its log for why, \
+             and order it again"
+        );
+        Outcome { copies: acts::so_far(&core.vault, act), ..failed(act, &reason) }
+    } else if !begun && core.server_now() > act.deadline {
         let waited = core.ledger.lock().waits(act);
         let why = if waited { "while it waited for approval" } else { "before this machine could begin" };
         failed(act, &format!("its deadline passed {why}; order it again"))
@@ -66,34 +87,27 @@ fn attempt(core: &Core, act: &Act) {
     } else {
         if !core.wait_in_force(act.after, RULES_PATIENCE) {
             tracing::warn!(act = %act.id, "an act waits for its rules to be in force");
-            return;
+            return Err(Attempted::RulesMissing);
         }
         let at = match brake::may_begin(core, act) {
             Ok(Begin::Now(at)) => at,
-            Ok(Begin::Waits) => return,
+            Ok(Begin::Waits) => return Err(Attempted::Held),
             Err(error) => {
                 tracing::error!(act = %act.id, %error, "an act can't begin: the ledger can't be written");
-                return;
+                return Err(Attempted::NotBegun);
             }
         };
-        let begun = core.ledger.lock().begin(act.id, at);
+        let begun = core.ledger.lock().begin_at(act.id, at);
         if let Err(error) = begun {
-            tracing::error!(act = %act.id, %error, "an act can't begin: the ledger can't be written");
-            return;
+            tracing::error!(act = %act.id, %error, "an act can't begin: the ledger can't be written; it is tried again");
+            return Err(Attempted::NotBegun);
         }
         core.nudge(Nudge::Begun(act.id));
         // Cut short: it goes on at the next start.
-        let Some(outcome) = perform(core, act) else { return };
-        fitting(outcome)
+        fitting(perform(core, act).ok_or(Attempted::CutShort)?)
     };
     tracing::info!(act = %act.id, copies = outcome.copies.len(), stopped = outcome.stopped, "an act ended");
-    let kept = core.ledger.lock().ended(outcome);
-    if let Err(error) = kept {
-        // It is done again, which changes nothing that was done.
-        tracing::error!(act = %act.id, %error, "an act's outcome could not be kept");
-        return;
-    }
-    core.nudge(Nudge::Ended);
+    Ok(outcome)
 }
 
 /// How much of an outcome may be paths and reasons, in bytes: it travels in one message.
@@ -125,7 +139,7 @@ fn perform(core: &Core, act: &Act) -> Option<Outcome> {
     let grounds = grounds(core);
     let outcome = match &act.what {
         Do::Quarantine(file) => quarantine(core, &grounds, act, *file)?,
-        Do::Restore(of) => acts::restore(&grounds, act, *of),
+        Do::Restore(of) => acts::restore(&grounds, act, *of, &mut |_| {}),
     };
     for copy in outcome.copies.iter().filter(|copy| copy.state == CopyState::Succeeded) {
         let _ = core.looker.look(copy.path.clone());
@@ -138,7 +152,7 @@ fn perform(core: &Core, act: &Act) -> Option<Outcome> {
 fn quarantine(core: &Core, grounds: &Grounds, act: &Act, file: FileId) -> Option<Outcome> {
     let pass = || match known_copies(core, &file) {
         Ok(known) => acts::quarantine(grounds, act, file, known, &mut |step| {
-            tracing::debug!(act = %act.id, step, "step");
+            tracing::debug!(act = %act.id, ?step, "step");
         }),
         Err(error) => {
             failed(act, &format!("this machine's inventory can't be read: {error}; order it again"))

@@ -84,12 +84,12 @@ fn all_copies_go_and_all_processes_end_and_all_of_it_comes_back() {
         assert!(succeeded(&none).is_empty());
 
         let undo = act(Do::Restore(act_of.order));
-        let outcome = restore(&scene.grounds, &undo, act_of.order);
+        let outcome = restore(&scene.grounds, &undo, act_of.order, &mut |_| {});
         assert_eq!(succeeded(&outcome), [&copy, &link, &evil]);
         assert_eq!([&evil, &copy].map(|path| Image::of(path).unwrap()), before);
         let inode = |path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap());
         assert_eq!(inode(&copy), inode(&link));
-        assert_eq!(succeeded(&restore(&scene.grounds, &undo, act_of.order)).len(), 3);
+        assert_eq!(succeeded(&restore(&scene.grounds, &undo, act_of.order, &mut |_| {})).len(), 3);
     }
 }
 

@@ -11,11 +11,13 @@ use crate::live;
 use crate::packages::{Needed, is_root};
 
 /// Programs that these suites call.
-pub(super) const NEEDED: &[Needed] = &[
+pub(crate) const NEEDED: &[Needed] = &[
     ("cc", "gcc"),
     ("curl", "curl"),
     ("getfattr", "attr"),
+    ("losetup", "mount"),
     ("mkfs.ext4", "e2fsprogs"),
+    ("mkfs.xfs", "xfsprogs"),
     ("mount", "mount"),
     ("setfacl", "acl"),
     ("setfattr", "attr"),

@@ -10,13 +10,15 @@ use std::path::{Path, PathBuf};
 use model::act::CopyResult;
 use model::facts::FileType;
 use model::{Digests, FileId};
+use rustix::io::Errno;
 use sys::identity::{Identity, Stat};
 
+use super::failing::Code;
 use super::layers::Layers;
 use super::{Grounds, failed, names};
 use crate::digest::hash_plainly;
 use crate::running::Interpreter;
-use crate::vault::{Found, directory, is_holding, mount_of, open_regular};
+use crate::vault::{Found, Refusal, directory, is_holding, mount_of, open_regular};
 
 /// A copy as it was looked at.
 #[derive(Debug)]
@@ -40,8 +42,10 @@ pub(super) struct Copies {
     pub(super) found: Vec<Copy>,
     /// To be left where they are, and why.
     pub(super) held: Vec<(Copy, String)>,
-    /// Never to be taken.
+    /// Never to be taken, or not to be looked at.
     pub(super) failed: Vec<CopyResult>,
+    /// Why not.
+    pub(super) code: Code,
 }
 
 /// Looks at each known path, and for names of the copies' inodes that nobody knew. A path that no longer
@@ -50,9 +54,10 @@ pub(super) fn copies(grounds: &Grounds, wanted: FileId, known: &[PathBuf]) -> Co
     let mut copies = Copies::default();
     let mut seen = BTreeSet::new();
     for path in known {
-        let Some(path) = canonical(path) else { continue };
-        if seen.insert(path.clone()) {
-            copies.add(grounds, wanted, &path);
+        match canonical(path) {
+            Ok(path) if seen.insert(path.clone()) => copies.add(grounds, wanted, &path),
+            Ok(_) => {}
+            Err(error) => copies.miss(path, error),
         }
     }
     for path in missing_names(grounds, &copies) {
@@ -80,8 +85,24 @@ impl Copies {
                 }
                 None => self.found.push(copy),
             },
-            // Gone between two looks, or nothing that can be read: no known copy.
-            Err(error) => tracing::debug!(path = %path.display(), %error, "no copy"),
+            Err(error) => self.miss(path, error),
+        }
+    }
+
+    /// A path that is gone, or holds no file, is no copy. Of one that can't be read nobody knows, and that is told.
+    fn miss(&mut self, path: &Path, error: io::Error) {
+        tracing::debug!(path = %path.display(), %error, "no copy");
+        let is_no_file = match Errno::from_io_error(&error) {
+            None => error.kind() != io::ErrorKind::OutOfMemory,
+            Some(errno) => {
+                [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::NAMETOOLONG, Errno::NXIO, Errno::INVAL]
+                    .contains(&errno)
+            }
+        };
+        if !is_no_file {
+            let refusal = Refusal::when("read, so that it may be a copy", path)(error);
+            self.code.note(&refusal);
+            self.failed.push(failed(path.to_owned(), refusal.to_string(), None));
         }
     }
 
@@ -160,9 +181,9 @@ fn missing_names(grounds: &Grounds, copies: &Copies) -> Vec<PathBuf> {
 }
 
 /// The path without links on its way; its last component stays, whatever it is.
-fn canonical(path: &Path) -> Option<PathBuf> {
-    let (parent, name) = split(path).ok()?;
-    Some(parent.canonicalize().ok()?.join(name))
+fn canonical(path: &Path) -> io::Result<PathBuf> {
+    let (parent, name) = split(path)?;
+    Ok(parent.canonicalize()?.join(name))
 }
 
 fn split(path: &Path) -> io::Result<(&Path, &Path)> {

@@ -6,6 +6,7 @@
 mod quarantine;
 mod restore;
 
+mod failing;
 mod find;
 mod layers;
 mod names;
@@ -19,9 +20,9 @@ use std::sync::Arc;
 
 use model::Sha256;
 use model::VaultId;
-use model::act::{CopyResult, CopyState};
+use model::act::{Act, CopyResult, CopyState, Do};
 
-use crate::vault::Vault;
+use crate::vault::{Step, Vault};
 
 pub use quarantine::quarantine;
 pub use restore::restore;
@@ -43,6 +44,23 @@ pub struct Grounds {
     pub own_pids: Vec<i32>,
     /// Where this program is: nor is who runs it. Nobody is taken for one of ours, if none.
     pub own_program: Option<PathBuf>,
+}
+
+/// How far an act is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Copies are looked for.
+    Find,
+    /// Who runs them is stopped.
+    Stop,
+    /// What was seen running is looked for too.
+    FindRunning,
+    /// Copies are taken.
+    Take,
+    /// Who began to run them meanwhile is stopped.
+    StopAgain,
+    /// The vault has done this.
+    Vault(Step),
 }
 
 /// A guarded filesystem.
@@ -68,6 +86,15 @@ impl fmt::Debug for Grounds {
             .field("guarded", &self.guarded)
             .field("own_pids", &self.own_pids)
             .finish_non_exhaustive()
+    }
+}
+
+/// What an act has done so far, by what the vault knows of it.
+pub(crate) fn so_far(vault: &Vault, act: &Act) -> Vec<CopyResult> {
+    vault.settle();
+    match act.what {
+        Do::Quarantine(_) => quarantine::taken_before(&vault.list(), act),
+        Do::Restore(of) => restore::restored_before(vault, of),
     }
 }
 

@@ -12,6 +12,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -38,9 +39,11 @@ const ENDED_KEPT: usize = 1000;
 
 /// The open ledger.
 #[derive(Debug)]
-pub(crate) struct Ledger {
+pub struct Ledger {
     journal: Journal<v1::LedgerRecord>,
     state: State,
+    /// The acts that were begun since it was opened.
+    begun: HashSet<ActId>,
 }
 
 impl Ledger {
@@ -48,11 +51,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When it belongs to another machine, is damaged, in use, or the disk fails.
-    pub(crate) fn open(
-        path: &Path,
-        machine: MachineId,
-        organization: OrganizationId,
-    ) -> anyhow::Result<Self> {
+    pub fn open(path: &Path, machine: MachineId, organization: OrganizationId) -> anyhow::Result<Self> {
         let (mut journal, state) = Self::read(path)?;
         let state = match state {
             Some(state) => state,
@@ -68,7 +67,7 @@ impl Ledger {
             path.display(),
             state.machine
         );
-        Ok(Self { journal, state })
+        Ok(Self { journal, state, begun: HashSet::new() })
     }
 
     /// Opens a ledger that an agent has begun, whosever it is.
@@ -78,7 +77,7 @@ impl Ledger {
     pub(crate) fn open_again(path: &Path) -> anyhow::Result<Self> {
         let (journal, state) = Self::read(path)?;
         let state = state.ok_or_else(|| anyhow::anyhow!("{} was never begun", path.display()))?;
-        Ok(Self { journal, state })
+        Ok(Self { journal, state, begun: HashSet::new() })
     }
 
     fn read(path: &Path) -> anyhow::Result<(Journal<v1::LedgerRecord>, Option<State>)> {
@@ -108,7 +107,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the disk fails.
-    pub(crate) fn take(&mut self, act: Act) -> io::Result<()> {
+    pub fn take(&mut self, act: Act) -> io::Result<()> {
         if self.state.acts.iter().all(|taken| taken.act.id != act.id) {
             self.journal.append(&record(Record::ActTaken((&act).into())))?;
             self.state.take(act);
@@ -116,34 +115,45 @@ impl Ledger {
         Ok(())
     }
 
-    /// Notes that an act has begun: durable when it returns. From then on its deadline no longer matters. With a
-    /// moment, it counts for the brake.
+    /// Notes that an act has begun, once for each time that the ledger is opened: durable when it returns. From the
+    /// first on its deadline no longer matters.
     ///
     /// # Errors
     /// When the disk fails.
-    pub(crate) fn begin(&mut self, act: ActId, at: Option<Moment>) -> io::Result<()> {
-        if !self.has_begun(act) {
+    pub fn begin(&mut self, act: ActId) -> io::Result<()> {
+        self.begin_at(act, None)
+    }
+
+    /// The same; with a moment, it counts for the brake.
+    pub(crate) fn begin_at(&mut self, act: ActId, at: Option<Moment>) -> io::Result<()> {
+        if !self.begun.contains(&act) {
             let step = "begun".to_owned();
             let step = v1::ActStep { act: act.0.as_bytes().to_vec(), step, at: at.as_ref().map(Into::into) };
             self.journal.append(&record(Record::ActStep(step)))?;
             self.state.note_begun(act, at);
+            self.begun.insert(act);
         }
         Ok(())
     }
 
     /// Whether an act has begun.
-    pub(crate) fn has_begun(&self, act: ActId) -> bool {
-        self.state.acts.iter().any(|taken| taken.act.id == act && taken.begun)
+    pub fn has_begun(&self, act: ActId) -> bool {
+        self.times_begun(act) > 0
+    }
+
+    /// How often an act has begun. Each time but the last, it was cut short by the end of the agent.
+    pub fn times_begun(&self, act: ActId) -> u32 {
+        self.state.acts.iter().find(|taken| taken.act.id == act).map_or(0, |taken| taken.begun)
     }
 
     /// The acts that were taken and have not ended, oldest first.
-    pub(crate) fn unfinished(&self) -> Vec<Act> {
+    pub fn unfinished(&self) -> Vec<Act> {
         let unfinished = self.state.acts.iter().filter(|taken| taken.outcome.is_none());
         unfinished.map(|taken| taken.act.clone()).collect()
     }
 
     /// The outcomes that the server has not acknowledged.
-    pub(crate) fn unsent(&self) -> Vec<Outcome> {
+    pub fn unsent(&self) -> Vec<Outcome> {
         let unsent = self.state.acts.iter().filter(|taken| !taken.stored);
         unsent.filter_map(|taken| taken.outcome.clone()).collect()
     }
@@ -152,8 +162,9 @@ impl Ledger {
     ///
     /// # Errors
     /// When the disk fails.
-    pub(crate) fn ended(&mut self, outcome: Outcome) -> io::Result<()> {
+    pub fn ended(&mut self, outcome: Outcome) -> io::Result<()> {
         self.journal.append(&record(Record::ActEnded((&outcome).into())))?;
+        self.begun.remove(&outcome.act);
         self.state.end(outcome);
         Ok(())
     }
@@ -162,7 +173,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the disk fails.
-    pub(crate) fn outcome_stored(&mut self, act: ActId) -> io::Result<()> {
+    pub fn outcome_stored(&mut self, act: ActId) -> io::Result<()> {
         self.journal.append(&record(Record::OutcomeStored(act.0.as_bytes().to_vec())))?;
         self.state.store(act);
         let settled = self.state.acts.iter().filter(|taken| taken.stored).count();

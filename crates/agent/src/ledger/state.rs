@@ -19,7 +19,8 @@ use crate::clock::Moment;
 #[derive(Clone, Debug)]
 pub(super) struct Taken {
     pub(super) act: Act,
-    pub(super) begun: bool,
+    /// How often the agent has begun it: more than once when it was cut short.
+    pub(super) begun: u32,
     /// How it ended, if it has.
     pub(super) outcome: Option<Outcome>,
     /// Whether the server has that outcome.
@@ -122,7 +123,7 @@ impl State {
     }
 
     pub(super) fn take(&mut self, act: Act) {
-        self.acts.push(Taken { act, begun: false, outcome: None, stored: false });
+        self.acts.push(Taken { act, begun: 0, outcome: None, stored: false });
     }
 
     pub(super) fn note_begun(&mut self, act: ActId, at: Option<Moment>) {
@@ -130,7 +131,7 @@ impl State {
             self.braking.begun.note(act, at, true);
         }
         if let Some(taken) = self.taken(act) {
-            taken.begun = true;
+            taken.begun += 1;
         }
     }
 
@@ -169,7 +170,7 @@ impl State {
         let mut all = vec![Record::Baseline(set), Record::Swept(shape(&self.swept))];
         for taken in &self.acts {
             all.push(Record::ActTaken((&taken.act).into()));
-            if taken.begun {
+            for _ in 0..taken.begun {
                 let act = taken.act.id.0.as_bytes().to_vec();
                 let at = self.braking.begun_at(taken.act.id);
                 all.push(Record::ActStep(v1::ActStep { act, step: "begun".to_owned(), at }));

@@ -108,7 +108,7 @@ fn an_act_is_taken_once_and_its_outcome_waits_until_it_is_stored() {
     ledger.take(act.clone()).unwrap();
     assert_eq!(ledger.unfinished(), std::slice::from_ref(&act));
     assert!(!ledger.has_begun(act.id));
-    ledger.begin(act.id, None).unwrap();
+    ledger.begin(act.id).unwrap();
     drop(ledger);
 
     let mut ledger = place.open();
@@ -425,7 +425,7 @@ mod braked {
         for act in [&first, &second, &third] {
             ledger.take(act.clone()).unwrap();
         }
-        ledger.begin(first.id, Some(at(100))).unwrap();
+        ledger.begin_at(first.id, Some(at(100))).unwrap();
         let what = |act: &Act| {
             let Do::Quarantine(file) = act.what else { panic!("a quarantine") };
             hold(Held::Quarantine { act: act.id, order: act.order, file })

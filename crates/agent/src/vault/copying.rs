@@ -46,9 +46,13 @@ impl Vault {
                 Ok(id)
             }
             Err(refusal) => {
-                if !matches!(refusal, Refusal::Stranded { .. }) {
+                if refusal.is_certain() {
                     let _ = rustix::fs::unlinkat(&dir, file_name(id), AtFlags::empty());
-                    self.records().give_up(id);
+                    // What a power cut would bring back must not be forgotten.
+                    let cleared = sync_dir(dir.as_fd()).and_then(|()| sync_dir(held.place.dir.as_fd()));
+                    if cleared.is_ok() {
+                        self.records().give_up(id);
+                    }
                 }
                 Err(refusal)
             }
@@ -82,12 +86,16 @@ impl Vault {
         let removed = rustix::fs::unlinkat(&holding.dir, file_name(held.resting.id), AtFlags::empty());
         if let Err(error) = removed {
             let refusal = held.explain("removed", error.into());
-            return Err(self.put_back(held, &holding, refusal));
+            return Err(self.give_back(held, &holding, |_| refusal));
         }
         step(Step::Removed);
-        // A failure to make the removal durable loses nothing: the copy is whole in the vault.
-        let _ = sync_dir(holding.dir.as_fd()).and_then(|()| sync_dir(held.place.dir.as_fd()));
-        holding.discard();
+        let synced = sync_dir(holding.dir.as_fd());
+        let discarded = holding.discard();
+        // Otherwise the copy is whole in the vault, and a power cut may bring the original back.
+        synced
+            .and(discarded)
+            .and_then(|()| sync_dir(held.place.dir.as_fd()))
+            .map_err(Refusal::uncertain("removed", &held.resting.path))?;
         step(Step::Synced);
         Ok(())
     }
@@ -108,7 +116,7 @@ impl Vault {
         match self.move_and_compare(held, &holding, step) {
             Ok(()) => Ok(holding),
             Err(refusal) => {
-                holding.discard();
+                let _ = holding.discard();
                 Err(refusal)
             }
         }

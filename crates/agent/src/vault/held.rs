@@ -102,6 +102,13 @@ impl Held {
         Ok(Self { place, file, resting, since })
     }
 
+    /// The journal is to know only of bytes that are on the disk: those of a file that was just written may still be
+    /// in memory alone, and a power cut would leave the vault an empty file.
+    pub(super) fn make_durable(&self) -> Result<(), Refusal> {
+        let synced = self.file.sync_all();
+        synced.map_err(Refusal::when("made durable, which comes before it is moved", &self.resting.path))
+    }
+
     /// Whether `moved`, opened anew after a rename, is this copy.
     pub(super) fn is(&self, moved: BorrowedFd<'_>) -> io::Result<bool> {
         let (meant, moved_stat) = (rustix::fs::fstat(&self.file)?, rustix::fs::fstat(moved)?);

@@ -50,8 +50,13 @@ impl Holding {
     pub(super) fn beside(place: &Place, id: VaultId) -> io::Result<Option<Self>> {
         let name = beside_name(id);
         rustix::fs::mkdirat(&place.dir, &name, Mode::RWXU)?;
-        sync_dir(place.dir.as_fd())?;
-        Self::open(place.dir.try_clone()?, name, place.path.parent().unwrap_or(Path::new("/")))
+        let made = sync_dir(place.dir.as_fd()).and_then(|()| {
+            Self::open(place.dir.try_clone()?, name.clone(), place.path.parent().unwrap_or(Path::new("/")))
+        });
+        if !matches!(made, Ok(Some(_))) {
+            let _ = rustix::fs::unlinkat(&place.dir, &name, AtFlags::REMOVEDIR);
+        }
+        made
     }
 
     /// One that was made before, at this path.
@@ -71,12 +76,15 @@ impl Holding {
     }
 
     /// Removes the directory when nothing is in it.
-    pub(super) fn discard(self) {
-        let _ = rustix::fs::unlinkat(&self.outer, &self.name, AtFlags::REMOVEDIR);
+    pub(super) fn discard(self) -> io::Result<()> {
+        match rustix::fs::unlinkat(&self.outer, &self.name, AtFlags::REMOVEDIR) {
+            Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
+            outcome => Ok(outcome?),
+        }
     }
 
     /// Puts what is held as `id` back where it came from: under its own name, or under one beside it when
-    /// that was taken meanwhile (then `Some`). Nothing is replaced.
+    /// that was taken meanwhile (then `Some`). Nothing is replaced. The move back is not durable yet.
     pub(super) fn give_back(&self, id: VaultId, place: &Place) -> io::Result<Option<PathBuf>> {
         let held = file_name(id);
         let mut beside = place.name.clone();
@@ -87,11 +95,15 @@ impl Holding {
         for name in &names {
             outcome = rename_no_replace(self.dir.as_fd(), &held, place.dir.as_fd(), name);
             if outcome.is_ok() {
-                let _ = sync_dir(place.dir.as_fd()).and_then(|()| sync_dir(self.dir.as_fd()));
                 return Ok((*name != place.name).then(|| place.path.with_file_name(name)));
             }
         }
         outcome.map(|()| None)
+    }
+
+    /// Makes what was moved between here and `place` durable.
+    pub(super) fn sync_with(&self, place: &Place) -> io::Result<()> {
+        sync_dir(self.dir.as_fd()).and_then(|()| sync_dir(place.dir.as_fd()))
     }
 
     fn open(outer: OwnedFd, name: OsString, point: &Path) -> io::Result<Option<Self>> {
@@ -150,7 +162,7 @@ mod tests {
         assert!(Holding::existing(&path).unwrap().is_some());
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         assert!(Holding::existing(&path).unwrap().is_none());
-        holding.discard();
+        holding.discard().unwrap();
         assert!(Holding::existing(&path).unwrap().is_none());
         std::os::unix::fs::symlink("/", &path).unwrap();
         assert!(Holding::existing(&path).unwrap().is_none());

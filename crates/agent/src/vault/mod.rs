@@ -10,6 +10,7 @@
 //! by its name: a name is first moved to where nobody else can reach it, then compared, and moved back when
 //! it was another.
 
+mod code;
 mod held;
 mod metadata;
 mod refusal;
@@ -25,6 +26,7 @@ mod recover;
 mod restore;
 mod take;
 
+use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -73,6 +75,8 @@ impl Vault {
             .mode(0o700)
             .create(&dir)
             .with_context(|| format!("making {}", dir.display()))?;
+        let synced = directory(&data_dir).and_then(|data_dir| sys::place::sync_dir(data_dir.as_fd()));
+        synced.with_context(|| format!("making {} durable", dir.display()))?;
         let records = Mutex::new(Records::open(&data_dir.join("vault.journal"))?);
         let vault = Self { data_dir, dir, clock, moving: Mutex::new(()), records };
         vault.recover();

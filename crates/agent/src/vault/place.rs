@@ -49,11 +49,12 @@ impl Place {
     }
 
     /// Whether anything has the name.
-    pub(super) fn is_taken(&self) -> bool {
-        !matches!(
-            rustix::fs::statat(&self.dir, &self.name, AtFlags::SYMLINK_NOFOLLOW),
-            Err(Errno::NOENT | Errno::NOTDIR)
-        )
+    pub(super) fn is_taken(&self) -> io::Result<bool> {
+        match rustix::fs::statat(&self.dir, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Whether `file`, which was opened by this name, is on the directory's mount: one that is mounted by
@@ -145,9 +146,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
         let place = Place::of(&root.join("name")).unwrap();
-        assert!(!place.is_taken());
+        assert!(!place.is_taken().unwrap());
         std::fs::create_dir(root.join("name")).unwrap();
-        assert!(place.is_taken());
+        assert!(place.is_taken().unwrap());
         assert_eq!(place.open().unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
 }

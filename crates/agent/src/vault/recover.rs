@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::AtFlags;
+use rustix::io::Errno;
 use sys::place::sync_dir;
 
 use super::Vault;
@@ -19,7 +20,7 @@ use super::records::{Entry, Stage};
 use super::refusal::Refusal;
 use super::resting::Resting;
 use super::restore::{at_home, part_name};
-use crate::digest::hash_steadily;
+use crate::digest::{Unsteady, hash_steadily};
 
 /// How long a writer may still take who came while nobody kept it out.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -40,8 +41,23 @@ enum Finding {
 impl Vault {
     /// Brings each copy to one of two ends: in place, or whole in the vault.
     pub(super) fn recover(&self) {
+        self.finish(|stage| stage != Stage::Rests);
+        self.remove_parts();
+        let compacted = self.records().compact();
+        if let Err(error) = compacted {
+            tracing::warn!(%error, "the vault's journal can't be rewritten");
+        }
+    }
+
+    /// Does so with what a failing disk has left uncertain since the start. For the begin of an act.
+    pub fn settle(&self) {
+        let _alone = self.alone();
+        self.finish(|stage| !matches!(stage, Stage::Rests | Stage::Restored));
+    }
+
+    fn finish(&self, is_meant: impl Fn(Stage) -> bool) {
         let interrupted: Vec<Entry> =
-            self.records().all().into_iter().filter(|entry| entry.stage != Stage::Rests).collect();
+            self.records().all().into_iter().filter(|entry| is_meant(entry.stage)).collect();
         for Entry { resting, stage } in interrupted {
             let found = match (stage, resting.renamed) {
                 (Stage::Rests, _) => continue,
@@ -54,15 +70,14 @@ impl Vault {
             let (id, path) = (resting.id, resting.path.display());
             match found {
                 Ok(Finding::Rests) => self.rest(id),
-                Ok(Finding::InPlace) => {
-                    self.clear(&resting);
-                    self.records().give_up(id);
-                }
+                // What a power cut would bring back must not be forgotten.
+                Ok(Finding::InPlace) if self.clear(&resting).is_ok() => self.records().give_up(id),
+                Ok(Finding::InPlace) => {}
                 Ok(Finding::Restored) => {
                     let known =
                         stage == Stage::Restored || self.records().advance(id, Stage::Restored).is_ok();
-                    if known {
-                        self.clear(&resting);
+                    if known && let Err(error) = self.clear(&resting) {
+                        tracing::warn!(%id, %error, "the vault can't be cleared of what is home");
                     }
                 }
                 Ok(Finding::Unknown) => {
@@ -71,21 +86,19 @@ impl Vault {
                 Err(error) => tracing::error!(%id, %path, %error, "an interrupted move can't be looked at"),
             }
         }
-        self.remove_parts();
-        let compacted = self.records().compact();
-        if let Err(error) = compacted {
-            tracing::warn!(%error, "the vault's journal can't be rewritten");
-        }
     }
 
-    /// Removes the vault's copy of what is elsewhere.
-    fn clear(&self, resting: &Resting) {
-        if !resting.renamed
-            && let Ok(dir) = directory(&self.dir)
-        {
-            let _ = rustix::fs::unlinkat(&dir, file_name(resting.id), AtFlags::empty());
-            let _ = sync_dir(dir.as_fd());
+    /// Removes the vault's copy of what is elsewhere: durable when it returns.
+    fn clear(&self, resting: &Resting) -> io::Result<()> {
+        if resting.renamed {
+            return Ok(());
         }
+        let dir = directory(&self.dir)?;
+        match rustix::fs::unlinkat(&dir, file_name(resting.id), AtFlags::empty()) {
+            Err(Errno::NOENT) => {}
+            outcome => outcome?,
+        }
+        sync_dir(dir.as_fd())
     }
 
     fn remove_parts(&self) {
@@ -103,15 +116,13 @@ fn after_renaming(resting: &Resting) -> io::Result<Finding> {
         return Ok(if at_home(resting)?.is_some() { Finding::InPlace } else { Finding::Unknown });
     };
     match open_regular(holding.dir.as_fd(), Path::new(&file_name(resting.id))) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Finding::InPlace),
-        // Whatever it is by inode: a file of this content is a copy.
-        Ok(file) if is_still(&file, resting) => {
-            sync_dir(holding.dir.as_fd())?;
-            if let Ok(place) = Place::of(&resting.path) {
-                sync_dir(place.dir.as_fd())?;
-            }
-            Ok(Finding::Rests)
+        // Moved back, perhaps, a moment before.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            sync_with_home(&holding, resting).map(|()| Finding::InPlace)
         }
+        // Whatever it is by inode: a file of this content is a copy.
+        Ok(file) if is_still(&file, resting)? => sync_with_home(&holding, resting).map(|()| Finding::Rests),
+        Err(error) if Errno::from_io_error(&error).is_some() => Err(error),
         _ => give_back(&holding, resting).map(|()| Finding::InPlace),
     }
 }
@@ -129,11 +140,15 @@ fn after_copying(resting: &Resting, stage: Stage) -> io::Result<Finding> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Ok(file) if is_whole && is_meant(&file, resting)? => {
                 rustix::fs::unlinkat(&holding.dir, file_name(resting.id), AtFlags::empty())?;
-                sync_dir(holding.dir.as_fd())?;
             }
+            Err(error) if Errno::from_io_error(&error).is_some() => return Err(error),
             _ => give_back(&holding, resting)?,
         }
-        holding.discard();
+        sync_dir(holding.dir.as_fd())?;
+        holding.discard()?;
+    }
+    if let Ok(place) = Place::of(&resting.path) {
+        sync_dir(place.dir.as_fd())?;
     }
     Ok(match (at_home(resting)?.is_some(), is_whole) {
         (true, _) => Finding::InPlace,
@@ -152,11 +167,7 @@ fn after_renaming_back(resting: &Resting) -> io::Result<Finding> {
     match open_regular(holding.dir.as_fd(), Path::new(&file_name(resting.id))) {
         Ok(_) => Ok(Finding::Rests),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if let Ok(place) = Place::of(&resting.path) {
-                sync_dir(place.dir.as_fd())?;
-            }
-            sync_dir(holding.dir.as_fd())?;
-            Ok(Finding::Restored)
+            sync_with_home(&holding, resting).map(|()| Finding::Restored)
         }
         Err(error) => Err(error),
     }
@@ -173,14 +184,26 @@ fn after_rewriting(resting: &Resting) -> io::Result<Finding> {
 }
 
 /// Whether a file that was moved has the content that was meant, and nobody is writing to it.
-fn is_still(file: &File, resting: &Resting) -> bool {
-    hash_steadily(file.as_fd(), PATIENCE).is_ok_and(|hashed| hashed.digests == resting.digests)
+fn is_still(file: &File, resting: &Resting) -> io::Result<bool> {
+    match hash_steadily(file.as_fd(), PATIENCE) {
+        Ok(hashed) => Ok(hashed.digests == resting.digests),
+        Err(Unsteady::Unreadable(error)) => Err(error),
+        Err(Unsteady::Busy | Unsteady::Changed) => Ok(false),
+    }
+}
+
+/// Makes what was moved between the vault and a copy's directory durable, if that is still there.
+fn sync_with_home(holding: &Holding, resting: &Resting) -> io::Result<()> {
+    match Place::of(&resting.path) {
+        Ok(place) => holding.sync_with(&place),
+        Err(_) => sync_dir(holding.dir.as_fd()),
+    }
 }
 
 fn is_meant(file: &File, resting: &Resting) -> io::Result<bool> {
     Ok(rustix::fs::fstat(file)?.st_ino == resting.inode
         && Metadata::of(file.as_fd())?.is_like(&resting.metadata)
-        && is_still(file, resting))
+        && is_still(file, resting)?)
 }
 
 fn open_in_vault(resting: &Resting) -> io::Result<File> {
@@ -193,5 +216,5 @@ fn give_back(holding: &Holding, resting: &Resting) -> io::Result<()> {
     if let Some(at) = holding.give_back(resting.id, &place)? {
         tracing::warn!(path = %resting.path.display(), at = %at.display(), "a file was put back beside its name");
     }
-    Ok(())
+    holding.sync_with(&place)
 }

@@ -44,6 +44,20 @@ pub enum Refusal {
         /// Why.
         error: io::Error,
     },
+    /// The disk failed on the way: what was done may be undone by a power cut, or not.
+    #[error(
+        "{} may or may not be {doing}: its disk fails ({error}); it is neither lost nor forgotten, and is looked at \
+         again with the next order and when the agent starts: mend the disk, and order it again",
+        .path.display()
+    )]
+    Uncertain {
+        /// What was being done, as a participle.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// What the kernel said.
+        error: io::Error,
+    },
     /// The file or its directory may not be changed by anybody.
     #[error("{} is immutable: lift that with `chattr -i -a`, and order it again", .path.display())]
     Immutable {
@@ -97,8 +111,19 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Whether the copy certainly is where it was, also after a power cut. If not, its intent stays in the journal,
+    /// and recovery finds out.
+    pub(super) fn is_certain(&self) -> bool {
+        !matches!(self, Self::Stranded { .. } | Self::Uncertain { .. })
+    }
+
     /// For `map_err`.
-    pub(super) fn when(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(super) fn uncertain(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::Uncertain { doing, path: path.to_owned(), error }
+    }
+
+    /// For `map_err`.
+    pub(crate) fn when(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |error| Self::Io { doing, path: path.to_owned(), error }
     }
 }

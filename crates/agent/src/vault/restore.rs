@@ -60,6 +60,9 @@ impl Vault {
                 .and_then(|linked| if linked { Ok(()) } else { rewrite(&resting, &file, &place, step) })
         };
         if let Err(error) = returned {
+            if Errno::from_io_error(&error) == Some(Errno::IO) {
+                return Err(Refusal::uncertain("restored", &resting.path)(error));
+            }
             self.rest(id);
             return Err(match Errno::from_io_error(&error) {
                 Some(Errno::EXIST) => Refusal::Taken { path: resting.path },
@@ -69,7 +72,7 @@ impl Vault {
         step(Step::Returned);
         // What has its name again is whole; if it can't be made durable, the journal must not say that it is.
         if let Err(error) = sync_dir(place.dir.as_fd()).and_then(|()| sync_dir(vault.as_fd())) {
-            return Err(Refusal::Io { doing: "restored for certain", path: resting.path, error });
+            return Err(Refusal::uncertain("restored", &resting.path)(error));
         }
         step(Step::ReturnSynced);
         let known = self.records().advance(id, Stage::Restored);
@@ -138,7 +141,7 @@ fn way_home(resting: &Resting) -> Result<Place, Refusal> {
             return refused("it was made anew and everybody may write to it");
         }
     }
-    if place.is_taken() {
+    if place.is_taken().map_err(looked)? {
         return Err(Refusal::Taken { path: resting.path.clone() });
     }
     Ok(place)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use model::VaultId;
 use rustix::io::Errno;
-use sys::place::{rename_no_replace, sync_dir};
+use sys::place::rename_no_replace;
 
 use super::held::{Found, Held, Taking};
 use super::holding::{Holding, file_name};
@@ -16,7 +16,8 @@ use super::resting::Resting;
 use super::{Step, Vault};
 
 impl Vault {
-    /// Moves a copy into the vault. When this returns an error, the copy is where it was.
+    /// Moves a copy into the vault. When this returns an error, the copy is where it was, unless the error says that
+    /// this is uncertain.
     ///
     /// # Errors
     /// Why not, and what to do about it.
@@ -24,6 +25,7 @@ impl Vault {
         let _alone = self.alone();
         let mut held = Held::of(copy, why, self.clock.now())?;
         held.resting.link_of = self.first_name_of(&held.resting);
+        held.make_durable()?;
         step(Step::Checked);
         if !sys::mounts::is_volatile(&held.place.mount) {
             let holding =
@@ -59,18 +61,15 @@ impl Vault {
                 return Ok(None);
             }
             Err(refusal) => {
-                // What could not be put back is tried again at the next start.
-                if !matches!(refusal, Refusal::Stranded { .. }) {
+                // What is not certain is looked at by recovery.
+                if refusal.is_certain() {
                     self.records().give_up(id);
                 }
                 return Err(refusal);
             }
         }
-        let synced = sync_dir(holding.dir.as_fd()).and_then(|()| sync_dir(held.place.dir.as_fd()));
-        if let Err(error) = synced {
-            let refusal = Refusal::Io { doing: "moved for certain", path: held.resting.path.clone(), error };
-            return Err(self.put_back(held, holding, refusal));
-        }
+        let path = &held.resting.path;
+        holding.sync_with(&held.place).map_err(Refusal::uncertain("in the vault", path))?;
         step(Step::Synced);
         self.rest(id);
         step(Step::Rests);
@@ -93,16 +92,24 @@ impl Vault {
                     path: held.resting.path.clone(),
                     reason: "its name was taken away meanwhile",
                 },
+                Some(Errno::IO) => Refusal::uncertain("in the vault", &held.resting.path)(error),
                 _ => held.explain("moved", error),
             }
         })?;
         step(Step::Moved);
-        let is_meant = open_regular(holding.dir.as_fd(), Path::new(&name))
-            .and_then(|moved| held.is(moved.as_fd()))
-            .unwrap_or(false);
         let path = held.resting.path.clone();
-        if !is_meant {
-            return Err(self.give_back(held, holding, |returned| Refusal::Swapped { path, returned }));
+        let moved =
+            open_regular(holding.dir.as_fd(), Path::new(&name)).and_then(|moved| held.is(moved.as_fd()));
+        match moved {
+            Ok(true) => {}
+            Err(error) if Errno::from_io_error(&error).is_some_and(|errno| errno != Errno::LOOP) => {
+                return Err(self.give_back(held, holding, |_| Refusal::Io {
+                    doing: "looked at",
+                    path,
+                    error,
+                }));
+            }
+            _ => return Err(self.give_back(held, holding, |returned| Refusal::Swapped { path, returned })),
         }
         if !held.kept_writers_out() {
             return Err(self.give_back(held, holding, |_| Refusal::Busy { path }));
@@ -111,23 +118,18 @@ impl Vault {
         Ok(())
     }
 
-    /// After a failure that leaves the copy unchanged in the holding directory.
-    pub(super) fn put_back(&self, held: &Held, holding: &Holding, refusal: Refusal) -> Refusal {
-        let refusal = self.give_back(held, holding, |_| refusal);
-        if !matches!(refusal, Refusal::Stranded { .. }) {
-            self.records().give_up(held.resting.id);
-        }
-        refusal
-    }
-
-    fn give_back(
+    /// Puts back what was moved and can't stay, and says why it can't.
+    pub(super) fn give_back(
         &self,
         held: &Held,
         holding: &Holding,
         refusal: impl FnOnce(Option<PathBuf>) -> Refusal,
     ) -> Refusal {
         match holding.give_back(held.resting.id, &held.place) {
-            Ok(returned) => refusal(returned),
+            Ok(returned) => match holding.sync_with(&held.place) {
+                Ok(()) => refusal(returned),
+                Err(error) => Refusal::uncertain("back in its place", &held.resting.path)(error),
+            },
             Err(error) => Refusal::Stranded {
                 path: held.resting.path.clone(),
                 at: holding.path.join(file_name(held.resting.id)),
