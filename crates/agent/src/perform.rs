@@ -13,6 +13,7 @@ use model::{Digests, FileId, RuleId};
 
 use crate::acts::{self, Grounds, Guarded};
 use crate::core::{Core, Nudge};
+use crate::pace::Hurry;
 use crate::recorder::wait_recorded;
 use crate::running;
 use crate::warden::Level;
@@ -128,6 +129,7 @@ fn quarantine(core: &Core, grounds: &Grounds, act: &Act, file: FileId) -> Option
         return Some(outcome);
     }
     let deadline = Instant::now() + SWEEP_PATIENCE;
+    let _hurry = Hurry::new(&core.progress.hurry);
     while !core.progress.guarded_complete.load(Ordering::Relaxed) {
         if core.halt.is_asked() {
             return None;

@@ -12,7 +12,7 @@ use model::sighting::{Seen, Sighting};
 use parking_lot::Mutex;
 
 use crate::core::Nudge;
-use crate::inventory::{Inventory, Known, Note};
+use crate::inventory::{Directory, Inventory, Known, Note};
 use crate::spool::Spool;
 use crate::sweep::Errands;
 
@@ -35,6 +35,10 @@ pub(crate) enum Noticed {
     Gone(PathBuf, Known),
     /// Somebody ran it, or tried to.
     Run(PathBuf, Digests, Facts, Seen),
+    /// A directory lies there.
+    Directory(Directory),
+    /// To be noted behind all that was noticed before.
+    Note(Note),
     /// Nothing: who sent it hears when all that was noticed before is in the spool.
     Barrier(Sender<()>),
 }
@@ -87,7 +91,8 @@ impl Recorder {
             _ => None,
         };
         let barriers: Vec<Sender<()>> = batch.iter().filter_map(barrier).collect();
-        if !sightings.is_empty() {
+        let is_note = |(_, noticed): &(Instant, Noticed)| !matches!(noticed, Noticed::Barrier(_));
+        if batch.iter().any(is_note) {
             self.keep(&sightings, batch);
         }
         for waiting in barriers {
@@ -98,18 +103,24 @@ impl Recorder {
     fn keep(&mut self, sightings: &[Sighting], batch: Vec<(Instant, Noticed)>) {
         // Held until both are done: what is sent from the spool stands in the inventory.
         let mut spool = self.spool.lock();
-        if let Err(error) = spool.push(sightings) {
+        if !sightings.is_empty()
+            && let Err(error) = spool.push(sightings)
+        {
             // Not noted either, so that the next sweep notices them again.
             self.lost.get_or_insert_with(Instant::now);
             tracing::error!(%error, lost = sightings.len(), "sightings could not be kept; a later sweep finds them again");
             return;
         }
         let notes: Vec<Note> = batch.into_iter().filter_map(|(_, noticed)| note(noticed)).collect();
-        if let Err(error) = self.inventory.note(&notes) {
+        if !notes.is_empty()
+            && let Err(error) = self.inventory.note(&notes)
+        {
             tracing::error!(%error, "the inventory could not be written; a later sweep finds these copies again");
         }
         drop(spool);
-        let _ = self.nudges.try_send(Nudge::Spooled);
+        if !sightings.is_empty() {
+            let _ = self.nudges.try_send(Nudge::Spooled);
+        }
     }
 
     fn settle(&mut self, settled: &mut Instant) {
@@ -140,7 +151,7 @@ fn sighting(at: Instant, noticed: &Noticed) -> Option<Sighting> {
         Noticed::Here(path, known) => (path, known.digests, &known.facts, Seen::AtRest),
         Noticed::Gone(path, known) => (path, known.digests, &known.facts, Seen::Gone),
         Noticed::Run(path, digests, facts, seen) => (path, *digests, facts, *seen),
-        Noticed::Barrier(_) => return None,
+        Noticed::Directory(_) | Noticed::Note(_) | Noticed::Barrier(_) => return None,
     };
     Some(Sighting { digests, facts: facts.clone(), path: path.clone(), seen, age: at.elapsed() })
 }
@@ -148,7 +159,9 @@ fn sighting(at: Instant, noticed: &Noticed) -> Option<Sighting> {
 fn note(noticed: Noticed) -> Option<Note> {
     match noticed {
         Noticed::Here(path, known) => Some(Note::Here(path, known)),
-        Noticed::Gone(path, _) => Some(Note::Gone(path)),
+        Noticed::Gone(path, known) => Some(Note::Gone(path, known.directory)),
+        Noticed::Directory(directory) => Some(Note::Directory(directory)),
+        Noticed::Note(note) => Some(note),
         Noticed::Run(..) | Noticed::Barrier(_) => None,
     }
 }

@@ -82,6 +82,12 @@ pub struct Status {
     pub guarded_complete: bool,
     /// Whether it knows the programs in the usual directories, too.
     pub programs_complete: bool,
+    /// Files that the swept filesystems say they have; 0 when they don't.
+    pub sweep_estimate: u64,
+    /// Files looked at a second, lately.
+    pub sweep_rate: u64,
+    /// Why the sweep rests, if that is no ordinary rest; empty otherwise.
+    pub sweep_held_up: String,
     /// The directory that a sweep is in.
     pub sweeping: Option<PathBuf>,
     /// Sightings that the server has not stored yet.
@@ -231,6 +237,9 @@ fn shape_status(status: Status) -> v1::LocalStatus {
     v1::LocalStatus {
         files_known: status.files_known,
         sweep_seen: status.sweep_seen,
+        sweep_estimate: status.sweep_estimate,
+        sweep_rate: status.sweep_rate,
+        sweep_held_up: status.sweep_held_up.clone(),
         first_sweep_complete: status.first_sweep_complete,
         guarded_complete: status.guarded_complete,
         programs_complete: status.programs_complete,
@@ -270,6 +279,9 @@ fn decode(reply: v1::LocalReply) -> anyhow::Result<Reply> {
         local_reply::Reply::Status(status) => Reply::Status(Box::new(Status {
             files_known: status.files_known,
             sweep_seen: status.sweep_seen,
+            sweep_estimate: status.sweep_estimate,
+            sweep_rate: status.sweep_rate,
+            sweep_held_up: status.sweep_held_up,
             first_sweep_complete: status.first_sweep_complete,
             guarded_complete: status.guarded_complete,
             programs_complete: status.programs_complete,
