@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use model::Digests;
 use model::facts::Facts;
@@ -72,7 +73,7 @@ impl Within {
 }
 
 /// Looks at a name in a directory. Unlike a verdict this holds no lease: it must never delay a writer, and what it
-/// records is corrected by the next look. Files above `largest` are not read.
+/// records is corrected by the next look. Files above `largest` are not read; those that are read are counted.
 ///
 /// # Errors
 /// When the file is there and can't be read.
@@ -81,6 +82,7 @@ pub(crate) fn examine(
     name: &OsStr,
     known: Option<&Known>,
     largest: u64,
+    count: &AtomicU64,
 ) -> io::Result<Found> {
     let Some(place) = find(within.directory.as_fd(), name)? else { return Ok(Found::Nothing) };
     let mut before = Stat::of(place.as_fd())?;
@@ -94,6 +96,7 @@ pub(crate) fn examine(
         return Ok(Found::Large);
     }
     let file = open(place.as_fd())?;
+    count.fetch_add(1, Ordering::Relaxed);
     for _ in 0..ATTEMPTS {
         let read =
             if before.size <= SMALL { read_small(file.as_fd(), before.size)? } else { read(file.as_fd())? };
@@ -171,7 +174,7 @@ mod tests {
     fn examine(path: &Path, known: Option<&Known>) -> io::Result<Found> {
         let Some(within) = Within::of(path)? else { return Ok(Found::Nothing) };
         let name = path.file_name().unwrap_or(OsStr::new("."));
-        super::examine(&within, name, known, u64::MAX)
+        super::examine(&within, name, known, u64::MAX, &AtomicU64::new(0))
     }
 
     #[test]

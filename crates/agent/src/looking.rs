@@ -4,11 +4,12 @@ use std::collections::{HashMap, VecDeque};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use model::sighting::Seen;
+use parking_lot::Mutex;
 use rustix::fs::{Mode, OFlags};
 use sys::identity::Stat;
 
@@ -25,7 +26,16 @@ pub(crate) struct Looker {
     pub(crate) noticed: Sender<Noticed>,
     /// Where paths of large files go, so that reading one delays no other; none for who reads these.
     pub(crate) large: Option<Sender<PathBuf>>,
+    /// Files whose content was read.
+    pub(crate) read: Arc<AtomicU64>,
+    /// What is not sent yet, for who notices much at a time.
+    pub(crate) gathered: Option<Arc<Mutex<Vec<Noticed>>>>,
 }
+
+/// So many are sent together.
+const TOGETHER: usize = 128;
+/// So many messages may wait for the recorder before more are sent.
+const ON_THE_WAY: usize = 8;
 
 /// Files above this size take a second and more to be read; anybody can make one that takes days.
 const LARGE: u64 = 256 << 20;
@@ -169,7 +179,7 @@ impl Looker {
         let Some(name) = path.file_name() else { return Ok(true) };
         let before = self.inventory.within(within.inode, &path);
         let largest = if self.large.is_some() { LARGE } else { u64::MAX };
-        match examine(within, name, before.as_ref(), largest) {
+        match examine(within, name, before.as_ref(), largest, &self.read) {
             Ok(Found::Copy(known)) => self.tell(Noticed::Here(path, known))?,
             Ok(Found::Nothing) => {
                 before.map_or(Ok(()), |known| self.tell(Noticed::Gone(path, known)))?;
@@ -201,7 +211,28 @@ impl Looker {
     }
 
     pub(crate) fn tell(&self, noticed: Noticed) -> Result<(), Stopped> {
-        self.noticed.send(noticed).map_err(|_| Stopped)
+        let Some(gathered) = &self.gathered else { return self.noticed.send(noticed).map_err(|_| Stopped) };
+        let mut gathered = gathered.lock();
+        gathered.push(noticed);
+        if gathered.len() >= TOGETHER { self.send(&mut gathered) } else { Ok(()) }
+    }
+
+    /// Sends what is not sent yet.
+    pub(crate) fn flush(&self) -> Result<(), Stopped> {
+        self.gathered.as_ref().map_or(Ok(()), |gathered| self.send(&mut gathered.lock()))
+    }
+
+    fn send(&self, gathered: &mut Vec<Noticed>) -> Result<(), Stopped> {
+        if gathered.is_empty() {
+            return Ok(());
+        }
+        let many = std::mem::replace(gathered, Vec::with_capacity(TOGETHER));
+        self.noticed.send(Noticed::Many(many)).map_err(|_| Stopped)?;
+        // As many and no more are on their way: they take memory there.
+        while self.noticed.len() > ON_THE_WAY {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 }
 
@@ -277,7 +308,7 @@ mod tests {
         let inventory = Arc::new(Inventory::open(&dir.path().join("inventory")).unwrap());
         let (noticed, notices) = crossbeam_channel::bounded(1);
         let (large, waiting) = crossbeam_channel::bounded(1);
-        let looker = Looker { inventory, noticed, large: Some(large) };
+        let looker = Looker { inventory, noticed, large: Some(large), read: Arc::default(), gathered: None };
         looker.look(path.clone()).unwrap();
         assert_eq!(waiting.try_recv(), Ok(path));
         assert!(notices.is_empty());

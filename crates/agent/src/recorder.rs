@@ -37,6 +37,8 @@ pub(crate) enum Noticed {
     Run(PathBuf, Digests, Facts, Seen),
     /// A directory lies there.
     Directory(Directory),
+    /// Several of these, but no barrier among them: each message costs a turn of the processor.
+    Many(Vec<Noticed>),
     /// To be noted behind all that was noticed before.
     Note(Note),
     /// Nothing: who sent it hears when all that was noticed before is in the spool.
@@ -138,12 +140,21 @@ impl Recorder {
 /// The first of a batch and the company it finds. Who waits at a barrier is not kept waiting for more.
 fn gather(first: Noticed, noticed: &Receiver<Noticed>) -> Vec<(Instant, Noticed)> {
     let deadline = Instant::now() + GATHER;
-    let mut batch = vec![(Instant::now(), first)];
+    let mut batch = Vec::new();
+    add(&mut batch, first);
     while batch.len() < LARGEST && !matches!(batch.last(), Some((_, Noticed::Barrier(_)))) {
         let Ok(next) = noticed.recv_deadline(deadline) else { break };
-        batch.push((Instant::now(), next));
+        add(&mut batch, next);
     }
     batch
+}
+
+fn add(batch: &mut Vec<(Instant, Noticed)>, noticed: Noticed) {
+    let now = Instant::now();
+    match noticed {
+        Noticed::Many(many) => batch.extend(many.into_iter().map(|one| (now, one))),
+        one => batch.push((now, one)),
+    }
 }
 
 fn sighting(at: Instant, noticed: &Noticed) -> Option<Sighting> {
@@ -151,7 +162,7 @@ fn sighting(at: Instant, noticed: &Noticed) -> Option<Sighting> {
         Noticed::Here(path, known) => (path, known.digests, &known.facts, Seen::AtRest),
         Noticed::Gone(path, known) => (path, known.digests, &known.facts, Seen::Gone),
         Noticed::Run(path, digests, facts, seen) => (path, *digests, facts, *seen),
-        Noticed::Directory(_) | Noticed::Note(_) | Noticed::Barrier(_) => return None,
+        Noticed::Directory(_) | Noticed::Note(_) | Noticed::Many(_) | Noticed::Barrier(_) => return None,
     };
     Some(Sighting { digests, facts: facts.clone(), path: path.clone(), seen, age: at.elapsed() })
 }
@@ -162,7 +173,7 @@ fn note(noticed: Noticed) -> Option<Note> {
         Noticed::Gone(path, known) => Some(Note::Gone(path, known.directory)),
         Noticed::Directory(directory) => Some(Note::Directory(directory)),
         Noticed::Note(note) => Some(note),
-        Noticed::Run(..) | Noticed::Barrier(_) => None,
+        Noticed::Run(..) | Noticed::Many(_) | Noticed::Barrier(_) => None,
     }
 }
 

@@ -105,7 +105,13 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         places,
         guards_everywhere: config.guarded.iter().any(|path| path == Path::new("/")),
         pending: Pending::default(),
-        looker: Looker { inventory: inventory.clone(), noticed: noticed.clone(), large: Some(large) },
+        looker: Looker {
+            inventory: inventory.clone(),
+            noticed: noticed.clone(),
+            large: Some(large),
+            read: Arc::default(),
+            gathered: None,
+        },
         nudges: nudges.clone(),
     }));
 
@@ -241,7 +247,7 @@ fn look_around(
     let (looker, pending, asked) = (core.looker.clone(), core.pending.clone(), errands.clone());
     spawn("look", move || looker.run(&looked, &pending, &asked))?;
     let sweep = Sweep {
-        looker: core.looker.clone(),
+        looker: Looker { gathered: Some(Arc::default()), ..core.looker.clone() },
         places: core.places.clone(),
         ours,
         progress: core.progress.clone(),

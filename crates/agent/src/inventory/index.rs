@@ -242,6 +242,7 @@ impl<'t> Index<'t> {
             return Ok(root.value());
         }
         let entry = Entry { parent: 0, name: seat.name.clone(), inode: 0, file: None };
+        self.turn();
         let number = self.blocks.add(&entry)?;
         self.roots.insert(seat.name.as_slice(), number)?;
         // Mounted elsewhere, all of it has another path.
@@ -289,6 +290,7 @@ impl<'t> Index<'t> {
                         self.take_away(number, entry)?;
                     }
                     let entry = Entry { parent: at, name, inode, file: None };
+                    self.turn();
                     let number = self.add(&entry)?;
                     self.link(number, &entry)?;
                     if inode != 0 {
@@ -311,6 +313,7 @@ impl<'t> Index<'t> {
         if inode == 0 || entry.inode == inode {
             return Ok(());
         }
+        self.turn();
         self.blocks.replace(number, Some(&Entry { inode, ..entry.clone() }))?;
         self.directories.insert(numbered(root, inode), number)?;
         Ok(())
@@ -395,7 +398,6 @@ impl<'t> Index<'t> {
 
     /// Removes an entry with all below it, and the directories above it that hold nothing more.
     pub(super) fn drop_tree(&mut self, number: Number) -> Result<(), StorageError> {
-        self.turn();
         let mut rest = vec![number];
         let mut above = None;
         while let Some(number) = rest.pop() {
@@ -416,7 +418,8 @@ impl<'t> Index<'t> {
             self.moved.remove(number)?;
             if let Some(file) = &entry.file {
                 self.forget(&file.digests, number)?;
-            } else if entry.inode != 0 {
+            } else {
+                self.turn();
                 self.forget_directory(number, &entry)?;
             }
             self.blocks.replace(number, None)?;
@@ -453,6 +456,7 @@ impl<'t> Index<'t> {
                 break;
             }
             let Some(entry) = self.blocks.get(number)?.filter(|entry| entry.parent != 0) else { break };
+            self.turn();
             self.forget_directory(number, &entry)?;
             self.unlink(number, &entry)?;
             self.moved.remove(number)?;

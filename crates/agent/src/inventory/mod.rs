@@ -100,8 +100,7 @@ pub(crate) struct Inventory {
     is_unsettled: AtomicBool,
     /// Grows whenever a directory's path may be another.
     turns: AtomicU64,
-    /// The directory that was last asked for, at that turn.
-    last: Mutex<Option<(PathBuf, u64, Number)>>,
+    last: Mutex<Option<read::Last>>,
 }
 
 struct Opened {

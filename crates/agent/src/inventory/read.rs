@@ -1,5 +1,6 @@
 //! What the inventory answers.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
@@ -10,6 +11,7 @@ use std::sync::atomic::Ordering;
 use model::FileId;
 use redb::{
     ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError,
+    TableError,
 };
 
 use super::blocks::{self, BLOCKS};
@@ -57,15 +59,23 @@ pub(crate) struct Moved {
 /// As many are looked at in one transaction.
 const AT_ONCE: usize = 500;
 
+/// The tables are opened when they are needed: a look at a name that is not known needs one.
 struct Reading {
     transaction: ReadTransaction,
-    blocks: ReadOnlyTable<Number, &'static [u8]>,
+    blocks: OnceCell<ReadOnlyTable<Number, &'static [u8]>>,
     salt: [u8; 16],
 }
 
 impl Reading {
     fn entry(&self, number: Number) -> Result<Option<Entry>, StorageError> {
-        blocks::get(&self.blocks, number)
+        if let Some(blocks) = self.blocks.get() {
+            return blocks::get(blocks, number);
+        }
+        let opened = self.transaction.open_table(BLOCKS).map_err(|error| match error {
+            TableError::Storage(error) => error,
+            error => StorageError::Corrupted(error.to_string()),
+        })?;
+        blocks::get(self.blocks.get_or_init(|| opened), number)
     }
 
     fn child(&self, parent: Number, name: &[u8]) -> Result<Option<(Number, Entry)>, redb::Error> {
@@ -75,6 +85,24 @@ impl Reading {
         let entry = self.entry(number)?.filter(|entry| entry.name == name);
         Ok(entry.map(|entry| (number, entry)))
     }
+
+    /// Where these names lead from a filesystem's root.
+    fn down(&self, root: Number, names: &[Vec<u8>]) -> Result<Option<Number>, redb::Error> {
+        let mut at = root;
+        for name in names {
+            let Some((number, _)) = self.child(at, name)? else { return Ok(None) };
+            at = number;
+        }
+        Ok(Some(at))
+    }
+}
+
+/// The directory that was last asked for, and what it was found to be at that turn.
+pub(super) struct Last {
+    path: PathBuf,
+    inode: u64,
+    turn: u64,
+    found: Option<(Number, u64)>,
 }
 
 impl Inventory {
@@ -82,8 +110,7 @@ impl Inventory {
         match &*self.database.read() {
             Some(opened) => {
                 let transaction = opened.database.begin_read()?;
-                let blocks = transaction.open_table(BLOCKS)?;
-                Ok(Reading { transaction, blocks, salt: opened.salt })
+                Ok(Reading { transaction, blocks: OnceCell::new(), salt: opened.salt })
             }
             None => Err(redb::Error::PreviousIo),
         }
@@ -102,21 +129,48 @@ impl Inventory {
     /// As [`Self::at`], in a directory of that inode, wherever that is known to lie.
     pub(crate) fn within(&self, directory: u64, path: &Path) -> Option<Known> {
         let reading = self.reading().ok()?;
-        let name = path.file_name()?.as_encoded_bytes();
-        let (device, parent) = {
-            let seats = self.seats.read();
-            let (seat, _) = seats.inside(path)?;
-            let root = reading.transaction.open_table(ROOTS).ok()?.get(seat.name.as_slice()).ok()??.value();
-            let directories = reading.transaction.open_table(DIRECTORIES).ok()?;
-            let number = directories.get(numbered(root, directory)).ok()?.map(|number| number.value());
-            (seat.device, number)
-        };
-        let parent = match parent {
-            Some(parent) => parent,
-            None => self.number_in(&reading, path.parent()?).ok()??,
-        };
-        let (_, entry) = reading.child(parent, name).ok()??;
+        let (number, device) = self.directory_within(&reading, directory, path.parent()?).ok()??;
+        let (_, entry) = reading.child(number, path.file_name()?.as_encoded_bytes()).ok()??;
         known(entry, device, directory)
+    }
+
+    /// The number of a directory by its inode, or else by its path, and the device it is on.
+    fn directory_within(
+        &self,
+        reading: &Reading,
+        inode: u64,
+        path: &Path,
+    ) -> Result<Option<(Number, u64)>, redb::Error> {
+        let turn = self.turns.load(Ordering::Acquire);
+        // Files come together. Nobody is waited for: whoever holds it may run only when others don't.
+        if let Some(last) = self.last.try_lock()
+            && let Some(last) = last.as_ref()
+            && (last.inode, last.turn) == (inode, turn)
+            && last.path == path
+        {
+            return Ok(last.found);
+        }
+        let found = {
+            let seats = self.seats.read();
+            let Some((seat, names)) = seats.inside(path) else { return Ok(None) };
+            let root = reading.transaction.open_table(ROOTS)?.get(seat.name.as_slice())?;
+            match root.map(|root| root.value()) {
+                None => None,
+                Some(root) => {
+                    let directories = reading.transaction.open_table(DIRECTORIES)?;
+                    let by_inode = directories.get(numbered(root, inode))?.map(|number| number.value());
+                    let number = match by_inode {
+                        Some(number) => Some(number),
+                        None => reading.down(root, &names)?,
+                    };
+                    number.map(|number| (number, seat.device))
+                }
+            }
+        };
+        if let Some(mut last) = self.last.try_lock() {
+            *last = Some(Last { path: path.to_owned(), inode, turn, found });
+        }
+        Ok(found)
     }
 
     /// The number of the directory at a path.
@@ -125,27 +179,13 @@ impl Inventory {
     }
 
     fn number_in(&self, reading: &Reading, directory: &Path) -> Result<Option<Number>, redb::Error> {
-        let turn = self.turns.load(Ordering::Acquire);
-        if let Some((path, at, number)) = &*self.last.lock()
-            && *at == turn
-            && path == directory
-        {
-            return Ok(Some(*number));
+        let seats = self.seats.read();
+        let Some((seat, names)) = seats.inside(directory) else { return Ok(None) };
+        let root = reading.transaction.open_table(ROOTS)?.get(seat.name.as_slice())?;
+        match root.map(|root| root.value()) {
+            Some(root) => reading.down(root, &names),
+            None => Ok(None),
         }
-        let number = {
-            let seats = self.seats.read();
-            let Some((seat, names)) = seats.inside(directory) else { return Ok(None) };
-            let roots = reading.transaction.open_table(ROOTS)?;
-            let Some(root) = roots.get(seat.name.as_slice())? else { return Ok(None) };
-            let mut at = root.value();
-            for name in names {
-                let Some((number, _)) = reading.child(at, &name)? else { return Ok(None) };
-                at = number;
-            }
-            at
-        };
-        *self.last.lock() = Some((directory.to_owned(), turn, number));
-        Ok(Some(number))
     }
 
     /// The paths at which a file is known to lie.

@@ -186,12 +186,16 @@ impl Sweep {
         self.count();
         let first = || {
             self.first(cut.as_deref(), |place| place.is_guarded)?;
+            self.looker.flush()?;
             reached(Milestone::Guarded);
             self.programs()?;
+            self.looker.flush()?;
             reached(Milestone::Programs);
             self.first(cut.as_deref(), |place| !place.is_guarded)
         };
-        if first().is_err() || self.note(Note::SweptTo(None)).is_err() {
+        let is_done = first().is_ok();
+        *self.progress.at.lock() = None;
+        if !is_done || self.note(Note::SweptTo(None)).is_err() || self.looker.flush().is_err() {
             return;
         }
         errands.0.2.store(true, Ordering::Relaxed);
@@ -204,7 +208,7 @@ impl Sweep {
                 }
                 Errand::Nothing => Ok(()),
             };
-            if swept.and_then(|()| self.tell_moves()).is_err() {
+            if swept.and_then(|()| self.looker.flush()).and_then(|()| self.tell_moves()).is_err() {
                 return;
             }
         }
@@ -259,8 +263,17 @@ impl Sweep {
         self.looker.tell(Noticed::Note(note))
     }
 
+    /// Rests if that is due.
+    fn rest(&self) -> Result<(), Stopped> {
+        if self.pace.is_due() {
+            self.looker.flush()?;
+        }
+        self.pace.rest(&self.halt)
+    }
+
     /// Waits until the inventory has what was noticed so far.
     fn recorded(&self) -> Result<(), Stopped> {
+        self.looker.flush()?;
         while !wait_recorded(&self.looker.noticed, Duration::from_secs(1)) {
             if self.halt.is_asked() {
                 return Err(Stopped);

@@ -62,7 +62,7 @@ impl Sweep {
                     }
                     tell(told.join(&below), Seen::Gone)?;
                 }
-                self.pace.rest(&self.halt)?;
+                self.rest()?;
             }
         }
         Ok(())

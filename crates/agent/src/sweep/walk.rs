@@ -1,11 +1,13 @@
 //! The walk through a filesystem: one directory after the other, in the order of their names, without leaving it.
 //! None is held open while the walk rests, so that each can be unmounted.
 
+use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, SeekFrom, StatxFlags};
@@ -69,8 +71,15 @@ struct Piece {
 /// A directory that is waited for below another.
 struct Waiting {
     path: PathBuf,
-    /// The inode of the directory above.
-    within: u64,
+    above: Option<Rc<Above>>,
+}
+
+/// A directory on the way.
+struct Above {
+    itself: Directory,
+    above: Option<Rc<Self>>,
+    /// The inventory has it by its inode, or will, as soon as it has something in it.
+    is_known: Cell<bool>,
 }
 
 impl Sweep {
@@ -81,48 +90,53 @@ impl Sweep {
             return Ok(());
         }
         let Some(device) = device_of(top) else { return self.gone_below(top.to_owned()) };
-        let mut rest = vec![Waiting { path: top.to_owned(), within: 0 }];
-        while let Some(Waiting { path, within }) = rest.pop() {
+        let mut rest = vec![Waiting { path: top.to_owned(), above: None }];
+        while let Some(Waiting { path, above }) = rest.pop() {
             if self.ours.holds(&path) {
                 continue;
             }
             *self.progress.at.lock() = Some(path.clone());
             self.tick(&path, part.is_first())?;
-            let (inode, mut directories) = self.directory(&path, within, device, part)?;
-            self.pace.rest(&self.halt)?;
+            let Some(at) = open(&path, device) else { continue };
+            let within = above.as_ref().map_or(0, |above| above.itself.inode);
+            let itself = Directory { path: path.clone(), inode: at.inode, within };
+            let above = Rc::new(Above { itself, above, is_known: Cell::new(false) });
+            let mut directories = self.directory(at, &above, device, part)?;
+            self.rest()?;
             let below = |name: &OsString| path.join(name);
             directories.retain(|name| !closed.contains(&below(name)) && part.enters(&below(name)));
             // The last is taken first.
             directories.sort_by(|a, b| b.cmp(a));
-            rest.extend(directories.iter().map(|name| Waiting { path: below(name), within: inode }));
+            rest.extend(
+                directories.iter().map(|name| Waiting { path: below(name), above: Some(above.clone()) }),
+            );
         }
         Ok(())
     }
 
-    /// Looks at the files of one directory. Returns its inode, and the directories in it.
+    /// Looks at the files of one directory. Returns the directories in it.
     fn directory(
         &self,
-        path: &Path,
-        within: u64,
+        mut at: Within,
+        above: &Above,
         device: u64,
         part: Part<'_>,
-    ) -> Result<(u64, Vec<OsString>), Stopped> {
+    ) -> Result<Vec<OsString>, Stopped> {
+        let path = above.itself.path.as_path();
         let mut directories = Vec::new();
-        let Some(mut at) = open(path, device) else { return Ok((0, directories)) };
-        let itself = Directory { path: path.to_owned(), inode: at.inode, within };
-        let placed = self.looker.inventory.places(&itself);
-        let inode = at.inode;
+        let placed = self.looker.inventory.places(&above.itself);
+        above.is_known.set(placed != Placed::Unknown);
         if matches!(placed, Placed::Elsewhere(_) | Placed::Another) {
-            self.looker.tell(Noticed::Directory(itself))?;
+            self.looker.tell(Noticed::Directory(above.itself.clone()))?;
             self.recorded()?;
         }
         if placed != Placed::Unknown && part.has(path) {
             at = match self.missing(at, path, device)? {
                 Some(at) => at,
-                None => return Ok((inode, directories)),
+                None => return Ok(directories),
             };
         }
-        let mut from = 0;
+        let (mut from, mut has_copies) = (0, false);
         loop {
             let Ok(piece) = piece(&at, from) else { break };
             directories.extend(piece.directories);
@@ -131,25 +145,39 @@ impl Sweep {
                     return Err(Stopped);
                 }
                 self.progress.seen.fetch_add(1, Ordering::Relaxed);
-                self.looker.look_in(&at, path.join(name))?;
+                has_copies |= self.looker.look_in(&at, path.join(name))?;
             }
             let Some(next) = piece.next else { break };
             from = next;
-            let Some(again) = self.rest(at, path, device)? else { break };
+            let Some(again) = self.rest_without(at, path, device)? else { break };
             at = again;
         }
-        Ok((inode, directories))
+        if has_copies {
+            self.know(above)?;
+        }
+        Ok(directories)
+    }
+
+    /// Has the inventory know the directories on the way to a copy by their inodes, so that it knows them again when
+    /// they are renamed.
+    fn know(&self, above: &Above) -> Result<(), Stopped> {
+        let mut at = Some(above);
+        while let Some(above) = at.filter(|above| !above.is_known.replace(true)) {
+            self.looker.tell(Noticed::Directory(above.itself.clone()))?;
+            at = above.above.as_deref();
+        }
+        Ok(())
     }
 
     /// Rests if that is due, without holding the directory. None when it is another afterwards.
-    fn rest(&self, at: Within, path: &Path, device: u64) -> Result<Option<Within>, Stopped> {
+    fn rest_without(&self, at: Within, path: &Path, device: u64) -> Result<Option<Within>, Stopped> {
         if !self.pace.is_due() {
             self.pace.rest(&self.halt)?;
             return Ok(Some(at));
         }
         let inode = at.inode;
         drop(at);
-        self.pace.rest(&self.halt)?;
+        self.rest()?;
         self.tick(path, false)?;
         Ok(open(path, device).filter(|again| again.inode == inode))
     }
@@ -170,7 +198,7 @@ impl Sweep {
                     _ => {}
                 }
             }
-            let Some(again) = self.rest(at, path, device)? else { return Ok(None) };
+            let Some(again) = self.rest_without(at, path, device)? else { return Ok(None) };
             at = again;
         }
     }
@@ -193,7 +221,7 @@ impl Sweep {
                         None => rest.push(below),
                     }
                 }
-                self.pace.rest(&self.halt)?;
+                self.rest()?;
             }
         }
         Ok(())

@@ -141,10 +141,13 @@ fn shape(status: &Status) -> Value {
     json!({
         "filesKnown": status.files_known,
         "sweepSeen": status.sweep_seen,
+        "filesRead": status.files_read,
         "sweepEstimate": status.sweep_estimate,
         "sweepRate": status.sweep_rate,
         "sweepHeldUp": status.sweep_held_up,
         "firstSweepComplete": status.first_sweep_complete,
+        "guardedComplete": status.guarded_complete,
+        "programsComplete": status.programs_complete,
         "sweeping": status.sweeping.as_ref().map(|path| path.to_string_lossy()),
         "spoolWaiting": status.spool_waiting,
         "attached": status.attached,
