@@ -77,8 +77,9 @@ impl Pace {
     /// Rests for as long as the work before was too much.
     pub(crate) fn rest(&self, halt: &Halt) -> Result<(), Stopped> {
         let mut turn = self.turn.lock();
-        let owed = self.owed(&turn);
+        let (owed, used) = (self.owed(&turn), sys::process::process_time());
         let until = Instant::now() + owed;
+        let mut was_held_up = false;
         loop {
             if halt.is_asked() {
                 return Err(Stopped);
@@ -86,6 +87,7 @@ impl Pace {
             let trouble = self.trouble(&mut turn);
             let is_over =
                 trouble.is_none() && (owed < LEAST || Instant::now() >= until || self.is_free(&turn));
+            was_held_up |= trouble.is_some();
             *self.held_up.lock() = trouble;
             if is_over {
                 break;
@@ -94,8 +96,9 @@ impl Pace {
         }
         // A rest that was too short to take is owed with the next.
         if owed >= LEAST {
-            turn.used = sys::process::process_time();
-            turn.since = Instant::now();
+            // What other threads of this process do meanwhile is owed with the next, too.
+            turn.used = used;
+            turn.since = if was_held_up { Instant::now() } else { until.min(Instant::now()) };
         }
         Ok(())
     }

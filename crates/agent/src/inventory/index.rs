@@ -101,6 +101,21 @@ pub(super) fn candidates(
         .collect()
 }
 
+/// The directory of that inode.
+pub(super) fn by_inode(
+    directories: &impl ReadableTable<Short, Number>,
+    get: impl Fn(Number) -> Result<Option<Entry>, StorageError>,
+    root: Number,
+    inode: u64,
+) -> Result<Option<Number>, StorageError> {
+    let Some(number) = directories.get(numbered(root, inode))?.map(|number| number.value()) else {
+        return Ok(None);
+    };
+    // Another one has its place where the row was left behind by what is not known any more.
+    let is_it = |entry: Entry| entry.file.is_none() && entry.inode == inode;
+    Ok(get(number)?.is_some_and(is_it).then_some(number))
+}
+
 /// From an entry up: the names that lead to it, and the filesystem. None in limbo.
 pub(super) fn climb(
     get: impl Fn(Number) -> Result<Option<Entry>, StorageError>,
@@ -237,6 +252,11 @@ impl<'t> Index<'t> {
         Ok(())
     }
 
+    /// The directory of that inode. What was lost in limbo may have left its row behind.
+    fn by_inode(&self, root: Number, inode: u64) -> Result<Option<Number>, StorageError> {
+        by_inode(&self.directories, |number| self.blocks.get(number), root, inode)
+    }
+
     fn root(&mut self, seat: &Seat) -> Result<Number, StorageError> {
         if let Some(root) = self.roots.get(seat.name.as_slice())? {
             return Ok(root.value());
@@ -264,7 +284,7 @@ impl<'t> Index<'t> {
         let root = self.root(seat)?;
         let known = match inode {
             0 => None,
-            inode => self.directories.get(numbered(root, inode))?.map(|number| number.value()),
+            inode => self.by_inode(root, inode)?,
         };
         let number = match known {
             // Wherever it is by now: what is said of a path is said of the directory that was looked into.
@@ -377,7 +397,7 @@ impl<'t> Index<'t> {
         let Some(root) = self.roots.get(seat.name.as_slice())?.map(|root| root.value()) else {
             return Ok(());
         };
-        let known = self.directories.get(numbered(root, directory))?.map(|number| number.value());
+        let known = self.by_inode(root, directory)?;
         let Some(parent) = known.map_or_else(|| self.find(root, &names), |known| Ok(Some(known)))? else {
             return Ok(());
         };
@@ -398,6 +418,8 @@ impl<'t> Index<'t> {
 
     /// Removes an entry with all below it, and the directories above it that hold nothing more.
     pub(super) fn drop_tree(&mut self, number: Number) -> Result<(), StorageError> {
+        // Before what leads to it is removed.
+        let root = self.root_of(number)?;
         let mut rest = vec![number];
         let mut above = None;
         while let Some(number) = rest.pop() {
@@ -420,15 +442,20 @@ impl<'t> Index<'t> {
                 self.forget(&file.digests, number)?;
             } else {
                 self.turn();
-                self.forget_directory(number, &entry)?;
+                self.forget_directory(root, number, &entry)?;
             }
             self.blocks.replace(number, None)?;
         }
         self.prune(above.unwrap_or(0))
     }
 
-    fn forget_directory(&mut self, number: Number, entry: &Entry) -> Result<(), StorageError> {
-        let Some(root) = self.root_of(entry.parent)? else { return Ok(()) };
+    fn forget_directory(
+        &mut self,
+        root: Option<Number>,
+        number: Number,
+        entry: &Entry,
+    ) -> Result<(), StorageError> {
+        let Some(root) = root else { return Ok(()) };
         let key = numbered(root, entry.inode);
         let is_its = self.directories.get(key)?.is_some_and(|there| there.value() == number);
         if is_its {
@@ -457,7 +484,8 @@ impl<'t> Index<'t> {
             }
             let Some(entry) = self.blocks.get(number)?.filter(|entry| entry.parent != 0) else { break };
             self.turn();
-            self.forget_directory(number, &entry)?;
+            let root = self.root_of(number)?;
+            self.forget_directory(root, number, &entry)?;
             self.unlink(number, &entry)?;
             self.moved.remove(number)?;
             self.blocks.replace(number, None)?;
@@ -477,7 +505,7 @@ impl<'t> Index<'t> {
         }
         let name = name.as_encoded_bytes().to_vec();
         let root = self.root(seat)?;
-        let known = self.directories.get(numbered(root, inode))?.map(|number| number.value());
+        let known = self.by_inode(root, inode)?;
         let there = match self.find(root, &names[..names.len() - 1])? {
             Some(parent) => self.child(parent, &name)?,
             None => None,

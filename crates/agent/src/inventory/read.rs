@@ -17,8 +17,8 @@ use redb::{
 use super::blocks::{self, BLOCKS};
 use super::entry::{Entry, File, Number};
 use super::index::{
-    DIRECTORIES, FACTS, LIMBO, MOVED, NAMES, Name, ROOTS, SHA1, SHA256, candidates, name_key, names_in,
-    numbered, path_of,
+    DIRECTORIES, FACTS, LIMBO, MOVED, NAMES, Name, ROOTS, SHA1, SHA256, by_inode, candidates, name_key,
+    names_in, path_of,
 };
 use super::{Inventory, Known};
 
@@ -128,8 +128,10 @@ impl Inventory {
 
     /// As [`Self::at`], in a directory of that inode, wherever that is known to lie.
     pub(crate) fn within(&self, directory: u64, path: &Path) -> Option<Known> {
+        // Before the transaction begins: what it does not see yet must not count for what is seen later.
+        let turn = self.turns.load(Ordering::Acquire);
         let reading = self.reading().ok()?;
-        let (number, device) = self.directory_within(&reading, directory, path.parent()?).ok()??;
+        let (number, device) = self.directory_within(&reading, turn, directory, path.parent()?).ok()??;
         let (_, entry) = reading.child(number, path.file_name()?.as_encoded_bytes()).ok()??;
         known(entry, device, directory)
     }
@@ -138,10 +140,10 @@ impl Inventory {
     fn directory_within(
         &self,
         reading: &Reading,
+        turn: u64,
         inode: u64,
         path: &Path,
     ) -> Result<Option<(Number, u64)>, redb::Error> {
-        let turn = self.turns.load(Ordering::Acquire);
         // Files come together. Nobody is waited for: whoever holds it may run only when others don't.
         if let Some(last) = self.last.try_lock()
             && let Some(last) = last.as_ref()
@@ -158,7 +160,7 @@ impl Inventory {
                 None => None,
                 Some(root) => {
                     let directories = reading.transaction.open_table(DIRECTORIES)?;
-                    let by_inode = directories.get(numbered(root, inode))?.map(|number| number.value());
+                    let by_inode = by_inode(&directories, |number| reading.entry(number), root, inode)?;
                     let number = match by_inode {
                         Some(number) => Some(number),
                         None => reading.down(root, &names)?,
@@ -256,7 +258,7 @@ impl Inventory {
             };
             let Some(root) = root else { return Ok(Placed::Unknown) };
             let directories = reading.transaction.open_table(DIRECTORIES)?;
-            let by_inode = directories.get(numbered(root, directory.inode))?.map(|number| number.value());
+            let by_inode = by_inode(&directories, |number| reading.entry(number), root, directory.inode)?;
             Ok(match (by_inode, by_path) {
                 (Some(inode), Some(path)) if inode == path => Placed::Right,
                 (Some(number), _) => {

@@ -301,25 +301,4 @@ impl Sweep {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_asked_for_often_is_done_once() {
-        let (errands, halt) = (Errands::default(), Halt::default());
-        for _ in 0..100_000 {
-            errands.below("/a".into());
-        }
-        errands.below("/b".into());
-        assert_eq!(errands.next(&halt).unwrap(), Errand::Below("/a".into()));
-        assert_eq!(errands.next(&halt).unwrap(), Errand::Below("/b".into()));
-        for number in 0..=Errands::MOST {
-            errands.below(number.to_string().into());
-        }
-        errands.everything();
-        assert_eq!(errands.next(&halt).unwrap(), Errand::Everything);
-        assert_eq!(errands.next(&halt).unwrap(), Errand::Nothing);
-        halt.now();
-        assert!(errands.next(&halt).is_err(), "that was all");
-    }
-}
+mod tests;
