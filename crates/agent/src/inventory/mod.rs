@@ -130,6 +130,11 @@ impl Inventory {
         self.turns.fetch_add(1, Ordering::Release);
     }
 
+    /// Whether a path lies on a filesystem that is looked after, if its device is this.
+    pub(crate) fn is_seated(&self, path: &Path, device: u64) -> bool {
+        self.seats.read().inside(path).is_some_and(|(seat, _)| seat.device == device)
+    }
+
     /// Takes notes, in one step. What a crash forgets a sweep finds again.
     ///
     /// # Errors

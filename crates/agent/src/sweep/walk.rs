@@ -90,6 +90,10 @@ impl Sweep {
             return Ok(());
         }
         let Some(device) = device_of(top) else { return self.gone_below(top.to_owned()) };
+        // Where something was unmounted there may be a directory of a filesystem that nobody watches.
+        if !self.looker.inventory.is_seated(top, device) {
+            return Ok(());
+        }
         let mut rest = vec![Waiting { path: top.to_owned(), above: None }];
         while let Some(Waiting { path, above }) = rest.pop() {
             if self.ours.holds(&path) {
