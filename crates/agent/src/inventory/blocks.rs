@@ -58,10 +58,7 @@ impl<'t> Blocks<'t> {
     pub(super) fn add(&mut self, entry: &Entry) -> Result<Number, StorageError> {
         let encoded = entry.encode();
         if self.last.is_none() {
-            self.last = match self.table.last()? {
-                Some((first, bytes)) => Some((first.value(), bytes.value().to_vec())),
-                None => None,
-            };
+            self.last = self.table.last()?.map(|(first, bytes)| (first.value(), bytes.value().to_vec()));
         }
         let is_full = |bytes: &Vec<u8>| bytes.len() + encoded.len() + 2 > FULL;
         // A block is as long as it says: numbers that were given and never written would shift those behind.

@@ -141,7 +141,7 @@ impl Stage {
         let (reached, milestones) = unbounded();
         let asked = errands.clone();
         threads.push(std::thread::spawn(move || {
-            sweep.run(&asked, |milestone| reached.send(milestone).unwrap())
+            sweep.run(&asked, |milestone| reached.send(milestone).unwrap());
         }));
         Self {
             inventory,

@@ -141,8 +141,7 @@ impl Sweep {
             };
         }
         let (mut from, mut has_copies) = (0, false);
-        loop {
-            let Ok(piece) = piece(&at, from) else { break };
+        while let Ok(piece) = piece(&at, from) {
             directories.extend(piece.directories);
             for name in piece.files.iter().filter(|_| part.has(path)) {
                 if self.halt.is_asked() {
