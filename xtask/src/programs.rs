@@ -37,7 +37,7 @@ impl Kind {
 }
 
 /// Programs that measure the agent as it is packaged, without the server.
-const AGENT_ALONE: [&str; 1] = ["bench-memory"];
+const AGENT_ALONE: [&str; 2] = ["bench-inventory", "bench-memory"];
 
 /// A test that lasts as long as it is told to: briefly among the suites, long as a soak.
 struct Long {

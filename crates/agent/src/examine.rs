@@ -1,12 +1,16 @@
 //! One look at one path: is a file worth knowing there, and which?
 
-use std::fs::File;
+use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use model::Digests;
+use model::facts::Facts;
 use rustix::fs::{Mode, OFlags};
-use sys::identity::{Identity, Stat};
+use sha2::Digest;
+use sys::identity::Stat;
 use sys::place::open_beneath;
 
 use crate::digest;
@@ -23,73 +27,169 @@ pub(crate) enum Found {
     Nothing,
     /// It is being written; its closing is told.
     Busy,
+    /// It is larger than was to be read.
+    Large,
 }
 
 /// How often a file that changes under the reader is read again before it counts as being written.
 const ATTEMPTS: usize = 3;
+/// No larger file is read in one piece.
+const SMALL: u64 = 64 << 10;
 
-/// Looks at `path`. Unlike a verdict this holds no lease: it must never delay a writer, and what it records is
-/// corrected by the next look.
+/// A directory to look in, and its inode.
+#[derive(Debug)]
+pub(crate) struct Within {
+    pub(crate) directory: OwnedFd,
+    pub(crate) inode: u64,
+}
+
+impl Within {
+    /// The directory that a path lies in, without following a link anywhere on the way: one could lead to a
+    /// filesystem that never answers. None when it is not there.
+    ///
+    /// # Errors
+    /// When it is there and can't be opened.
+    pub(crate) fn of(path: &Path) -> io::Result<Option<Self>> {
+        use rustix::io::Errno;
+        let Some(parent) = path.parent() else { return Ok(None) };
+        let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        let below = match parent.strip_prefix("/").map_err(|_| io::ErrorKind::InvalidInput)? {
+            below if below.as_os_str().is_empty() => Path::new("."),
+            below => below,
+        };
+        let opened = open_beneath(root.as_fd(), below, OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY);
+        let directory = match opened {
+            Ok(directory) => directory,
+            Err(error) => {
+                return match Errno::from_io_error(&error) {
+                    Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG) => Ok(None),
+                    _ => Err(error),
+                };
+            }
+        };
+        let inode = Stat::of(directory.as_fd())?.inode;
+        Ok(Some(Self { directory, inode }))
+    }
+}
+
+/// Looks at a name in a directory. Unlike a verdict this holds no lease: it must never delay a writer, and what it
+/// records is corrected by the next look. Files above `largest` are not read; those that are read are counted.
 ///
 /// # Errors
 /// When the file is there and can't be read.
-pub(crate) fn examine(path: &Path, known: Option<&Known>) -> io::Result<Found> {
-    let Some(file) = open(path)? else { return Ok(Found::Nothing) };
+pub(crate) fn examine(
+    within: &Within,
+    name: &OsStr,
+    known: Option<&Known>,
+    largest: u64,
+    count: &AtomicU64,
+) -> io::Result<Found> {
+    let Some(place) = find(within.directory.as_fd(), name)? else { return Ok(Found::Nothing) };
+    let mut before = Stat::of(place.as_fd())?;
+    if !before.is_regular || before.size == 0 {
+        return Ok(Found::Nothing);
+    }
+    if known.is_some_and(|known| known.is_unchanged(&before)) {
+        return Ok(Found::Unchanged);
+    }
+    if before.size > largest {
+        return Ok(Found::Large);
+    }
+    let file = open(place.as_fd())?;
+    count.fetch_add(1, Ordering::Relaxed);
     for _ in 0..ATTEMPTS {
-        let before = Identity::of(file.as_fd())?;
-        if !before.is_regular {
-            return Ok(Found::Nothing);
-        }
-        if known.is_some_and(|known| known.is_unchanged(&before)) {
-            return Ok(Found::Unchanged);
-        }
-        if !digest::look(file.as_fd(), before.size)?.file_type.is_executable() {
-            return Ok(Found::Nothing);
-        }
-        let (digests, facts) = digest::hash_idly(file.as_fd())?;
-        let after = Identity::of(file.as_fd())?;
+        let read =
+            if before.size <= SMALL { read_small(file.as_fd(), before.size)? } else { read(file.as_fd())? };
+        let Some((digests, facts)) = read else { return Ok(Found::Nothing) };
+        let after = Stat::of(file.as_fd())?;
         if same(&before, &after) && facts.size == after.size {
-            return Ok(Found::Copy(Known::new(digests, facts, &after)));
+            return Ok(Found::Copy(Known { directory: within.inode, ..Known::new(digests, facts, &after) }));
         }
+        before = after;
     }
     Ok(Found::Busy)
+}
+
+/// None for what no machine can run.
+fn read(file: BorrowedFd<'_>) -> io::Result<Option<(Digests, Facts)>> {
+    let size = Stat::of(file)?.size;
+    if !digest::look(file, size)?.file_type.is_executable() {
+        return Ok(None);
+    }
+    digest::hash_idly(file).map(Some)
+}
+
+/// As [`read`], by as few calls as can be: most files are small. Whoever finds another length than it had reads again.
+fn read_small(file: BorrowedFd<'_>, size: u64) -> io::Result<Option<(Digests, Facts)>> {
+    let mut bytes = vec![0; usize::try_from(size).unwrap_or_default() + 1];
+    let head = bytes.len().min(inspect::HEAD);
+    let mut length = rustix::io::pread(file, &mut bytes[..head], 0)?;
+    let facts = inspect::facts(&bytes[..length], 0);
+    if !facts.file_type.is_executable() {
+        return Ok(None);
+    }
+    if length == head && head < bytes.len() {
+        length += rustix::io::pread(file, &mut bytes[head..], head as u64)?;
+    }
+    let bytes = &bytes[..length];
+    let digests = Digests {
+        sha256: model::Sha256(sha2::Sha256::digest(bytes).into()),
+        sha1: model::Sha1(sha1::Sha1::digest(bytes).into()),
+        md5: model::Md5(md5::Md5::digest(bytes).into()),
+    };
+    Ok(Some((digests, Facts { size: length as u64, ..facts })))
 }
 
 fn same(before: &Stat, after: &Stat) -> bool {
     (before.ctime_ns, before.size) == (after.ctime_ns, after.size)
 }
 
-/// Opens a regular file's path without following a link anywhere on it (one could lead to a filesystem that
-/// never answers), and without waiting for anybody or touching its times. What is no regular file is not opened
-/// at all: a reader, however short, would let the writer of a pipe go on, and lose what it writes.
-fn open(path: &Path) -> io::Result<Option<File>> {
+/// What has a name in a directory. No link is followed, and what is no regular file is not opened at all: a reader,
+/// however short, would let the writer of a pipe go on, and lose what it writes.
+fn find(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<Option<OwnedFd>> {
     use rustix::io::Errno;
-    let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    let below = path.strip_prefix("/").map_err(|_| io::ErrorKind::InvalidInput)?;
-    let place = match open_beneath(root.as_fd(), below, OFlags::PATH | OFlags::NOFOLLOW) {
-        Ok(place) => place,
-        Err(error) => {
-            return match Errno::from_io_error(&error) {
-                Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG) => Ok(None),
-                _ => Err(error),
-            };
-        }
-    };
-    if !Identity::of(place.as_fd())?.is_regular {
-        return Ok(None);
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::openat(directory, name, flags, Mode::empty()) {
+        Ok(place) => Ok(Some(place)),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG) => Ok(None),
+        Err(error) => Err(error.into()),
     }
+}
+
+/// Opens what is known to be a regular file, without waiting for anybody or touching its times.
+fn open(place: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let again = format!("/proc/self/fd/{}", place.as_raw_fd());
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-    let file = match rustix::fs::open(&again, flags | OFlags::NOATIME, Mode::empty()) {
-        Err(Errno::PERM) => rustix::fs::open(&again, flags, Mode::empty()),
-        other => other,
-    };
-    Ok(Some(file?.into()))
+    match rustix::fs::open(&again, flags | OFlags::NOATIME, Mode::empty()) {
+        Err(rustix::io::Errno::PERM) => Ok(rustix::fs::open(&again, flags, Mode::empty())?),
+        other => Ok(other?),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
+
+    fn examine(path: &Path, known: Option<&Known>) -> io::Result<Found> {
+        let Some(within) = Within::of(path)? else { return Ok(Found::Nothing) };
+        let name = path.file_name().unwrap_or(OsStr::new("."));
+        super::examine(&within, name, known, u64::MAX, &AtomicU64::new(0))
+    }
+
+    #[test]
+    fn a_small_file_and_a_large_one_are_read_alike() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("script");
+        for size in [11, 4095, 4096, 4097, SMALL as usize, SMALL as usize + 1] {
+            let mut content = b"#!/bin/sh\n".to_vec();
+            content.resize(size, b'x');
+            std::fs::write(&path, &content).unwrap();
+            let Found::Copy(known) = examine(&path, None).unwrap() else { panic!("{size}") };
+            let (digests, facts) = digest::hash_plainly(File::open(&path).unwrap().as_fd()).unwrap();
+            assert_eq!((known.digests, known.facts), (digests, facts), "{size}");
+        }
+    }
 
     #[test]
     fn only_what_can_run_is_a_copy() {

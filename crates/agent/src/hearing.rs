@@ -102,7 +102,7 @@ impl Hearing {
         let is_news = hashed.stat.links > 0
             && lies_at(&self.core.places.now(), path, &hashed.stat)
             && known.facts.file_type.is_executable()
-            && self.core.inventory.at(path).as_ref() != Some(&known);
+            && !self.core.inventory.at(path).is_some_and(|before| before.is(&known));
         if is_news { self.tell(Noticed::Here(path.to_owned(), known)) } else { Ok(()) }
     }
 

@@ -1,19 +1,23 @@
 //! Looking at what changed, and at everything once: the threads that turn paths into known copies.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use model::sighting::Seen;
+use parking_lot::Mutex;
+use rustix::fs::{Mode, OFlags};
+use sys::identity::Stat;
 
-use crate::examine::{Found, examine};
-use crate::inventory::Inventory;
-use crate::recorder::Noticed;
+use crate::examine::{Found, Within, examine};
+use crate::inventory::{Directory, Inventory, Placed};
+use crate::recorder::{Noticed, wait_recorded};
 use crate::sweep::Errands;
-use crate::watch::{Look, Pending, looked};
+use crate::watch::{Look, Pending, looked, pending_moved};
 
 /// Looks at paths and tells what changed.
 #[derive(Clone)]
@@ -22,7 +26,16 @@ pub(crate) struct Looker {
     pub(crate) noticed: Sender<Noticed>,
     /// Where paths of large files go, so that reading one delays no other; none for who reads these.
     pub(crate) large: Option<Sender<PathBuf>>,
+    /// Files whose content was read.
+    pub(crate) read: Arc<AtomicU64>,
+    /// What is not sent yet, for who notices much at a time.
+    pub(crate) gathered: Option<Arc<Mutex<Vec<Noticed>>>>,
 }
+
+/// So many are sent together.
+const TOGETHER: usize = 128;
+/// So many messages may wait for the recorder before more are sent.
+const ON_THE_WAY: usize = 8;
 
 /// Files above this size take a second and more to be read; anybody can make one that takes days.
 const LARGE: u64 = 256 << 20;
@@ -53,23 +66,48 @@ impl Runs {
 #[derive(Debug)]
 pub(crate) struct Stopped;
 
+/// Paths at which nothing was found a moment ago: their directory may have been moved meanwhile, which is told next.
+#[derive(Default)]
+struct Missed {
+    paths: VecDeque<PathBuf>,
+    /// More were missed than are kept.
+    is_short: bool,
+}
+
+impl Missed {
+    const MOST: usize = 1000;
+
+    fn add(&mut self, path: PathBuf) {
+        if self.paths.len() >= Self::MOST {
+            self.paths.pop_front();
+            self.is_short = true;
+        }
+        self.paths.push_back(path);
+    }
+}
+
 impl Looker {
     /// Looks at each path as it comes; a directory that was moved here, and everything after a loss of notes,
     /// is left to the sweep.
     pub(crate) fn run(&self, looks: &Receiver<Look>, pending: &Pending, errands: &Errands) {
         let mut runs = Runs::default();
+        let mut missed = Missed::default();
         for look in looks {
             let done =
                 match look {
                     Look::At { path, executed } => {
                         let done = self.look(path.clone());
                         looked(pending, &path);
-                        done.and_then(|()| {
+                        if matches!(done, Ok(false)) {
+                            missed.add(path.clone());
+                        }
+                        done.and_then(|_| {
                             if executed && runs.is_news(&path) { self.tell_run(path) } else { Ok(()) }
                         })
                     }
                     // The name may be back by now: what is there counts, not the note.
-                    Look::Gone(path) => self.look(path),
+                    Look::Gone(path) => self.look(path).map(drop),
+                    Look::Directory(path) => self.directory(path, pending, &mut missed, errands),
                     Look::Below(directory) => {
                         errands.below(directory);
                         Ok(())
@@ -85,29 +123,84 @@ impl Looker {
         }
     }
 
-    /// Looks at one path, and tells when it is another than it was.
-    pub(crate) fn look(&self, path: PathBuf) -> Result<(), Stopped> {
-        if let Some(large) = &self.large
-            && std::fs::symlink_metadata(&path).is_ok_and(|stat| stat.is_file() && stat.len() > LARGE)
-        {
-            return match large.try_send(path) {
-                Ok(()) => Ok(()),
-                Err(TrySendError::Full(path)) => {
-                    tracing::warn!(path = %path.display(), "too many large files wait; a later sweep finds it");
-                    Ok(())
-                }
-                Err(TrySendError::Disconnected(_)) => Err(Stopped),
-            };
+    /// A directory was moved here. One whose content is known has another path from now on, and nothing in it is
+    /// looked at; what was about to be looked at there is looked at here.
+    fn directory(
+        &self,
+        path: PathBuf,
+        pending: &Pending,
+        missed: &mut Missed,
+        errands: &Errands,
+    ) -> Result<(), Stopped> {
+        let Some(directory) = directory_at(&path) else { return Ok(()) };
+        let before = match self.inventory.places(&directory) {
+            Placed::Elsewhere(before) if errands.has_swept() => before,
+            Placed::Right => return Ok(()),
+            _ => {
+                errands.below(path);
+                return Ok(());
+            }
+        };
+        self.tell(Noticed::Directory(directory))?;
+        let Some(before) = before else {
+            errands.below(path);
+            return Ok(());
+        };
+        let moved = |old: &Path| old.strip_prefix(&before).ok().map(|below| path.join(below));
+        pending_moved(pending, moved);
+        if std::mem::take(&mut missed.is_short) {
+            errands.below(path.clone());
         }
-        let before = self.inventory.at(&path);
-        match examine(&path, before.as_ref()) {
-            Ok(Found::Copy(known)) => self.tell(Noticed::Here(path, known)),
-            Ok(Found::Nothing) => before.map_or(Ok(()), |known| self.tell(Noticed::Gone(path, known))),
-            Ok(Found::Unchanged | Found::Busy) => Ok(()),
+        // Behind the barrier the inventory has it here.
+        let again: Vec<PathBuf> = missed.paths.iter().filter_map(|old| moved(old)).collect();
+        if !again.is_empty() {
+            wait_recorded(&self.noticed, Duration::from_secs(1));
+        }
+        again.into_iter().try_for_each(|path| self.look(path).map(drop))
+    }
+
+    /// Looks at one path, and tells when it is another than it was. Returns whether there is something.
+    pub(crate) fn look(&self, path: PathBuf) -> Result<bool, Stopped> {
+        match Within::of(&path) {
+            Ok(Some(within)) => self.look_in(&within, path),
+            Ok(None) => {
+                let before = self.inventory.at(&path);
+                before.map_or(Ok(()), |known| self.tell(Noticed::Gone(path, known))).map(|()| false)
+            }
             Err(error) => {
-                tracing::debug!(path = %path.display(), %error, "a file can't be read");
+                tracing::debug!(path = %path.display(), %error, "a directory can't be opened");
+                Ok(true)
+            }
+        }
+    }
+
+    /// As [`Self::look`], at a path in a directory that is open.
+    pub(crate) fn look_in(&self, within: &Within, path: PathBuf) -> Result<bool, Stopped> {
+        let Some(name) = path.file_name() else { return Ok(true) };
+        let before = self.inventory.within(within.inode, &path);
+        let largest = if self.large.is_some() { LARGE } else { u64::MAX };
+        match examine(within, name, before.as_ref(), largest, &self.read) {
+            Ok(Found::Copy(known)) => self.tell(Noticed::Here(path, known))?,
+            Ok(Found::Nothing) => {
+                before.map_or(Ok(()), |known| self.tell(Noticed::Gone(path, known)))?;
+                return Ok(false);
+            }
+            Ok(Found::Large) => self.leave(path)?,
+            Ok(Found::Unchanged | Found::Busy) => {}
+            Err(error) => tracing::debug!(path = %path.display(), %error, "a file can't be read"),
+        }
+        Ok(true)
+    }
+
+    fn leave(&self, path: PathBuf) -> Result<(), Stopped> {
+        let Some(large) = &self.large else { return Ok(()) };
+        match large.try_send(path) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(path)) => {
+                tracing::warn!(path = %path.display(), "too many large files wait; a later sweep finds it");
                 Ok(())
             }
+            Err(TrySendError::Disconnected(_)) => Err(Stopped),
         }
     }
 
@@ -117,9 +210,39 @@ impl Looker {
         self.tell(Noticed::Run(path, known.digests, known.facts, Seen::Running))
     }
 
-    fn tell(&self, noticed: Noticed) -> Result<(), Stopped> {
-        self.noticed.send(noticed).map_err(|_| Stopped)
+    pub(crate) fn tell(&self, noticed: Noticed) -> Result<(), Stopped> {
+        let Some(gathered) = &self.gathered else { return self.noticed.send(noticed).map_err(|_| Stopped) };
+        let mut gathered = gathered.lock();
+        gathered.push(noticed);
+        if gathered.len() >= TOGETHER { self.send(&mut gathered) } else { Ok(()) }
     }
+
+    /// Sends what is not sent yet.
+    pub(crate) fn flush(&self) -> Result<(), Stopped> {
+        self.gathered.as_ref().map_or(Ok(()), |gathered| self.send(&mut gathered.lock()))
+    }
+
+    fn send(&self, gathered: &mut Vec<Noticed>) -> Result<(), Stopped> {
+        if gathered.is_empty() {
+            return Ok(());
+        }
+        let many = std::mem::replace(gathered, Vec::with_capacity(TOGETHER));
+        self.noticed.send(Noticed::Many(many)).map_err(|_| Stopped)?;
+        // As many and no more are on their way: they take memory there.
+        while self.noticed.len() > ON_THE_WAY {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+}
+
+/// The directory that lies at a path now.
+fn directory_at(path: &Path) -> Option<Directory> {
+    let within = Within::of(path).ok()??;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let itself = rustix::fs::openat(&within.directory, path.file_name()?, flags, Mode::empty()).ok()?;
+    let inode = Stat::of(itself.as_fd()).ok()?.inode;
+    Some(Directory { path: path.to_owned(), inode, within: within.inode })
 }
 
 /// Whether to stop, asked between two files.
@@ -185,7 +308,7 @@ mod tests {
         let inventory = Arc::new(Inventory::open(&dir.path().join("inventory")).unwrap());
         let (noticed, notices) = crossbeam_channel::bounded(1);
         let (large, waiting) = crossbeam_channel::bounded(1);
-        let looker = Looker { inventory, noticed, large: Some(large) };
+        let looker = Looker { inventory, noticed, large: Some(large), read: Arc::default(), gathered: None };
         looker.look(path.clone()).unwrap();
         assert_eq!(waiting.try_recv(), Ok(path));
         assert!(notices.is_empty());

@@ -45,6 +45,8 @@ fn newest(told: &Receiver<Told>) -> Option<Told> {
 
 fn take(core: &Core, told: &Told, marker: &Marker, errands: &Errands) {
     let change = core.places.update(told);
+    // Before anything is looked for that is not there any more: it may only be mounted no more.
+    core.inventory.set_seats(core.places.seats());
     change.other.iter().for_each(|place| marker.mark(place));
     change.come.into_iter().chain(change.gone).for_each(|root| errands.below(root));
     let places = core.places.now();

@@ -14,6 +14,7 @@ use model::{Digests, FileId, RuleId};
 use crate::acts::{self, Grounds, Guarded};
 use crate::brake::{self, Begin};
 use crate::core::{Core, Nudge};
+use crate::pace::Hurry;
 use crate::recorder::wait_recorded;
 use crate::running;
 use crate::waiting::{Attempted, Waiting};
@@ -163,6 +164,7 @@ fn quarantine(core: &Core, grounds: &Grounds, act: &Act, file: FileId) -> Option
         return Some(outcome);
     }
     let deadline = Instant::now() + SWEEP_PATIENCE;
+    let _hurry = Hurry::new(&core.progress.hurry);
     while !core.progress.guarded_complete.load(Ordering::Relaxed) {
         if core.halt.is_asked() {
             return None;

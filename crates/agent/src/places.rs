@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use sys::identity::Stat;
 use sys::mounts::{self, Mount, Tree};
 
 use crate::filesystems::{self, State, Told};
+use crate::inventory::{Seat, VOLATILE};
 
 /// What the operator wants watched.
 #[derive(Clone, Debug)]
@@ -93,6 +95,23 @@ impl Places {
     /// The roots of those that are chosen.
     pub(crate) fn roots(&self, which: impl Fn(&Place) -> bool) -> Vec<PathBuf> {
         self.now().iter().filter(|place| which(place)).map(|place| place.mount.point.clone()).collect()
+    }
+
+    /// The same, as the inventory keeps them.
+    pub(crate) fn seats(&self) -> Vec<Seat> {
+        let seat = |place: &Place| {
+            let root = place.open().ok()?;
+            let lasting = mounts::lasting_name(root.as_fd()).ok()?;
+            let kind = if mounts::is_volatile(&place.mount) { VOLATILE } else { b'd' };
+            Some(Seat {
+                name: [vec![kind], lasting].concat(),
+                // That of its files: on btrfs it is not the mount's.
+                device: Stat::of(root.as_fd()).ok()?.device,
+                point: place.mount.point.clone(),
+                root: place.mount.root.clone(),
+            })
+        };
+        self.now().iter().filter_map(seat).collect()
     }
 
     #[cfg(test)]

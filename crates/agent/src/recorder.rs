@@ -12,7 +12,7 @@ use model::sighting::{Seen, Sighting};
 use parking_lot::Mutex;
 
 use crate::core::Nudge;
-use crate::inventory::{Inventory, Known, Note};
+use crate::inventory::{Directory, Inventory, Known, Note};
 use crate::spool::Spool;
 use crate::sweep::Errands;
 
@@ -35,6 +35,12 @@ pub(crate) enum Noticed {
     Gone(PathBuf, Known),
     /// Somebody ran it, or tried to.
     Run(PathBuf, Digests, Facts, Seen),
+    /// A directory lies there.
+    Directory(Directory),
+    /// Several of these, but no barrier among them: each message costs a turn of the processor.
+    Many(Vec<Noticed>),
+    /// To be noted behind all that was noticed before.
+    Note(Note),
     /// Nothing: who sent it hears when all that was noticed before is in the spool.
     Barrier(Sender<()>),
 }
@@ -87,7 +93,8 @@ impl Recorder {
             _ => None,
         };
         let barriers: Vec<Sender<()>> = batch.iter().filter_map(barrier).collect();
-        if !sightings.is_empty() {
+        let is_note = |(_, noticed): &(Instant, Noticed)| !matches!(noticed, Noticed::Barrier(_));
+        if batch.iter().any(is_note) {
             self.keep(&sightings, batch);
         }
         for waiting in barriers {
@@ -98,18 +105,24 @@ impl Recorder {
     fn keep(&mut self, sightings: &[Sighting], batch: Vec<(Instant, Noticed)>) {
         // Held until both are done: what is sent from the spool stands in the inventory.
         let mut spool = self.spool.lock();
-        if let Err(error) = spool.push(sightings) {
+        if !sightings.is_empty()
+            && let Err(error) = spool.push(sightings)
+        {
             // Not noted either, so that the next sweep notices them again.
             self.lost.get_or_insert_with(Instant::now);
             tracing::error!(%error, lost = sightings.len(), "sightings could not be kept; a later sweep finds them again");
             return;
         }
         let notes: Vec<Note> = batch.into_iter().filter_map(|(_, noticed)| note(noticed)).collect();
-        if let Err(error) = self.inventory.note(&notes) {
+        if !notes.is_empty()
+            && let Err(error) = self.inventory.note(&notes)
+        {
             tracing::error!(%error, "the inventory could not be written; a later sweep finds these copies again");
         }
         drop(spool);
-        let _ = self.nudges.try_send(Nudge::Spooled);
+        if !sightings.is_empty() {
+            let _ = self.nudges.try_send(Nudge::Spooled);
+        }
     }
 
     fn settle(&mut self, settled: &mut Instant) {
@@ -127,12 +140,21 @@ impl Recorder {
 /// The first of a batch and the company it finds. Who waits at a barrier is not kept waiting for more.
 fn gather(first: Noticed, noticed: &Receiver<Noticed>) -> Vec<(Instant, Noticed)> {
     let deadline = Instant::now() + GATHER;
-    let mut batch = vec![(Instant::now(), first)];
+    let mut batch = Vec::new();
+    add(&mut batch, first);
     while batch.len() < LARGEST && !matches!(batch.last(), Some((_, Noticed::Barrier(_)))) {
         let Ok(next) = noticed.recv_deadline(deadline) else { break };
-        batch.push((Instant::now(), next));
+        add(&mut batch, next);
     }
     batch
+}
+
+fn add(batch: &mut Vec<(Instant, Noticed)>, noticed: Noticed) {
+    let now = Instant::now();
+    match noticed {
+        Noticed::Many(many) => batch.extend(many.into_iter().map(|one| (now, one))),
+        one => batch.push((now, one)),
+    }
 }
 
 fn sighting(at: Instant, noticed: &Noticed) -> Option<Sighting> {
@@ -140,7 +162,7 @@ fn sighting(at: Instant, noticed: &Noticed) -> Option<Sighting> {
         Noticed::Here(path, known) => (path, known.digests, &known.facts, Seen::AtRest),
         Noticed::Gone(path, known) => (path, known.digests, &known.facts, Seen::Gone),
         Noticed::Run(path, digests, facts, seen) => (path, *digests, facts, *seen),
-        Noticed::Barrier(_) => return None,
+        Noticed::Directory(_) | Noticed::Note(_) | Noticed::Many(_) | Noticed::Barrier(_) => return None,
     };
     Some(Sighting { digests, facts: facts.clone(), path: path.clone(), seen, age: at.elapsed() })
 }
@@ -148,8 +170,10 @@ fn sighting(at: Instant, noticed: &Noticed) -> Option<Sighting> {
 fn note(noticed: Noticed) -> Option<Note> {
     match noticed {
         Noticed::Here(path, known) => Some(Note::Here(path, known)),
-        Noticed::Gone(path, _) => Some(Note::Gone(path)),
-        Noticed::Run(..) | Noticed::Barrier(_) => None,
+        Noticed::Gone(path, known) => Some(Note::Gone(path, known.directory)),
+        Noticed::Directory(directory) => Some(Note::Directory(directory)),
+        Noticed::Note(note) => Some(note),
+        Noticed::Run(..) | Noticed::Many(_) | Noticed::Barrier(_) => None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -20,7 +20,9 @@ use crate::inventory::{Inventory, Known, Note};
 use crate::ledger::Ledger;
 use crate::lever::Lever;
 use crate::looking::{Looker, Ours};
+use crate::pace::Pace;
 use crate::places::{Places, Watched};
+use crate::pressure::Pressure;
 use crate::recorder::{Recorder, wait_recorded};
 use crate::spool::Spool;
 use crate::standing::{self, Warden};
@@ -43,6 +45,8 @@ pub struct Config {
     pub watched: Watched,
     /// Where execution is denied and acts are done; nowhere, if empty.
     pub guarded: Vec<PathBuf>,
+    /// Percent of one processor that may be used while it sweeps; 0 for all there is.
+    pub sweep_pace: u32,
     /// The process with which it ends.
     pub parent: i32,
     /// What ties it to its warden, if it has one.
@@ -86,7 +90,9 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let (large, large_looks) = bounded(looking::LARGE_ROOM);
     let errands = Errands::default();
     let inventory = Arc::new(Inventory::open(&data_dir.join("inventory.redb"))?);
+    inventory.set_seats(places.seats());
     let spool = Spool::open(&data_dir.join("spool"), clock.clone())?;
+    let backlog = spool.backlog();
     remember(&inventory, &spool)?;
     let spool = Arc::new(Mutex::new(spool));
     let vault = Arc::new(Vault::open(&data_dir, clock.clone())?);
@@ -104,7 +110,13 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         places,
         guards_everywhere: config.guarded.iter().any(|path| path == Path::new("/")),
         pending: Pending::default(),
-        looker: Looker { inventory: inventory.clone(), noticed: noticed.clone(), large: Some(large) },
+        looker: Looker {
+            inventory: inventory.clone(),
+            noticed: noticed.clone(),
+            large: Some(large),
+            read: Arc::default(),
+            gathered: None,
+        },
         nudges: nudges.clone(),
     }));
 
@@ -113,7 +125,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let patient = Looker { large: None, ..core.looker.clone() };
     spawn("look large", move || {
         sys::process::run_when_idle();
-        let _ = large_looks.iter().try_for_each(|path| patient.look(path));
+        let _ = large_looks.iter().try_for_each(|path| patient.look(path).map(drop));
     })?;
     let looking_at_processes = core.clone();
     spawn("running", move || running::run(&looking_at_processes))?;
@@ -122,7 +134,14 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     enforce_from_ledger(&core)?;
     let hearing = Hearing::new(core.clone(), noticed.clone());
     spawn("guard events", move || hearing.run(&guard_events))?;
-    look_around(&core, &config.guarded, &data_dir, errands)?;
+    let (hurry, held_up) = (core.progress.hurry.clone(), core.progress.held_up.clone());
+    let pace = Pace::new(config.sweep_pace, backlog, hurry, held_up);
+    if !Pressure::is_told() {
+        tracing::warn!(
+            "the kernel does not tell of pressure (PSI): sweeps don't pause when the machine is short of something"
+        );
+    }
+    look_around(&core, &config.guarded, &data_dir, errands, pace)?;
     keep_spared(&core)?;
 
     let watching = core.clone();
@@ -220,6 +239,7 @@ fn look_around(
     guarded: &[PathBuf],
     data_dir: &Path,
     errands: Errands,
+    pace: Pace,
 ) -> anyhow::Result<()> {
     let ours = Ours::new(data_dir.to_owned(), &core.watched_roots());
     let (looks, looked) = bounded(4096);
@@ -233,11 +253,14 @@ fn look_around(
     let (looker, pending, asked) = (core.looker.clone(), core.pending.clone(), errands.clone());
     spawn("look", move || looker.run(&looked, &pending, &asked))?;
     let sweep = Sweep {
-        looker: core.looker.clone(),
+        looker: Looker { gathered: Some(Arc::default()), ..core.looker.clone() },
         places: core.places.clone(),
         ours,
         progress: core.progress.clone(),
+        pace,
         halt: core.halt.clone(),
+        meter: Mutex::default(),
+        told: AtomicU64::new(0),
     };
     let core = core.clone();
     let (reached, milestones) = unbounded();
@@ -277,6 +300,7 @@ fn swept(core: &Core) {
         tracing::warn!(%error, "that the first sweep is complete can't be kept; the next start sweeps again");
     }
     core.progress.first_complete.store(true, Ordering::Relaxed);
+    core.inventory.shrink();
     // What so much work has left behind; from now on there is little.
     sys::process::give_back_memory();
     core.nudge(Nudge::Changed);

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use model::sighting::{Seen, Sighting};
 use model::{Clock, Time};
@@ -24,6 +25,8 @@ pub(crate) struct Spool {
     journal: Journal<v1::SpoolRecord>,
     clock: Arc<dyn Clock>,
     waiting: VecDeque<v1::Sightings>,
+    /// How many sightings wait.
+    backlog: Arc<AtomicU64>,
     next: u64,
 }
 
@@ -34,12 +37,12 @@ impl Spool {
     /// When it is damaged, in use, or the disk fails.
     pub(crate) fn open(path: &Path, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let (journal, records) = Journal::open(path)?;
-        let mut spool = Self { journal, clock, waiting: VecDeque::new(), next: 1 };
+        let mut spool = Self { journal, clock, waiting: VecDeque::new(), backlog: Arc::default(), next: 1 };
         for record in records {
             match record.record {
                 Some(Record::Sightings(batch)) => {
                     spool.next = spool.next.max(batch.sequence + 1);
-                    spool.waiting.push_back(batch);
+                    spool.add(batch);
                 }
                 Some(Record::Stored(sequence)) => {
                     spool.next = spool.next.max(sequence + 1);
@@ -67,7 +70,7 @@ impl Spool {
         let batch = v1::Sightings { sequence: self.next, sightings };
         self.journal.append(&v1::SpoolRecord { record: Some(Record::Sightings(batch.clone())) })?;
         self.next += 1;
-        self.waiting.push_back(batch);
+        self.add(batch);
         Ok(())
     }
 
@@ -142,12 +145,23 @@ impl Spool {
 
     /// How many sightings wait.
     pub(crate) fn waiting(&self) -> u64 {
-        self.waiting.iter().map(|batch| batch.sightings.len() as u64).sum()
+        self.backlog.load(Ordering::Relaxed)
+    }
+
+    /// The same at any time, for those who must not wait for a lock.
+    pub(crate) fn backlog(&self) -> Arc<AtomicU64> {
+        self.backlog.clone()
+    }
+
+    fn add(&mut self, batch: v1::Sightings) {
+        self.backlog.fetch_add(batch.sightings.len() as u64, Ordering::Relaxed);
+        self.waiting.push_back(batch);
     }
 
     fn forget(&mut self, sequence: u64) {
         while self.waiting.front().is_some_and(|batch| batch.sequence <= sequence) {
-            self.waiting.pop_front();
+            let stored = self.waiting.pop_front().map_or(0, |batch| batch.sightings.len() as u64);
+            self.backlog.fetch_sub(stored, Ordering::Relaxed);
         }
     }
 }

@@ -36,7 +36,9 @@ pub(crate) enum Look {
     At { path: PathBuf, executed: bool },
     /// This name is gone.
     Gone(PathBuf),
-    /// At all below this directory: it was moved here, or away, or both.
+    /// At this directory: it was moved here.
+    Directory(PathBuf),
+    /// At all below this directory: it was moved away, or something is mounted there.
     Below(PathBuf),
     /// At everything: notes were lost.
     Everything,
@@ -78,6 +80,17 @@ pub(crate) fn looked(pending: &Pending, path: &Path) {
     if pending.get(path).is_some_and(|unsettled| unsettled.due.is_none()) {
         pending.remove(path);
     }
+}
+
+/// A directory was moved: what waits below it waits under its new path as well.
+pub(crate) fn pending_moved(pending: &Pending, moved: impl Fn(&Path) -> Option<PathBuf>) {
+    let mut pending = pending.lock();
+    let due = Some(Instant::now());
+    let also: Vec<(PathBuf, Unsettled)> = pending
+        .iter()
+        .filter_map(|(path, before)| Some((moved(path)?, Unsettled { due, ..*before })))
+        .collect();
+    pending.extend(also);
 }
 
 /// Has changes noticed on more filesystems.
@@ -214,7 +227,10 @@ impl Roots {
 fn note(pending: &Pending, what: Changes, path: PathBuf, looks: &mut Vec<Look>) {
     if what.is_dir() {
         // A directory that was moved away while another took its name is one note for both.
-        if what.moved_from() || what.moved_to() {
+        if what.moved_to() {
+            looks.push(Look::Directory(path.clone()));
+        }
+        if what.moved_from() {
             looks.push(Look::Below(path));
         }
         return;
@@ -236,16 +252,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_that_took_the_place_of_another_is_looked_through() {
+    fn a_directory_that_took_the_place_of_another_is_looked_at() {
         const ON_DIRECTORY: u64 = 0x4000_0000;
         const MOVED_FROM: u64 = 0x40;
         const MOVED_TO: u64 = 0x80;
-        for moved in [MOVED_FROM, MOVED_TO, MOVED_FROM | MOVED_TO] {
+        let (here, below) = (|| Look::Directory("/app".into()), || Look::Below("/app".into()));
+        for (moved, expected) in [
+            (MOVED_FROM, vec![below()]),
+            (MOVED_TO, vec![here()]),
+            (MOVED_FROM | MOVED_TO, vec![here(), below()]),
+        ] {
             let mut looks = Vec::new();
             let what = Changes::from(moved | ON_DIRECTORY);
             note(&Pending::default(), what, "/app".into(), &mut looks);
-            assert_eq!(looks, [Look::Below("/app".into())], "{moved:x}");
+            assert_eq!(looks, expected, "{moved:x}");
         }
+    }
+
+    #[test]
+    fn what_waits_in_a_directory_that_is_moved_waits_under_both_paths() {
+        let pending = Pending::default();
+        for path in ["/a/x", "/ab/y"] {
+            pending.lock().insert(path.into(), Unsettled { due: None, executed: true });
+        }
+        pending_moved(&pending, |path| Some(Path::new("/b").join(path.strip_prefix("/a").ok()?)));
+        let mut paths: Vec<PathBuf> = pending.lock().keys().cloned().collect();
+        paths.sort();
+        assert_eq!(paths, [PathBuf::from("/a/x"), "/ab/y".into(), "/b/x".into()]);
     }
 
     #[test]

@@ -51,18 +51,15 @@ pub struct Stat {
     pub is_regular: bool,
 }
 
-impl Identity {
-    /// Room for the handles of all local filesystems; the longest, of overlayfs on btrfs, is not cached.
-    const HANDLE: usize = 40;
-
-    /// Looks at an open file: two system calls, no allocation.
+impl Stat {
+    /// Looks at an open file by one system call, and does not ask how to know it again.
     ///
     /// # Errors
-    /// Those of `fstat`; that a filesystem has no handles is no error.
-    pub fn of(fd: BorrowedFd<'_>) -> io::Result<Stat> {
+    /// Those of `fstat`.
+    pub fn of(fd: BorrowedFd<'_>) -> io::Result<Self> {
         let stat = rustix::fs::fstat(fd)?;
         let mode = stat.st_mode;
-        let mut seen = Stat {
+        Ok(Self {
             identity: None,
             links: u32::try_from(stat.st_nlink).unwrap_or(u32::MAX),
             inode: stat.st_ino,
@@ -74,7 +71,20 @@ impl Identity {
             ctime_ns: nanoseconds(stat.st_ctime, stat.st_ctime_nsec),
             mtime_ns: nanoseconds(stat.st_mtime, stat.st_mtime_nsec),
             is_regular: FileType::from_raw_mode(mode).is_file(),
-        };
+        })
+    }
+}
+
+impl Identity {
+    /// Room for the handles of all local filesystems; the longest, of overlayfs on btrfs, is not cached.
+    const HANDLE: usize = 40;
+
+    /// Looks at an open file: two system calls, no allocation.
+    ///
+    /// # Errors
+    /// Those of `fstat`; that a filesystem has no handles is no error.
+    pub fn of(fd: BorrowedFd<'_>) -> io::Result<Stat> {
+        let mut seen = Stat::of(fd)?;
         if seen.is_regular {
             seen.identity = FileHandle::of(fd).ok().and_then(|handle| Self::new(&seen, &handle));
         }

@@ -48,6 +48,12 @@ pub fn thread_time() -> std::time::Duration {
     std::time::Duration::try_from(spent).unwrap_or_default()
 }
 
+/// How long this process has used a processor.
+pub fn process_time() -> std::time::Duration {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    std::time::Duration::try_from(spent).unwrap_or_default()
+}
+
 /// Keeps every page that this process touches from now on in memory, so that it never waits for a disk to
 /// get its own code back. Pages not yet touched are locked when they are.
 ///

@@ -50,6 +50,9 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 /// What waits is told up to so many, each with so many of the files that run widely: a message has an end.
 const MOST_HELD: usize = 1000;
 const MOST_CROWDS: usize = 3;
+/// So many batches are forgotten together, or those of so long.
+const TOGETHER: usize = 8;
+const TOGETHER_WITHIN: Duration = Duration::from_secs(1);
 
 /// Rules, or changes of them, in one message from which on memory is given back afterwards.
 const MANY: usize = 1000;
@@ -62,6 +65,10 @@ struct Session<'a> {
     /// Sightings sent and not yet stored: one batch at a time.
     in_flight: Option<u64>,
     sent: u64,
+    /// What the server has stored and the spool still holds, and in how many batches.
+    stored: Option<(u64, usize)>,
+    /// When the spool was last rid of what is stored.
+    rid: Instant,
     /// Rules are durable that are not in force, or not acknowledged yet.
     owes_adoption: bool,
     /// What the server knows to be held.
@@ -86,6 +93,8 @@ pub(super) fn run(
         taken,
         in_flight: None,
         sent: 0,
+        stored: None,
+        rid: Instant::now(),
         owes_adoption: false,
         heard_many: false,
         held: None,
@@ -132,6 +141,7 @@ impl Session<'_> {
                 default(self.patience()) => {}
             }
             self.settle_adoption()?;
+            self.rid_of_stored()?;
             self.tell_sightings()?;
             if self.last_beat.is_some_and(|last| last.elapsed() >= self.beat_every) {
                 self.beat()?;
@@ -142,7 +152,8 @@ impl Session<'_> {
     /// How long to wait for news: until the next heartbeat, unless something is owed.
     fn patience(&self) -> Duration {
         let until_beat = self.last_beat.map(|last| self.beat_every.saturating_sub(last.elapsed()));
-        if self.owes_adoption { TICK } else { until_beat.unwrap_or(REST).min(REST) }
+        let longest = if self.stored.is_some() { TOGETHER_WITHIN } else { REST };
+        if self.owes_adoption { TICK } else { until_beat.unwrap_or(longest).min(longest) }
     }
 
     fn say(&mut self, message: up::Message) -> io::Result<()> {
@@ -155,14 +166,8 @@ impl Session<'_> {
             Some(down::Message::Rules(rules)) => self.adopt(&rules)?,
             Some(down::Message::Act(act)) => self.take(Act::try_from(&act)?)?,
             Some(down::Message::SightingsStored(sequence)) => {
-                // What the server knows this machine must not forget: acts rely on it.
-                self.core.inventory.settle()?;
-                // Sent once more after a restart at the worst, and the server knows a batch again.
-                let kept = self.core.spool.lock().stored(sequence);
-                if let Err(error) = kept {
-                    tracing::warn!(%error, "that sightings are stored can't be kept");
-                }
                 self.in_flight = self.in_flight.filter(|in_flight| *in_flight > sequence);
+                self.stored = Some((sequence, self.stored.map_or(1, |(_, batches)| batches + 1)));
             }
             Some(down::Message::OutcomeStored(act)) => {
                 self.core.ledger.lock().outcome_stored(acts::act_id(&act)?)?;
@@ -180,6 +185,25 @@ impl Session<'_> {
             Some(down::Message::BypassStored(id)) => self.core.ledger.lock().bypass_stored(id)?,
             None => {}
         }
+        Ok(())
+    }
+
+    /// Has the spool forget what the server has stored: at once when that is all, and some batches together while
+    /// there are more, since for each time the inventory is made durable.
+    fn rid_of_stored(&mut self) -> io::Result<()> {
+        let Some((sequence, batches)) = self.stored else { return Ok(()) };
+        let is_all = self.core.spool.lock().last() == sequence;
+        if !is_all && batches < TOGETHER && self.rid.elapsed() < TOGETHER_WITHIN {
+            return Ok(());
+        }
+        // What the server knows this machine must not forget: acts rely on it.
+        self.core.inventory.settle()?;
+        // Sent once more after a restart at the worst, and the server knows a batch again.
+        let kept = self.core.spool.lock().stored(sequence);
+        if let Err(error) = kept {
+            tracing::warn!(%error, "that sightings are stored can't be kept");
+        }
+        (self.stored, self.rid) = (None, Instant::now());
         Ok(())
     }
 

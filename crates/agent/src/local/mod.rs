@@ -105,6 +105,14 @@ pub struct Status {
     pub guarded_complete: bool,
     /// Whether it knows the programs in the usual directories, too.
     pub programs_complete: bool,
+    /// Files whose content was read to know them, since the agent started.
+    pub files_read: u64,
+    /// Files that the swept filesystems say they have; 0 when they don't.
+    pub sweep_estimate: u64,
+    /// Files looked at a second, lately.
+    pub sweep_rate: u64,
+    /// Why the sweep rests, if that is no ordinary rest; empty otherwise.
+    pub sweep_held_up: String,
     /// The directory that a sweep is in.
     pub sweeping: Option<PathBuf>,
     /// Sightings that the server has not stored yet.
@@ -291,6 +299,10 @@ fn shape_status(status: Status) -> v1::LocalStatus {
     v1::LocalStatus {
         files_known: status.files_known,
         sweep_seen: status.sweep_seen,
+        files_read: status.files_read,
+        sweep_estimate: status.sweep_estimate,
+        sweep_rate: status.sweep_rate,
+        sweep_held_up: status.sweep_held_up.clone(),
         first_sweep_complete: status.first_sweep_complete,
         guarded_complete: status.guarded_complete,
         programs_complete: status.programs_complete,
@@ -334,6 +346,10 @@ fn decode(reply: v1::LocalReply) -> anyhow::Result<Reply> {
         local_reply::Reply::Status(status) => Reply::Status(Box::new(Status {
             files_known: status.files_known,
             sweep_seen: status.sweep_seen,
+            files_read: status.files_read,
+            sweep_estimate: status.sweep_estimate,
+            sweep_rate: status.sweep_rate,
+            sweep_held_up: status.sweep_held_up,
             first_sweep_complete: status.first_sweep_complete,
             guarded_complete: status.guarded_complete,
             programs_complete: status.programs_complete,

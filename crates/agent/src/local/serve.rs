@@ -118,6 +118,10 @@ fn status(core: &Core) -> Status {
     Status {
         files_known: core.inventory.len(),
         sweep_seen: core.progress.seen.load(Ordering::Relaxed),
+        files_read: core.looker.read.load(Ordering::Relaxed),
+        sweep_estimate: core.progress.estimate.load(Ordering::Relaxed),
+        sweep_rate: core.progress.rate.load(Ordering::Relaxed),
+        sweep_held_up: core.progress.held_up.lock().clone().unwrap_or_default(),
         first_sweep_complete: core.progress.first_complete.load(Ordering::Relaxed),
         guarded_complete: core.progress.guarded_complete.load(Ordering::Relaxed),
         programs_complete: core.progress.programs_complete.load(Ordering::Relaxed),

@@ -221,6 +221,7 @@ fn whole_agent_child() {
         organization: model::OrganizationId::random(),
         watched: agent::Watched::Paths(vec![ground.clone()]),
         guarded: vec![ground],
+        sweep_pace: 0,
         parent: parent(),
         tether: None,
         lever: agent::lever::Lever { file: "/dev/null/none".into(), command_line: "/dev/null".into() },

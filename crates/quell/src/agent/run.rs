@@ -44,6 +44,9 @@ pub(super) struct Args {
     /// Deny what could not be judged in time; without it such a file runs, and is stopped when the verdict comes
     #[arg(long)]
     fail_closed: bool,
+    /// How much of one processor may be used to look through the filesystems, in percent; 0 for all there is
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, env = "QUELL_SWEEP_PACE")]
+    sweep_pace: u32,
     /// End when this process does
     #[arg(long, value_name = "PID", hide = true)]
     parent: Option<i32>,
@@ -78,6 +81,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     work.extend(args.brake.flags());
     work.extend(["--machine".into(), machine.to_string().into()]);
     work.extend(["--organization".into(), organization.to_string().into()]);
+    work.extend(["--sweep-pace".into(), args.sweep_pace.to_string().into()]);
     work.extend(flags("--watch", &watched));
     match guarded.as_slice() {
         [] => work.extend(["--guard".into(), places::NONE.into()]),

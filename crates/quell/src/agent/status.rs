@@ -65,10 +65,24 @@ fn of_warden(status: &warden::Status) -> String {
     }
 }
 
+/// Where the sweep is and how fast. The estimate counts files of all kinds, directories among them.
+fn sweeping(status: &Status, at: &Path) -> String {
+    let of = match status.sweep_estimate {
+        0 => String::new(),
+        estimate => format!(" of about {estimate}"),
+    };
+    let rests = match status.sweep_held_up.as_str() {
+        "" => String::new(),
+        why => format!("; it rests {why}"),
+    };
+    let (seen, rate) = (status.sweep_seen, status.sweep_rate);
+    format!("in {}, {seen} files{of} seen, {rate} a second{rests}", at.display())
+}
+
 fn describe(status: &Status) -> String {
     let yes = |is| if is { "yes" } else { "no" }.to_owned();
     let sweep = match (&status.sweeping, status.first_sweep_complete) {
-        (Some(at), _) => format!("in {}, {} files seen", at.display(), status.sweep_seen),
+        (Some(at), _) => sweeping(status, at),
         (None, true) => "complete".to_owned(),
         (None, false) => "not begun".to_owned(),
     };
@@ -139,7 +153,13 @@ fn shape(status: &Status) -> Value {
     json!({
         "filesKnown": status.files_known,
         "sweepSeen": status.sweep_seen,
+        "filesRead": status.files_read,
+        "sweepEstimate": status.sweep_estimate,
+        "sweepRate": status.sweep_rate,
+        "sweepHeldUp": status.sweep_held_up,
         "firstSweepComplete": status.first_sweep_complete,
+        "guardedComplete": status.guarded_complete,
+        "programsComplete": status.programs_complete,
         "sweeping": status.sweeping.as_ref().map(|path| path.to_string_lossy()),
         "spoolWaiting": status.spool_waiting,
         "attached": status.attached,

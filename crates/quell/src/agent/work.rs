@@ -33,6 +33,9 @@ pub(super) struct Args {
     /// The filesystems where execution is denied and acts take place, or `none`
     #[arg(long, value_name = "PATH", num_args = 1.., default_value = "/")]
     guard: Vec<PathBuf>,
+    /// How much of one processor may be used to look through the filesystems, in percent; 0 for all there is
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, env = "QUELL_SWEEP_PACE")]
+    sweep_pace: u32,
     /// End when this process does
     #[arg(long, value_name = "PID")]
     parent: Option<i32>,
@@ -56,6 +59,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         organization: args.organization,
         watched,
         guarded: places::guarded(&args.guard)?,
+        sweep_pace: args.sweep_pace,
         parent: args.parent.unwrap_or_else(parent),
         tether,
         lever: args.lever.place(),

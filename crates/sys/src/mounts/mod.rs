@@ -2,6 +2,7 @@
 
 mod changes;
 mod kind;
+mod lasting;
 mod layers;
 mod namespace;
 mod open;
@@ -10,6 +11,7 @@ mod tree;
 
 pub use changes::{Changes, MountGroup};
 pub use kind::{Kind, hides_changes, is_local, is_local_magic, is_volatile, kind};
+pub use lasting::lasting_name;
 pub use layers::{Layer, absolute_layers, layers};
 pub use namespace::{Namespace, Namespaces, Visitor, is_of_our_users, namespaces};
 pub use open::open;

@@ -1,0 +1,323 @@
+//! The walk through a filesystem: one directory after the other, in the order of their names, without leaving it.
+//! None is held open while the walk rests, so that each can be unmounted.
+
+use std::cell::Cell;
+use std::ffi::{OsStr, OsString};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, SeekFrom, StatxFlags};
+use sys::identity::Stat;
+
+use super::Sweep;
+use crate::examine::Within;
+use crate::inventory::{Directory, Placed};
+use crate::looking::Stopped;
+use crate::recorder::Noticed;
+
+/// Which part of a walk is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Part<'a> {
+    /// All, as one more time.
+    Whole,
+    /// All, and it is kept where it is.
+    Kept,
+    /// From this directory on, and it is kept where it is.
+    From(&'a Path),
+    /// Up to this directory.
+    To(&'a Path),
+}
+
+impl Part<'_> {
+    fn is_first(self) -> bool {
+        matches!(self, Self::Kept | Self::From(_))
+    }
+
+    /// Whether the files of a directory itself belong to it.
+    fn has(self, directory: &Path) -> bool {
+        match self {
+            Self::Whole | Self::Kept => true,
+            Self::From(cut) => directory == cut || !cut.starts_with(directory),
+            Self::To(cut) => directory != cut,
+        }
+    }
+
+    /// Whether there may be something of it in this directory below another.
+    fn enters(self, directory: &Path) -> bool {
+        match self {
+            Self::Whole | Self::Kept => true,
+            Self::From(cut) => directory >= cut || cut.starts_with(directory),
+            Self::To(cut) => directory < cut,
+        }
+    }
+}
+
+/// As much of a directory is read at a time.
+const ENTRIES: usize = 16 << 10;
+
+/// Files and directories of a piece of a directory.
+#[derive(Default)]
+struct Piece {
+    files: Vec<OsString>,
+    directories: Vec<OsString>,
+    /// Where the next one begins; none at the end.
+    next: Option<u64>,
+}
+
+/// A directory that is waited for below another.
+struct Waiting {
+    path: PathBuf,
+    above: Option<Rc<Above>>,
+}
+
+/// A directory on the way.
+struct Above {
+    itself: Directory,
+    above: Option<Rc<Self>>,
+    /// The inventory has it by its inode, or will, as soon as it has something in it.
+    is_known: Cell<bool>,
+}
+
+impl Sweep {
+    /// Looks at all regular files below a directory, and at what was known there and is not there any more.
+    pub(super) fn walk(&self, top: &Path, part: Part<'_>) -> Result<(), Stopped> {
+        let closed = foreign();
+        if closed.iter().any(|closed| top.starts_with(closed)) {
+            return Ok(());
+        }
+        let Some(device) = device_of(top) else { return self.gone_below(top.to_owned()) };
+        // Where something was unmounted there may be a directory of a filesystem that nobody watches.
+        if !self.looker.inventory.is_seated(top, device) {
+            return Ok(());
+        }
+        let mut rest = vec![Waiting { path: top.to_owned(), above: None }];
+        while let Some(Waiting { path, above }) = rest.pop() {
+            if self.ours.holds(&path) {
+                continue;
+            }
+            *self.progress.at.lock() = Some(path.clone());
+            self.tick(&path, part.is_first())?;
+            let Some(at) = open(&path, device) else { continue };
+            let within = above.as_ref().map_or(0, |above| above.itself.inode);
+            let itself = Directory { path: path.clone(), inode: at.inode, within };
+            let above = Rc::new(Above { itself, above, is_known: Cell::new(false) });
+            let mut directories = self.directory(at, &above, device, part)?;
+            self.rest()?;
+            let below = |name: &OsString| path.join(name);
+            directories.retain(|name| !closed.contains(&below(name)) && part.enters(&below(name)));
+            // The last is taken first.
+            directories.sort_by(|a, b| b.cmp(a));
+            rest.extend(
+                directories.iter().map(|name| Waiting { path: below(name), above: Some(above.clone()) }),
+            );
+        }
+        Ok(())
+    }
+
+    /// Looks at the files of one directory. Returns the directories in it.
+    fn directory(
+        &self,
+        mut at: Within,
+        above: &Above,
+        device: u64,
+        part: Part<'_>,
+    ) -> Result<Vec<OsString>, Stopped> {
+        let path = above.itself.path.as_path();
+        let mut directories = Vec::new();
+        let placed = self.looker.inventory.places(&above.itself);
+        above.is_known.set(placed != Placed::Unknown);
+        if matches!(placed, Placed::Elsewhere(_) | Placed::Another) {
+            self.looker.tell(Noticed::Directory(above.itself.clone()))?;
+            self.recorded()?;
+        }
+        if placed != Placed::Unknown && part.has(path) {
+            at = match self.missing(at, path, device)? {
+                Some(at) => at,
+                None => return Ok(directories),
+            };
+        }
+        let (mut from, mut has_copies) = (0, false);
+        while let Ok(piece) = piece(&at, from) {
+            directories.extend(piece.directories);
+            for name in piece.files.iter().filter(|_| part.has(path)) {
+                if self.halt.is_asked() {
+                    return Err(Stopped);
+                }
+                self.progress.seen.fetch_add(1, Ordering::Relaxed);
+                has_copies |= self.looker.look_in(&at, path.join(name))?;
+            }
+            let Some(next) = piece.next else { break };
+            from = next;
+            let Some(again) = self.rest_without(at, path, device)? else { break };
+            at = again;
+        }
+        if has_copies {
+            self.know(above)?;
+        }
+        Ok(directories)
+    }
+
+    /// Has the inventory know the directories on the way to a copy by their inodes, so that it knows them again when
+    /// they are renamed.
+    fn know(&self, above: &Above) -> Result<(), Stopped> {
+        let mut at = Some(above);
+        while let Some(above) = at.filter(|above| !above.is_known.replace(true)) {
+            self.looker.tell(Noticed::Directory(above.itself.clone()))?;
+            at = above.above.as_deref();
+        }
+        Ok(())
+    }
+
+    /// Rests if that is due, without holding the directory. None when it is another afterwards.
+    fn rest_without(&self, at: Within, path: &Path, device: u64) -> Result<Option<Within>, Stopped> {
+        if !self.pace.is_due() {
+            self.pace.rest(&self.halt)?;
+            return Ok(Some(at));
+        }
+        let inode = at.inode;
+        drop(at);
+        self.rest()?;
+        self.tick(path, false)?;
+        Ok(open(path, device).filter(|again| again.inode == inode))
+    }
+
+    /// Looks for what is known in a directory and not there any more.
+    fn missing(&self, mut at: Within, path: &Path, device: u64) -> Result<Option<Within>, Stopped> {
+        let Some(number) = self.looker.inventory.number(path) else { return Ok(Some(at)) };
+        let mut after = None;
+        loop {
+            let children = self.looker.inventory.children(number, after);
+            let Some(last) = children.last() else { return Ok(Some(at)) };
+            after = Some(last.at);
+            for child in children {
+                let stat = rustix::fs::statat(&at.directory, &child.name, AtFlags::SYMLINK_NOFOLLOW);
+                match child.file {
+                    Some(_) if stat.is_err() => drop(self.looker.look_in(&at, path.join(&child.name))?),
+                    None if stat.is_err() => self.gone_below(path.join(&child.name))?,
+                    _ => {}
+                }
+            }
+            let Some(again) = self.rest_without(at, path, device)? else { return Ok(None) };
+            at = again;
+        }
+    }
+
+    /// Looks at each path that is known below a directory which is not there any more.
+    fn gone_below(&self, directory: PathBuf) -> Result<(), Stopped> {
+        // By path, and not by number: the directory may be met elsewhere meanwhile, with all that is in it.
+        let mut rest = vec![directory];
+        while let Some(path) = rest.pop() {
+            let Some(number) = self.looker.inventory.number(&path) else { continue };
+            let mut after = None;
+            loop {
+                let children = self.looker.inventory.children(number, after);
+                let Some(last) = children.last() else { break };
+                after = Some(last.at);
+                for child in children {
+                    let below = path.join(&child.name);
+                    match child.file {
+                        Some(_) => drop(self.looker.look(below)?),
+                        None => rest.push(below),
+                    }
+                }
+                self.rest()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Some of a directory's entries.
+fn piece(at: &Within, from: u64) -> rustix::io::Result<Piece> {
+    rustix::fs::seek(&at.directory, SeekFrom::Start(from))?;
+    let mut buffer = [MaybeUninit::<u8>::uninit(); ENTRIES];
+    let mut entries = RawDir::new(&at.directory, &mut buffer);
+    let mut piece = Piece::default();
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes()).to_owned();
+        piece.next = Some(entry.next_entry_cookie());
+        let kind = match entry.file_type() {
+            // Some filesystems don't say.
+            FileType::Unknown => rustix::fs::statat(&at.directory, &name, AtFlags::SYMLINK_NOFOLLOW)
+                .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode)),
+            kind => kind,
+        };
+        match kind {
+            FileType::Directory if name != "." && name != ".." => piece.directories.push(name),
+            FileType::RegularFile => piece.files.push(name),
+            _ => {}
+        }
+        if entries.is_buffer_empty() {
+            return Ok(piece);
+        }
+    }
+    piece.next = None;
+    Ok(piece)
+}
+
+/// Opens a directory of a device for reading, if it is one. Who keeps it is not asked before that is known.
+fn open(path: &Path, device: u64) -> Option<Within> {
+    let place = place(path)?;
+    if device_at(&place)? != device {
+        return None;
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = match rustix::fs::openat(&place, c".", flags | OFlags::NOATIME, Mode::empty()) {
+        Err(rustix::io::Errno::PERM) => rustix::fs::openat(&place, c".", flags, Mode::empty()),
+        other => other,
+    };
+    let directory = directory.ok()?;
+    let inode = Stat::of(directory.as_fd()).ok()?.inode;
+    Some(Within { directory, inode })
+}
+
+fn place(path: &Path) -> Option<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).ok()
+}
+
+fn device_at(place: &OwnedFd) -> Option<u64> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let stat = rustix::fs::statx(place, c"", flags, StatxFlags::INO).ok()?;
+    Some(rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor))
+}
+
+/// The device of a directory. Who keeps it is not asked.
+pub(super) fn device_of(directory: &Path) -> Option<u64> {
+    device_at(&place(directory)?)
+}
+
+/// Where filesystems are mounted that may never answer: even a look there could last for ever.
+fn foreign() -> Vec<PathBuf> {
+    use sys::mounts::{Kind, Tree, Way, kind};
+    let tree = Tree::new(sys::mounts::current().unwrap_or_default());
+    let is_met = |mount: &&sys::mounts::Mount| kind(mount) == Kind::Foreign && tree.way(mount) == Way::Clear;
+    tree.mounts().iter().filter(is_met).map(|mount| mount.point.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_parts_are_the_whole_and_meet_nothing_twice() {
+        let all =
+            ["/", "/a", "/a/b", "/a/b/c", "/a/c", "/a/c/a", "/a/c/b", "/a/d", "/b", "/b/a"].map(Path::new);
+        for cut in all {
+            let had = |part: Part<'_>| {
+                let is_entered = |path: &Path| path.ancestors().all(|above| part.enters(above));
+                let had = all.iter().filter(|path| is_entered(path) && part.has(path));
+                had.copied().collect::<Vec<_>>()
+            };
+            let mut both = [had(Part::From(cut)), had(Part::To(cut))].concat();
+            both.sort();
+            assert_eq!(both, all, "{cut:?}");
+            assert_eq!(had(Part::From(cut))[0], cut);
+        }
+    }
+}
