@@ -34,7 +34,7 @@ mod watch;
 mod inventory;
 mod journal;
 mod ledger;
-mod spared;
+pub mod spared;
 mod spool;
 
 mod clock;

@@ -5,6 +5,7 @@ mod bypass;
 mod deadline;
 mod explain;
 mod serve;
+mod spared;
 mod users;
 mod visitors;
 
@@ -17,6 +18,7 @@ use wire::link::v1::{self, local_reply, local_request};
 use wire::link::{acts, frame, things};
 
 use crate::filesystems::Filesystem;
+use crate::spared::Surveyed;
 use crate::vault::Resting;
 
 pub use users::ask_as_user;
@@ -41,6 +43,8 @@ pub enum Request {
     Bypass(FileId, String),
     /// Why something runs or does not.
     Explain(About),
+    /// What may never be denied; only this path, if one is named.
+    Spared(Option<PathBuf>),
 }
 
 /// What is to be explained.
@@ -65,6 +69,8 @@ pub enum Reply {
     Bypassed(Time),
     /// Why something runs or does not.
     Explained(Box<Explanation>),
+    /// What may never be denied, and what keeps that from being up to date.
+    Spared(Vec<Surveyed>, String),
     /// It was not done, and why.
     Refused(String),
 }
@@ -194,6 +200,10 @@ fn encode(request: &Request) -> local_request::Request {
             };
             local_request::Request::Explain(v1::ExplainRequest { what: Some(what) })
         }
+        Request::Spared(path) => {
+            let check = path.as_deref().map(things::bytes_of).unwrap_or_default();
+            local_request::Request::Spared(v1::SparedRequest { check })
+        }
     }
 }
 
@@ -209,6 +219,9 @@ fn understand(request: v1::LocalRequest) -> Option<Request> {
             v1::explain_request::What::Pid(pid) => About::Process(pid),
             v1::explain_request::What::Path(path) => About::Path(things::path_of(path)),
         }),
+        local_request::Request::Spared(asked) => {
+            Request::Spared(Some(asked.check).filter(|path| !path.is_empty()).map(things::path_of))
+        }
     })
 }
 
@@ -222,6 +235,10 @@ fn shape(reply: Reply) -> v1::LocalReply {
         Reply::Status(status) => local_reply::Reply::Status(shape_status(*status)),
         Reply::Bypassed(until) => local_reply::Reply::Bypassed(until.ticks()),
         Reply::Explained(explanation) => local_reply::Reply::Explained(*explanation),
+        Reply::Spared(surveyed, notice) => local_reply::Reply::Spared(v1::SparedList {
+            surveyed: surveyed.iter().map(Into::into).collect(),
+            notice,
+        }),
     };
     v1::LocalReply { reply: Some(reply) }
 }
@@ -267,6 +284,10 @@ fn decode(reply: v1::LocalReply) -> anyhow::Result<Reply> {
         local_reply::Reply::Refused(reason) => Reply::Refused(reason),
         local_reply::Reply::Bypassed(until) => Reply::Bypassed(Time::from_ticks(until)),
         local_reply::Reply::Explained(explanation) => Reply::Explained(Box::new(explanation)),
+        local_reply::Reply::Spared(list) => {
+            let surveyed = list.surveyed.into_iter().map(Surveyed::try_from).collect::<Result<_, _>>()?;
+            Reply::Spared(surveyed, list.notice)
+        }
         local_reply::Reply::Status(status) => Reply::Status(Box::new(Status {
             files_known: status.files_known,
             sweep_seen: status.sweep_seen,

@@ -15,6 +15,7 @@ use wire::link::{frame, v1};
 
 use super::bypass::bypass;
 use super::explain::explain;
+use super::spared::spared;
 use super::{Reply, Request, SOCKET, Status, say, understand};
 use crate::clock::SystemClock;
 use crate::core::{Core, Nudge};
@@ -67,6 +68,7 @@ fn converse(core: &Core, mut stream: UnixStream) -> io::Result<()> {
         Some(Request::VaultRestore(id)) => restore(core, id),
         Some(Request::Status) => Reply::Status(Box::new(status(core))),
         Some(Request::Explain(about)) => explain(core, &about),
+        Some(Request::Spared(path)) => spared(core, path.as_deref()),
         Some(Request::Bypass(file, comment)) => bypass(core, ROOT, &file, &comment),
         None => Reply::Refused("this agent does not know that request".to_owned()),
     };

@@ -10,7 +10,7 @@ use model::{MachineId, OrganizationId};
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
 
-use super::{parent, places, release};
+use super::{parent, places, release, survey};
 
 /// What the verb is told.
 #[derive(clap::Args)]
@@ -57,5 +57,6 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         parent: args.parent.unwrap_or_else(parent),
         tether,
         brake: args.brake.place(),
+        surveyor: survey::surveyor(),
     })?)
 }
