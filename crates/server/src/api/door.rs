@@ -98,6 +98,11 @@ impl ActionBody {
         Ok(self.0.required("Comment")?.to_owned())
     }
 
+    /// Whether a file may be meant that lies where a spared one belongs: our own addition to the contract.
+    pub(super) fn confirms(&self) -> Result<bool, ApiError> {
+        Ok(self.0.flag("Confirm")?)
+    }
+
     /// The file, under the contract's name; a SHA-256 is taken too.
     pub(super) fn file(&self) -> Result<FileId, ApiError> {
         Ok(self.0.required("Sha1")?.trim().parse()?)

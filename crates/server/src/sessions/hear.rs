@@ -83,7 +83,8 @@ impl Ear<'_> {
             }
             up::Message::Spared(set) => {
                 let spared = set.spared.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
-                store.spared(organization, machine, spared).await?;
+                let strange = set.strange.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
+                store.spared(organization, machine, spared, strange).await?;
             }
             up::Message::Lifted(v1::Lifted { rule, comment }) => {
                 let done = store.lifted(organization, machine, RuleId(rule), comment).await;
