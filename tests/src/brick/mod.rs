@@ -47,8 +47,10 @@ pub struct Tally {
 /// # Errors
 /// When the machine does not work, a file is neither quarantined nor spared, or one does not come back as it was.
 pub fn run(measure: &Measure) -> anyhow::Result<Tally> {
+    let begun = Instant::now();
     let tree = tree::debian()?;
     let mut machine = Machine::start(&tree, measure.opens)?;
+    println!("a machine after {:.1} s", begun.elapsed().as_secs_f64());
     let files = by_content(&machine)?;
     let chosen = chosen(&files, measure);
     println!("{} programs and scripts, of which {} are taken", files.len(), chosen.len());
@@ -91,7 +93,9 @@ fn take_away(
     let begun = Instant::now();
     let before = machine.state(batch.iter().flat_map(|sha256| &files[sha256]))?;
     machine.plane.deny(batch)?;
+    let denied = begun.elapsed();
     machine.tried().context("while a batch is denied")?;
+    let tried = begun.elapsed();
     let mut orders = Vec::new();
     for sha256 in batch {
         let (order, outcome) = machine.plane.quarantine(FileId::Sha256(*sha256))?;
@@ -102,6 +106,7 @@ fn take_away(
         tally.quarantined += usize::from(!is_spared);
         orders.push(order);
     }
+    let taken = begun.elapsed();
     let gone: Vec<_> = before.keys().filter(|path| !machine.holds(path)).map(PathBuf::as_path).collect();
     machine.tried().with_context(|| format!("without {gone:?}"))?;
     tally.trials += 2;
@@ -115,10 +120,13 @@ fn take_away(
         ensure!(after.get(path) == Some(state), "{} came back as another: {state:?}", path.display());
     }
     println!(
-        "batch of {}: {} of {} paths were away, {:.1} s",
+        "batch of {}: {} of {} paths were away; denied {:.1}, tried {:.1}, taken {:.1}, all {:.1} s",
         batch.len(),
         gone.len(),
         before.len(),
+        denied.as_secs_f64(),
+        (tried - denied).as_secs_f64(),
+        (taken - tried).as_secs_f64(),
         begun.elapsed().as_secs_f64()
     );
     Ok(())

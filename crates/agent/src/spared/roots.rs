@@ -80,13 +80,13 @@ const DPKG: &[&str] = &[
     "apt", "apt-utils", "libapt-pkg*", "dpkg", "debconf", "debconf-i18n", "perl-base", "init-system-helpers",
     "libpam-*", "libnss-*", "openssh-*", "sudo*", "login*", "passwd", "systemd*", "libsystemd*", "udev", "dbus*",
     "sysvinit-*", "sysv-rc", "initscripts", "insserv", "startpar", "kmod", "ifupdown*", "gpgv*", "util-linux*", "ucf",
-    "busybox*", "libc-bin", "libc6*", "debianutils", "adduser", "quell*",
+    "busybox*", "libc-bin", "debianutils", "adduser", "quell*",
 ];
 /// The same of rpm's, beside those that are protected.
 const RPM: &[&str] = &[
     "rpm*", "python3-rpm", "dnf*", "python3-dnf*", "libdnf*", "python3-libdnf*", "python3-hawkey", "libsolv*",
     "librepo", "libcomps", "python3-libcomps", "python3-gpg", "libmodulemd", "yum*", "microdnf", "tdnf*", "zypper*",
-    "libzypp*", "bash", "coreutils*", "glibc*", "libgcc*", "sed", "grep", "gawk", "findutils", "tar", "gzip", "xz*",
+    "libzypp*", "bash", "coreutils*", "glibc", "glibc-common", "libgcc*", "sed", "grep", "gawk", "findutils", "tar", "gzip", "xz*",
     "bzip2*", "zstd", "cpio", "util-linux*", "shadow", "shadow-utils", "pam*", "libpwquality", "sudo*", "openssh*",
     "systemd*", "udev", "dbus*", "kmod*", "gnupg2", "gpg2", "crypto-policies*", "chkconfig", "initscripts*",
     "aaa_base*", "sssd*", "filesystem", "setup", "python3-subscription-manager-rhsm", "busybox*", "quell*",
