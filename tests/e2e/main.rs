@@ -3,7 +3,9 @@
 
 #![forbid(unsafe_code)]
 
+mod boot;
 mod killed;
 mod refusals;
 mod restart;
+mod services;
 mod story;
