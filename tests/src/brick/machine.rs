@@ -195,10 +195,15 @@ fn furnish(root: &Path) -> anyhow::Result<()> {
     run(Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(at("dev")))?;
     for device in ["null", "zero", "random", "urandom", "tty"] {
         File::create(at("dev").join(device))?;
-        run(Command::new("mount").arg("--bind").arg(Path::new("/dev").join(device)).arg(at("dev").join(device)))?;
+        run(Command::new("mount")
+            .arg("--bind")
+            .arg(Path::new("/dev").join(device))
+            .arg(at("dev").join(device)))?;
     }
     fs::create_dir(at("dev/pts"))?;
-    run(Command::new("mount").args(["-t", "devpts", "-o", "newinstance,ptmxmode=0666", "devpts"]).arg(at("dev/pts")))?;
+    run(Command::new("mount")
+        .args(["-t", "devpts", "-o", "newinstance,ptmxmode=0666", "devpts"])
+        .arg(at("dev/pts")))?;
     std::os::unix::fs::symlink("pts/ptmx", at("dev/ptmx"))?;
     std::os::unix::fs::symlink("/proc/self/fd", at("dev/fd"))?;
     Ok(())

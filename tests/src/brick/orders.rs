@@ -151,14 +151,9 @@ impl Plane {
 }
 
 /// Agrees to everything, and hands it on.
-fn hear(
-    mut stream: UnixStream,
-    organization: OrganizationId,
-    heard: &Sender<Heard>,
-) -> std::io::Result<()> {
-    let answer = |stream: &mut UnixStream, message| {
-        frame::write(stream, &v1::Down { message: Some(message) })
-    };
+fn hear(mut stream: UnixStream, organization: OrganizationId, heard: &Sender<Heard>) -> std::io::Result<()> {
+    let answer =
+        |stream: &mut UnixStream, message| frame::write(stream, &v1::Down { message: Some(message) });
     while let Some(v1::Up { message }) = frame::read(&mut stream)? {
         match message {
             Some(up::Message::Hello(_)) => {

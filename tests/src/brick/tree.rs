@@ -37,7 +37,8 @@ pub(super) fn debian() -> anyhow::Result<PathBuf> {
 /// From where this machine has its own packages.
 fn mirror() -> anyhow::Result<(String, String)> {
     let format = "$(REPO_URI) $(CODENAME) $(COMPONENT)";
-    let listed = run(Command::new("apt-get").args(["indextargets", "--format", format, "Created-By: Packages"]))?;
+    let listed =
+        run(Command::new("apt-get").args(["indextargets", "--format", format, "Created-By: Packages"]))?;
     let named = listed.lines().find_map(|line| match *line.split(' ').collect::<Vec<_>>() {
         // Updates and security alone are no system.
         [site, suite, "main"] if !suite.contains('-') => Some((site.to_owned(), suite.to_owned())),

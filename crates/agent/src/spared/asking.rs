@@ -33,8 +33,7 @@ impl Surveyor {
         };
         let mut command = Command::new(program);
         command.args(arguments).arg(std::process::id().to_string()).env_clear().current_dir("/");
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let said = listen(&mut child, PATIENCE);
         // It has nothing more to say, whatever it said.
         let _ = child.kill();

@@ -105,7 +105,8 @@ mod tests {
         fs::write(&path, "x").unwrap();
         let digests = Digests { sha256: Sha256([1; 32]), sha1: Sha1([1; 20]), md5: Md5([1; 16]) };
         let (database, package, state, why) = (None, String::new(), State::Matches, String::new());
-        let set = SparedSet::new(vec![Surveyed { path: path.clone(), digests, database, package, state, why }]);
+        let set =
+            SparedSet::new(vec![Surveyed { path: path.clone(), digests, database, package, state, why }]);
 
         let mut due = Due::default();
         assert!(due.is_now(&SparedSet::default()), "nobody has looked yet");

@@ -9,6 +9,7 @@ mod due;
 mod helper;
 mod keeping;
 mod linked;
+mod names;
 mod packages;
 mod roots;
 mod scripts;

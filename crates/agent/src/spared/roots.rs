@@ -5,97 +5,11 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::linked;
 use super::packages::{Chosen, Packages};
+use super::{linked, names};
 
 /// Where a program without a directory may lie.
 const BIN: [&str; 6] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin"];
-
-/// What for, and the patterns of paths; a name alone is one of a program.
-const PROGRAMS: &[(&str, &[&str])] = &[
-    ("init", &[
-        "init", "telinit", "runlevel", "shutdown", "reboot", "halt", "poweroff", "systemctl", "journalctl",
-        "systemd-*", "/lib/systemd/systemd*", "/lib/systemd/system-generators/*", "/usr/lib/systemd/systemd*",
-        "/usr/lib/systemd/system-generators/*", "dbus-daemon", "dbus-broker*", "/usr/lib/dbus-1.0/*",
-        "/usr/libexec/dbus-1/*", "openrc*", "rc-service", "/lib/rc/bin/*", "/lib/rc/sbin/*", "runit*", "runsv*",
-        "sv", "s6-*", "busybox", "/etc/init", "/etc/init.d/*", "/etc/rc", "/etc/rc.local", "/etc/rc.d/rc*",
-        "/etc/rc.d/init.d/*", "/lib/init/*", "/lib/lsb/init-functions*", "/lib/lsb/init-functions.d/*",
-        "start-stop-daemon", "service", "invoke-rc.d", "update-rc.d",
-    ]),
-    ("mounting what the machine starts from", &[
-        "mount", "umount", "mount.*", "swapon", "losetup", "findmnt", "lsblk", "blkid", "fsck*", "e2fsck",
-        "xfs_repair", "btrfs", "kmod", "modprobe", "insmod", "udevadm", "cryptsetup", "lvm", "mdadm", "dmsetup",
-        "/lib/udev/*", "/usr/lib/udev/*",
-    ]),
-    ("login", &[
-        "login", "agetty", "getty", "mgetty", "sulogin", "su", "runuser", "sudo", "sudoedit", "visudo", "doas",
-        "nologin", "passwd", "chpasswd", "chage", "unix_chkpwd", "unix_update", "pam_*", "mkhomedir_helper",
-        "faillock", "newgrp", "usermod", "sssd", "sssctl", "/usr/libexec/sssd/*", "winbindd", "nscd", "nslcd",
-        "/usr/lib/sudo/*", "/usr/libexec/sudo/*", "polkitd", "/usr/lib/polkit-1/*", "/usr/libexec/polkitd",
-    ]),
-    ("ssh", &[
-        "sshd", "ssh", "scp", "sftp", "ssh-*", "/usr/lib/openssh/*", "/usr/libexec/openssh/*", "/usr/lib/ssh/*",
-        "dropbear*", "dbclient",
-    ]),
-    ("package manager", &[
-        "dpkg", "dpkg-*", "apt", "apt-*", "aptitude*", "/usr/lib/apt/*", "/usr/lib/apt/*/*", "/usr/lib/dpkg/**/*",
-        "/usr/libexec/dpkg/*", "/usr/share/debconf/*", "update-alternatives", "debconf*", "deb-system*", "ucf*",
-        "gpgv*", "ldconfig*", "rpm", "rpm2*", "rpmdb*", "rpmkeys*", "rpmquery*", "rpmverify*", "/usr/lib/rpm/*",
-        "/usr/lib*/rpm-plugins/*", "dnf", "dnf-*", "dnf5*", "tdnf", "yum", "microdnf", "zypper",
-        "/usr/lib/zypp/*", "/usr/lib/zypper/**/*", "rpm-ostree", "ostree", "apk", "pacman", "pacman-*",
-        "snap", "/usr/lib/snapd/*",
-    ]),
-    ("network", &[
-        "ip", "ifup", "ifdown", "ifquery", "dhclient", "dhclient-script", "dhcpcd", "udhcpc", "NetworkManager",
-        "nmcli", "/usr/lib*/NetworkManager/**/*", "/usr/lib/*/NetworkManager/**/*", "/usr/libexec/nm-*",
-        "wpa_supplicant", "wicked*", "/usr/lib/wicked/**/*", "connmand", "netplan", "/usr/libexec/netplan/*",
-        "resolvconf", "/usr/lib/resolvconf/*",
-    ]),
-    ("name service", &["/lib/*/libnss_*.so*", "/lib*/libnss_*.so*", "/usr/lib/*/libnss_*.so*", "/usr/lib*/libnss_*.so*"]),
-    ("authentication module", &[
-        "/lib/*/security/*.so", "/lib*/security/*.so", "/usr/lib/*/security/*.so", "/usr/lib*/security/*.so",
-        "/usr/lib*/krb5/plugins/**/*.so", "/usr/lib/*/krb5/plugins/**/*.so",
-    ]),
-    ("cryptography module", &[
-        "/usr/lib/*/ossl-modules/*", "/usr/lib*/ossl-modules/*", "/usr/lib/*/engines-*/*", "/usr/lib*/engines-*/*",
-    ]),
-    ("what each login shell reads", &[
-        "/etc/profile", "/etc/profile.d/*", "/etc/bash.bashrc", "/etc/bashrc", "/etc/bash/*", "/etc/zsh/*",
-        "/etc/zshenv", "/etc/zprofile", "/etc/zshrc", "/etc/csh.*", "/etc/ksh.kshrc", "/root/.profile",
-        "/root/.bash_profile", "/root/.bashrc",
-    ]),
-    ("Quell", &["/usr/bin/quell"]),
-];
-
-/// Loaded by name while a program runs, and not listed in it.
-const LOADED: &[&str] = &[
-    "libgcc_s.so.1", "libcrypt.so.1", "libcrypt.so.2", "libidn2.so.0", "libkmod.so.2", "libmount.so.1",
-    "libcryptsetup.so.12", "libpcre2-8.so.0", "libselinux.so.1", "libaudit.so.1", "libacl.so.1",
-    "libseccomp.so.2", "libbpf.so.1", "libbpf.so.0", "libp11-kit.so.0", "libdw.so.1", "libelf.so.1",
-    "libsoftokn3.so", "libfreeblpriv3.so", "libnssckbi.so",
-];
-
-/// Packages of dpkg's machines whose programs are spared as a whole, beside those that call themselves essential.
-const DPKG: &[&str] = &[
-    "apt", "apt-utils", "libapt-pkg*", "dpkg", "debconf", "debconf-i18n", "perl-base", "init-system-helpers",
-    "libpam-*", "libnss-*", "openssh-*", "sudo*", "login*", "passwd", "systemd*", "libsystemd*", "udev", "dbus*",
-    "sysvinit-*", "sysv-rc", "initscripts", "insserv", "startpar", "kmod", "ifupdown*", "gpgv*", "util-linux*", "ucf",
-    "busybox*", "libc-bin", "debianutils", "adduser", "quell*",
-];
-/// The same of rpm's, beside those that are protected.
-const RPM: &[&str] = &[
-    "rpm*", "python3-rpm", "dnf*", "python3-dnf*", "libdnf*", "python3-libdnf*", "python3-hawkey", "libsolv*",
-    "librepo", "libcomps", "python3-libcomps", "python3-gpg", "libmodulemd", "yum*", "microdnf", "tdnf*", "zypper*",
-    "libzypp*", "bash", "coreutils*", "glibc", "glibc-common", "libgcc*", "sed", "grep", "gawk", "findutils", "tar", "gzip", "xz*",
-    "bzip2*", "zstd", "cpio", "util-linux*", "shadow", "shadow-utils", "pam*", "libpwquality", "sudo*", "openssh*",
-    "systemd*", "udev", "dbus*", "kmod*", "gnupg2", "gpg2", "crypto-policies*", "chkconfig", "initscripts*",
-    "aaa_base*", "sssd*", "filesystem", "setup", "python3-subscription-manager-rhsm", "busybox*", "quell*",
-];
-/// What scripts in Python need of it.
-const PYTHON: (&[&str], &[&str]) = (
-    &["python3", "python3*-minimal", "libpython3*-minimal", "libpython3*-stdlib", "python3-apt", "python3-debconf"],
-    &["python3", "python3-libs", "python3*-base", "libpython3*", "platform-python*", "python3.*-libs"],
-);
 
 /// A path and why it is wanted.
 type Root = (PathBuf, String);
@@ -105,24 +19,31 @@ type Root = (PathBuf, String);
 pub(super) fn wanted(packages: &Packages, own: Option<&Path>) -> linked::Wanted {
     let own = own.map(|own| (own.to_owned(), "Quell".to_owned()));
     let mut roots: Vec<Root> = own.into_iter().chain(named()).chain(shells()).collect();
-    roots.extend(linked::libraries(LOADED).into_iter().map(|path| (path, "loaded while programs run".to_owned())));
+    roots.extend(
+        linked::libraries(&words(names::LOADED))
+            .into_iter()
+            .map(|path| (path, "loaded while programs run".to_owned())),
+    );
     roots.extend(hooks());
-    roots.extend(programs(packages.files(&Chosen::new(DPKG, RPM))));
+    roots.extend(programs(packages.files(&Chosen::new(&words(names::DPKG), &words(names::RPM)))));
     let found = linked::closure(roots.iter().cloned());
-    let is_python = |path: &Path| {
-        path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"python3"))
-    };
+    let is_python =
+        |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"python3"));
     if !found.keys().any(|path| is_python(path)) {
         return found;
     }
-    roots.extend(programs(packages.files(&Chosen::new(PYTHON.0, PYTHON.1))));
+    roots.extend(programs(packages.files(&Chosen::new(&words(names::PYTHON.0), &words(names::PYTHON.1)))));
     linked::closure(roots)
+}
+
+fn words(list: &str) -> Vec<&str> {
+    list.split_ascii_whitespace().collect()
 }
 
 fn named() -> Vec<Root> {
     let mut found = Vec::new();
-    for (why, patterns) in PROGRAMS {
-        for pattern in *patterns {
+    for (why, patterns) in names::PROGRAMS {
+        for pattern in patterns.split_ascii_whitespace() {
             let places = if pattern.starts_with('/') { &[""][..] } else { &BIN };
             for place in places {
                 let slash = if place.is_empty() { "" } else { "/" };
@@ -178,11 +99,12 @@ mod tests {
 
     #[test]
     fn every_pattern_is_one() {
-        for pattern in PROGRAMS.iter().flat_map(|(_, patterns)| *patterns) {
-            glob::Pattern::new(pattern).unwrap();
-        }
-        for pattern in [DPKG, RPM, PYTHON.0, PYTHON.1].into_iter().flatten() {
-            glob::Pattern::new(pattern).unwrap();
+        let (dpkg, rpm) = names::PYTHON;
+        let lists = names::PROGRAMS.iter().map(|(_, patterns)| *patterns);
+        for list in lists.chain([names::LOADED, names::DPKG, names::RPM, dpkg, rpm]) {
+            for pattern in words(list) {
+                glob::Pattern::new(pattern).unwrap();
+            }
         }
     }
 

@@ -54,7 +54,10 @@ mod tests {
         for line in ["#!/usr/bin/env sh\n", "#!/usr/bin/env -S A=b sh -e\n"] {
             let programs = named(line.as_bytes());
             assert_eq!(programs[0], Path::new("/usr/bin/env"));
-            assert!(programs[1..].iter().all(|path| path.ends_with("sh")) && programs.len() > 1, "{programs:?}");
+            assert!(
+                programs[1..].iter().all(|path| path.ends_with("sh")) && programs.len() > 1,
+                "{programs:?}"
+            );
         }
     }
 }

@@ -162,10 +162,8 @@ impl Store {
         strange: Vec<Spared>,
     ) -> Result<(), StoreError> {
         let Back::Sqlite(db) = &*self.back;
-        db.order("spared", move |tx| {
-            sqlite::spared::replace(tx, organization, machine, &spared, &strange)
-        })
-        .await
+        db.order("spared", move |tx| sqlite::spared::replace(tx, organization, machine, &spared, &strange))
+            .await
     }
 
     /// Root on a machine has lifted that machine's own deny. Told twice it changes nothing.

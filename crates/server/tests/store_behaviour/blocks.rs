@@ -104,7 +104,10 @@ pub(crate) async fn what_lies_where_a_spared_file_belongs_must_be_confirmed(worl
     world.store.block(&by, sha1(1), "I saw it".into()).await.unwrap();
     let audit = world.store.audit(organization, 0, 100).await.unwrap();
     let confirmed = audit.iter().find(|line| line.what == "spared.confirm").expect("it is in the audit");
-    assert_eq!((confirmed.subject.as_str(), confirmed.comment.as_str()), ("/usr/bin/ssh on alpha", "I saw it"));
+    assert_eq!(
+        (confirmed.subject.as_str(), confirmed.comment.as_str()),
+        ("/usr/bin/ssh on alpha", "I saw it")
+    );
 }
 
 pub(crate) async fn each_step_is_in_the_audit(world: World) {

@@ -84,7 +84,7 @@ impl Dpkg {
         }
         for (name, package) in &self.packages {
             for (path, md5) in &package.configuration {
-                tell(self.where_lies(path, name), name, md5.clone());
+                tell(self.where_lies(path, name), name, *md5);
             }
         }
     }
@@ -234,11 +234,8 @@ mod tests {
         let files = dpkg.files(&[]);
         let files: Vec<_> = files.iter().map(|(path, why)| (path.as_path(), why.as_str())).collect();
         let why = "part of the essential package dash";
-        let expected = [
-            (Path::new("/."), why),
-            (&root.join("bin/dash"), why),
-            (&root.join("bin/sh.distrib"), why),
-        ];
+        let expected =
+            [(Path::new("/."), why), (&root.join("bin/dash"), why), (&root.join("bin/sh.distrib"), why)];
         assert_eq!(files, expected);
         assert!(dpkg.files(&[Pattern::new("oth*").unwrap()]).len() == files.len(), "it lists nothing");
     }
@@ -251,7 +248,8 @@ mod tests {
 
     #[test]
     fn what_is_no_database_is_none() {
-        for text in ["", "\n\n\n", ":\n", " x\n", "Package\nConffiles:\n x\n /a obsolete\n /b zz\n", "\u{0}"] {
+        for text in ["", "\n\n\n", ":\n", " x\n", "Package\nConffiles:\n x\n /a obsolete\n /b zz\n", "\u{0}"]
+        {
             assert!(packages(text.as_bytes()).is_empty(), "{text:?}");
         }
     }

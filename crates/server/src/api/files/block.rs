@@ -112,7 +112,10 @@ mod tests {
         let path = format!("/api/files/{}/block", file(4).sha1);
         for body in [r#"{"Comment":"c"}"#, r#"{"Comment":"c","Confirm":false}"#] {
             let answer = scene.call("POST", &path, body).await;
-            assert_eq!((answer.status, &answer.json()["error"]["code"]), (400, &"ConfirmationRequired".into()));
+            assert_eq!(
+                (answer.status, &answer.json()["error"]["code"]),
+                (400, &"ConfirmationRequired".into())
+            );
             let told = ["/usr/bin/ssh", "package openssh-client", "\\\"Confirm\\\": true"];
             assert!(told.iter().all(|words| answer.text.contains(words)), "{}", answer.text);
         }

@@ -73,9 +73,8 @@ impl Headers {
             } else {
                 continue;
             };
-            let paths = header.files().map(|file| {
-                wire::link::things::path_of([file.directory, file.name].concat())
-            });
+            let paths =
+                header.files().map(|file| wire::link::things::path_of([file.directory, file.name].concat()));
             files.extend(paths.filter(|path| may_be_program(path)).map(|path| (path, why.clone())));
         }
         files

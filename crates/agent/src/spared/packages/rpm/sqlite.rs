@@ -16,11 +16,12 @@ const BUSY: Duration = Duration::from_secs(5);
 const CACHE: i64 = -4096;
 
 pub(super) fn headers(path: &Path) -> io::Result<Vec<Vec<u8>>> {
-    read(path, false).or_else(|error| {
-        // Closed properly it has no log, and nobody may make one here: then it is whole as it lies there.
-        if has_log(path) { Err(error) } else { read(path, true) }
-    })
-    .map_err(|error| malformed(&error.to_string()))
+    read(path, false)
+        .or_else(|error| {
+            // Closed properly it has no log, and nobody may make one here: then it is whole as it lies there.
+            if has_log(path) { Err(error) } else { read(path, true) }
+        })
+        .map_err(|error| malformed(&error.to_string()))
 }
 
 fn has_log(path: &Path) -> bool {

@@ -111,7 +111,9 @@ fn as_ndb(headers: &[Vec<u8>]) -> Vec<u8> {
         blobs.extend(header);
         blobs.resize((blobs.len() + 12).next_multiple_of(16) - 12, 0);
         blobs.extend([number(0), number(header.len()), *b"BlbE"].concat());
-        slots.extend([*b"Slot", number(index + 1), number(block), number((blobs.len() - start) / 16)].concat());
+        slots.extend(
+            [*b"Slot", number(index + 1), number(block), number((blobs.len() - start) / 16)].concat(),
+        );
     }
     let mut bytes = [*b"RpmP", number(0), number(1), number(1), number(headers.len() + 1)].concat();
     bytes.resize(32, 0);
@@ -170,7 +172,8 @@ fn whatever_a_database_holds_it_is_read_to_an_end() {
     if let Some((dir, path)) = made(1) {
         headers = Headers::read(&path).unwrap().0;
         let bdb = dir.path().join("Packages");
-        let forms = [Some(as_ndb(&headers)), as_bdb(&bdb, "1234", &headers).and_then(|()| fs::read(&bdb).ok())];
+        let forms =
+            [Some(as_ndb(&headers)), as_bdb(&bdb, "1234", &headers).and_then(|()| fs::read(&bdb).ok())];
         let read: [fn(&[u8]) -> io::Result<Vec<Vec<u8>>>; 2] = [ndb::headers, bdb::headers];
         for (bytes, read) in forms.into_iter().zip(read).filter_map(|(form, read)| Some((form?, read))) {
             assert_eq!(read(&bytes).unwrap().len(), 1);
@@ -186,7 +189,8 @@ fn whatever_a_database_holds_it_is_read_to_an_end() {
         assert!(ndb::headers(&whole[..whole.len() - 16]).is_err());
     }
     let dir = tempfile::tempdir().unwrap();
-    for (name, text) in [("a", &b"SQLite format 3\0"[..]), ("b", b"RpmP"), ("c", b""), ("d", b"#!/bin/sh\n")] {
+    for (name, text) in [("a", &b"SQLite format 3\0"[..]), ("b", b"RpmP"), ("c", b""), ("d", b"#!/bin/sh\n")]
+    {
         fs::write(dir.path().join(name), text).unwrap();
         assert!(Headers::read(&dir.path().join(name)).is_err(), "{name}");
     }
