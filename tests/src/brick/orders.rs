@@ -36,7 +36,7 @@ pub(super) struct Plane {
 /// From the thread that hears the agent.
 enum Heard {
     Here(UnixStream),
-    Said(up::Message),
+    Said(Box<up::Message>),
 }
 
 impl Plane {
@@ -131,20 +131,26 @@ impl Plane {
     }
 
     fn note(&mut self, heard: Heard) -> anyhow::Result<()> {
-        match heard {
-            Heard::Here(stream) => self.stream = Some(stream),
-            Heard::Said(up::Message::Adopted(position)) => self.adopted = position.generation,
-            Heard::Said(up::Message::Heartbeat(beat)) => self.swept |= beat.first_sweep_complete,
-            Heard::Said(up::Message::Spared(set)) => {
+        let message = match heard {
+            Heard::Here(stream) => {
+                self.stream = Some(stream);
+                return Ok(());
+            }
+            Heard::Said(message) => *message,
+        };
+        match message {
+            up::Message::Adopted(position) => self.adopted = position.generation,
+            up::Message::Heartbeat(beat) => self.swept |= beat.first_sweep_complete,
+            up::Message::Spared(set) => {
                 let digest = |one: v1::Spared| Some((things::path_of(one.path), one.digests?.sha256));
                 self.spared = Some(set.spared.into_iter().filter_map(digest).collect());
             }
-            Heard::Said(up::Message::Outcome(outcome)) => {
+            up::Message::Outcome(outcome) => {
                 let stored = down::Message::OutcomeStored(outcome.act.clone());
                 self.outcomes.push(outcome.try_into()?);
                 self.say(stored)?;
             }
-            Heard::Said(_) => {}
+            _ => {}
         }
         Ok(())
     }
@@ -166,7 +172,7 @@ fn hear(mut stream: UnixStream, organization: OrganizationId, heard: &Sender<Hea
                 answer(&mut stream, down::Message::SightingsStored(sightings.sequence))?;
             }
             Some(message) => {
-                let _ = heard.send(Heard::Said(message));
+                let _ = heard.send(Heard::Said(Box::new(message)));
             }
             None => {}
         }
