@@ -52,7 +52,7 @@ impl Machine {
         fs::copy(binary(), root.join(&QUELL[1..]))?;
         fs::create_dir_all(root.join(&DATA[1..]))?;
         fs::set_permissions(root.join(&DATA[1..]), fs::Permissions::from_mode(0o700))?;
-        fs::write(root.join("root/trial"), TRIAL)?;
+        fs::write(root.join("trial"), TRIAL)?;
 
         let (machine, organization) = (MachineId([7; 20]), OrganizationId::random());
         let plane = Plane::listen(&root.join(&DATA[1..]), machine, organization)?;
@@ -137,7 +137,7 @@ impl Machine {
 
     /// Tries the machine in every way: a login shell, the package manager, ssh. In a network of its own.
     pub(super) fn tried(&self) -> anyhow::Result<()> {
-        let script = "ip link set lo up && exec timeout 120 chroot \"$0\" /bin/sh /root/trial";
+        let script = "ip link set lo up && exec timeout 120 chroot \"$0\" /bin/sh /trial";
         let mut trial = Command::new("unshare");
         trial.args(["--net", "sh", "-c", script]).arg(&self.root).env_clear();
         trial.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/root").env("LC_ALL", "C");

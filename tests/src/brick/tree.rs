@@ -58,7 +58,7 @@ fn prepare(tree: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(tree.join("run/sshd"))?;
     fs::create_dir_all(tree.join("root/.ssh"))?;
     let mut key = Command::new("chroot");
-    key.arg(tree).args(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "/root/.ssh/id_ed25519"]);
+    key.arg(tree).args(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "root/.ssh/id_ed25519"]);
     run(&mut key)?;
     fs::copy(tree.join("root/.ssh/id_ed25519.pub"), tree.join("root/.ssh/authorized_keys"))?;
     Ok(())

@@ -52,7 +52,7 @@ pub(super) const PROGRAMS: &[(&str, &str)] = &[
     (
         "what each login shell reads",
         "/etc/profile /etc/profile.d/* /etc/bash.bashrc /etc/bashrc /etc/bash/* /etc/zsh/* /etc/zshenv \
-         /etc/zprofile /etc/zshrc /etc/csh.* /etc/ksh.kshrc /root/.profile /root/.bash_profile /root/.bashrc",
+         /etc/zprofile /etc/zshrc /etc/csh.* /etc/ksh.kshrc",
     ),
     ("Quell", "/usr/bin/quell"),
 ];

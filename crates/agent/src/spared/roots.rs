@@ -18,7 +18,7 @@ type Root = (PathBuf, String);
 /// all that these need.
 pub(super) fn wanted(packages: &Packages, own: Option<&Path>) -> linked::Wanted {
     let own = own.map(|own| (own.to_owned(), "Quell".to_owned()));
-    let mut roots: Vec<Root> = own.into_iter().chain(named()).chain(shells()).collect();
+    let mut roots: Vec<Root> = own.into_iter().chain(named()).chain(shells()).chain(startup()).collect();
     roots.extend(
         linked::libraries(&words(names::LOADED))
             .into_iter()
@@ -65,6 +65,19 @@ fn shells() -> Vec<Root> {
     let paths: BTreeSet<_> = ["/bin/sh", "/bin/bash"].into_iter().chain(listed).chain(had).collect();
     let paths = paths.into_iter().filter(|path| path.starts_with('/'));
     paths.map(|path| (PathBuf::from(path), "login shell".to_owned())).collect()
+}
+
+/// What the login shell of root reads.
+fn startup() -> Vec<Root> {
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let homes = users.lines().filter_map(|line| {
+        let fields: Vec<_> = line.split(':').collect();
+        (fields.get(2) == Some(&"0")).then(|| fields.get(5).copied()).flatten()
+    });
+    let files = homes
+        .filter(|home| home.starts_with('/'))
+        .flat_map(|home| [".profile", ".bash_profile", ".bashrc"].map(|name| Path::new(home).join(name)));
+    files.map(|path| (path, "what the login shell of root reads".to_owned())).collect()
 }
 
 /// Programs that apt runs before and after each of its own steps: it fails where they do.
