@@ -174,7 +174,7 @@ fn whatever_a_database_holds_it_is_read_to_an_end() {
         let bdb = dir.path().join("Packages");
         let forms =
             [Some(as_ndb(&headers)), as_bdb(&bdb, "1234", &headers).and_then(|()| fs::read(&bdb).ok())];
-        let read: [fn(&[u8]) -> io::Result<Vec<Vec<u8>>>; 2] = [ndb::headers, bdb::headers];
+        let read: [Reader; 2] = [ndb::headers, bdb::headers];
         for (bytes, read) in forms.into_iter().zip(read).filter_map(|(form, read)| Some((form?, read))) {
             assert_eq!(read(&bytes).unwrap().len(), 1);
             changed(&bytes, |bytes| {
@@ -195,6 +195,9 @@ fn whatever_a_database_holds_it_is_read_to_an_end() {
         assert!(Headers::read(&dir.path().join(name)).is_err(), "{name}");
     }
 }
+
+/// Reads one form of database.
+type Reader = fn(&[u8]) -> io::Result<Vec<Vec<u8>>>;
 
 /// Calls for versions of some bytes in which one or two numbers are others.
 fn changed(bytes: &[u8], mut look: impl FnMut(&[u8])) {
