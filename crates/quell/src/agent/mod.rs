@@ -5,6 +5,8 @@ use clap::Subcommand;
 use crate::failure::Failure;
 use crate::output::Format;
 
+mod approve;
+pub(crate) mod brake;
 mod bypass;
 mod explain;
 mod guard;
@@ -52,6 +54,8 @@ enum Verb {
     Explain(explain::Args),
     /// What may never be denied or quarantined here, by whose word, and whether it is still what it was
     Spared(spared::Args),
+    /// Let go on what the brake holds: denials of files that run widely, and quarantines, beyond so many an hour
+    Approve(approve::Args),
     /// Go past a rule that warns of a file, for a day
     Bypass(bypass::Args),
     /// The agent's figures in the text form of Prometheus
@@ -70,6 +74,7 @@ impl Args {
             Verb::Spared(args) => args.output,
             Verb::Status(args) => args.output,
             Verb::Explain(args) => args.output,
+            Verb::Approve(args) => args.output,
             Verb::Bypass(_) => None,
             Verb::Vault(verb) => verb.output(),
         }
@@ -88,6 +93,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Verb::Engage(args) => release::engage(&args),
         Verb::Status(args) => status::run(&args),
         Verb::Explain(args) => explain::run(&args),
+        Verb::Approve(args) => approve::run(args),
         Verb::Bypass(args) => bypass::run(args),
         Verb::Top(args) => top::run(&args),
         Verb::Metrics(args) => metrics::run(&args),
