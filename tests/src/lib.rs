@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod brick;
 pub mod command;
 pub mod filesystem;
 pub mod footprint;

@@ -86,6 +86,7 @@ pub(crate) struct Parts {
     pub(crate) machine: MachineId,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ledger: Ledger,
+    pub(crate) spared: SparedSet,
     pub(crate) spool: Arc<Mutex<Spool>>,
     pub(crate) inventory: Arc<Inventory>,
     pub(crate) vault: Arc<Vault>,
@@ -101,7 +102,6 @@ pub(crate) struct Parts {
 
 impl Core {
     pub(crate) fn new(parts: Parts) -> Self {
-        let spared = SparedSet::new(parts.ledger.baseline().to_vec());
         let progress = Arc::new(Progress::default());
         let swept = parts.ledger.swept();
         let was_swept = parts.places.now().iter().all(|place| swept.contains(&place.mount.point));
@@ -116,7 +116,7 @@ impl Core {
             guard: parts.guard,
             warden: parts.warden,
             brake: parts.brake,
-            spared: RwLock::new(Arc::new(spared)),
+            spared: RwLock::new(Arc::new(parts.spared)),
             places: parts.places,
             filesystems: ArcSwap::default(),
             guards_everywhere: parts.guards_everywhere,

@@ -39,7 +39,7 @@ pub mod ledger;
 
 mod inventory;
 mod journal;
-mod spared;
+pub mod spared;
 mod spool;
 
 mod clock;

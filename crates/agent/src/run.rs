@@ -24,13 +24,14 @@ use crate::pace::Pace;
 use crate::places::{Places, Watched};
 use crate::pressure::Pressure;
 use crate::recorder::{Recorder, wait_recorded};
+use crate::spared::{Keeper, SparedSet, Surveyor};
 use crate::spool::Spool;
 use crate::standing::{self, Warden};
 use crate::sweep::{Errands, Milestone, Sweep};
 use crate::vault::Vault;
 use crate::warden::Tether;
 use crate::watch::{Pending, Watch};
-use crate::{attach, local, looking, mounted, perform, rivals, running, spared};
+use crate::{attach, local, looking, mounted, perform, rivals, running};
 
 /// What an agent needs to know.
 #[derive(Debug)]
@@ -55,12 +56,12 @@ pub struct Config {
     pub lever: Lever,
     /// How much goes on without approval.
     pub limits: Limits,
+    /// Who finds out what may never be denied.
+    pub surveyor: Surveyor,
 }
 
 /// How long the guard is waited for at a time.
 const GUARD_PATIENCE: Duration = Duration::from_secs(2);
-/// How often the package database is asked whether it has changed.
-const PACKAGES: Duration = Duration::from_secs(5);
 /// How long what was noticed last may take to reach the disk when the agent is told to stop.
 const FLUSH: Duration = Duration::from_secs(1);
 
@@ -80,11 +81,9 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 
     let clock = Arc::new(SystemClock);
     let mut ledger = Ledger::open(&data_dir.join("ledger"), config.machine, config.organization)?;
-    if ledger.baseline().is_empty() {
-        ledger.set_baseline(spared::survey(None))?;
-    }
+    let (keeper, spared) = Keeper::begin(config.surveyor.clone(), &mut ledger)?;
     let places = Arc::new(Places::resolve(&config.watched, &config.guarded)?);
-    let (guard, guard_events) = attach_guard(&config, &data_dir, &ledger);
+    let (guard, guard_events) = attach_guard(&config, &data_dir, &ledger, &spared);
     let (noticed, notices) = bounded(4096);
     let (nudges, nudged) = unbounded();
     let (large, large_looks) = bounded(looking::LARGE_ROOM);
@@ -101,6 +100,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         machine: config.machine,
         clock,
         ledger,
+        spared,
         spool: spool.clone(),
         inventory: inventory.clone(),
         vault,
@@ -142,7 +142,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         );
     }
     look_around(&core, &config.guarded, &data_dir, errands, pace)?;
-    keep_spared(&core)?;
+    let sparing = core.clone();
+    spawn("spared", move || keeper.run(&sparing))?;
 
     let watching = core.clone();
     spawn("rivals", move || rivals::watch(&watching))?;
@@ -203,14 +204,18 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<()>
 
 /// The guard gets the ledger's rules at once, before anything else is opened: what a crash left to be mended
 /// there may take long, or fail.
-fn attach_guard(config: &Config, data_dir: &Path, ledger: &Ledger) -> (Option<Guard>, Receiver<Event>) {
+fn attach_guard(
+    config: &Config,
+    data_dir: &Path,
+    ledger: &Ledger,
+    spared: &SparedSet,
+) -> (Option<Guard>, Receiver<Event>) {
     let (sender, events) = bounded(4096);
     let guard = (!config.guarded.is_empty()).then(|| {
         let guard = Guard::attach(data_dir.join("guard.sock"), sender);
         let rules = ledger.rules().clone();
-        let spared = spared::SparedSet::new(ledger.baseline().to_vec()).inodes();
         // Nobody is told that they are in force: that is waited for later.
-        let _ = guard.adopt(Arc::new(rules), Arc::new(spared), Duration::ZERO);
+        let _ = guard.adopt(Arc::new(rules), Arc::new(spared.inodes()), Duration::ZERO);
         guard
     });
     (guard, events)
@@ -304,26 +309,4 @@ fn swept(core: &Core) {
     // What so much work has left behind; from now on there is little.
     sys::process::give_back_memory();
     core.nudge(Nudge::Changed);
-}
-
-/// Surveys the spared set now and after each change of the packages.
-fn keep_spared(core: &Arc<Core>) -> anyhow::Result<()> {
-    let core = core.clone();
-    let baseline = core.ledger.lock().baseline().to_vec();
-    spawn("spared", move || {
-        let mut surveyed = None;
-        while !core.halt.is_asked() {
-            let changed = spared::packages_changed();
-            if surveyed != Some(changed) {
-                let set = spared::SparedSet::new(spared::survey(Some(&baseline)));
-                *core.spared.write() = Arc::new(set);
-                surveyed = Some(changed);
-                if let Err(error) = core.enforce(GUARD_PATIENCE) {
-                    tracing::debug!(%error, "the guard hears of the spared set later");
-                }
-                core.nudge(Nudge::Spared);
-            }
-            thread::sleep(PACKAGES);
-        }
-    })
 }

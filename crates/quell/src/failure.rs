@@ -41,6 +41,18 @@ impl Failure {
         Self { hint: Some(hint.into()), ..self }
     }
 
+    /// Whether that is the word for it.
+    #[cfg(feature = "client")]
+    pub(crate) fn has_code(&self, code: &str) -> bool {
+        self.code == code
+    }
+
+    /// What happened, as others have said it.
+    #[cfg(feature = "client")]
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// With the API's word for it.
     #[cfg(feature = "client")]
     pub(crate) fn code(self, code: impl Into<String>) -> Self {

@@ -33,7 +33,7 @@ fn what_a_newer_quell_has_written_is_left_alone() {
     database.pragma_update(None, "user_version", 99).unwrap();
     drop(database);
     let refused = Store::open(directory.path(), Arc::new(SystemClock)).err();
-    assert_eq!(refused, Some(StoreError::NewerSchema { found: 99, known: 1 }));
+    assert!(matches!(refused, Some(StoreError::NewerSchema { found: 99, .. })), "{refused:?}");
 }
 
 #[test]
@@ -52,7 +52,7 @@ async fn a_rule_ends_when_its_time_is_over() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path(), Arc::new(SystemClock)).unwrap();
     let organization = store.home("alpha").await.unwrap().organization;
-    let by = Caller { organization, name: "tests".to_owned(), from: String::new() };
+    let by = Caller { organization, name: "tests".to_owned(), from: String::new(), confirms: false };
     let block = store.block(&by, FileId::Sha1(Sha1([1; 20])), "why".to_owned()).await.unwrap();
     store.expire().await.unwrap();
     assert_eq!(store.blocks(organization).await.unwrap().len(), 1);

@@ -44,7 +44,7 @@ impl Plane {
 
     fn caller(&self) -> Caller {
         let organization = self.home.organization;
-        Caller { organization, name: "tests".to_owned(), from: "127.0.0.1".to_owned() }
+        Caller { organization, name: "tests".to_owned(), from: "127.0.0.1".to_owned(), confirms: false }
     }
 
     fn hello(&self) -> v1::Hello {

@@ -19,6 +19,7 @@ pub mod lease;
 pub mod state;
 
 pub mod cgroup;
+pub mod confine;
 pub mod inherit;
 pub mod owner;
 pub mod page;

@@ -7,7 +7,7 @@ use crate::house::House;
 use crate::live;
 
 /// Packages that only the server needs.
-const SERVERS: &[&str] = &["server", "axum", "hyper", "tokio", "rusqlite", "jsonwebtoken"];
+const SERVERS: &[&str] = &["server", "axum", "hyper", "tokio", "jsonwebtoken"];
 const AGENT: [&str; 5] = ["-p", "quell", "--no-default-features", "--features", "agent"];
 
 /// It builds, and its dependency list holds none of them.

@@ -37,6 +37,8 @@ pub(super) enum Suite {
     Rivals,
     /// Whatever stands still, dies or is full: nobody waits for long.
     NeverHang,
+    /// Whatever is denied and taken away, a machine can be repaired: a slice of it.
+    Brick,
     /// The wire contract.
     Compat,
     /// Tests of `sys` and `agent` on kernels of Debian's, in an emulated machine.
@@ -57,6 +59,7 @@ impl Suite {
         Self::E2e,
         Self::Rivals,
         Self::NeverHang,
+        Self::Brick,
         Self::Compat,
         Self::Vm,
     ];
@@ -75,6 +78,7 @@ impl Suite {
             Self::E2e => "e2e",
             Self::Rivals => "rivals",
             Self::NeverHang => "never-hang",
+            Self::Brick => "brick",
             Self::Compat => "compat",
             Self::Vm => "vm",
         }
@@ -86,7 +90,7 @@ impl Suite {
         match self {
             Self::Privileged => Some(Inside::packages(&["sys", "agent"], 1200)),
             Self::E2e => Some(Inside::suite(name, 600)),
-            Self::NeverHang => Some(Inside::suite(name, 600)),
+            Self::NeverHang | Self::Brick => Some(Inside::suite(name, 600)),
             Self::Rivals | Self::Compat => Some(Inside::suite(name, 300)),
             _ => None,
         }

@@ -318,8 +318,8 @@ impl Session<'_> {
     }
 
     fn tell_spared(&mut self) -> io::Result<()> {
-        let spared = self.core.spared().all().iter().map(Into::into).collect();
-        self.say(up::Message::Spared(v1::SparedSet { spared }))
+        let told = crate::spared::told(&self.core.spared());
+        self.say(up::Message::Spared(told))
     }
 
     fn tell_sightings(&mut self) -> io::Result<()> {

@@ -30,7 +30,7 @@ use crate::ruleset::RuleSet;
 
 pub(crate) use adoption::Refused;
 pub(crate) use braking::Braked;
-use state::{State, record, shape};
+use state::{State, record, set_of, shape};
 
 /// Above this length the ledger is rewritten, when that makes it much shorter.
 const REWRITE_ABOVE: u64 = 4 << 20;
@@ -264,9 +264,25 @@ impl Ledger {
     /// # Errors
     /// When the disk fails.
     pub(crate) fn set_baseline(&mut self, baseline: Vec<Spared>) -> io::Result<()> {
-        let set = v1::SparedSet { spared: baseline.iter().map(Into::into).collect() };
-        self.journal.append(&record(Record::Baseline(set)))?;
+        self.journal.append(&record(Record::Baseline(set_of(&baseline))))?;
         self.state.baseline = baseline;
+        Ok(())
+    }
+
+    /// What was spared when that was found out last.
+    pub(crate) fn spared(&self) -> &[Spared] {
+        self.state.spared.as_deref().unwrap_or(&self.state.baseline)
+    }
+
+    /// Keeps what is spared, for the next start.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(crate) fn set_spared(&mut self, spared: Vec<Spared>) -> io::Result<()> {
+        if self.spared() != spared {
+            self.journal.append(&record(Record::Spared(set_of(&spared))))?;
+            self.state.spared = Some(spared);
+        }
         Ok(())
     }
 

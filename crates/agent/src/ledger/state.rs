@@ -34,6 +34,8 @@ pub(super) struct State {
     pub(super) standing: Standing,
     pub(super) acts: Vec<Taken>,
     pub(super) baseline: Vec<Spared>,
+    /// As it was found last; the baseline, where it never was since.
+    pub(super) spared: Option<Vec<Spared>>,
     pub(super) swept: Vec<PathBuf>,
     pub(super) bypasses: Bypasses,
     pub(super) braking: Braking,
@@ -48,6 +50,7 @@ impl State {
             standing: Standing::default(),
             acts: Vec::new(),
             baseline: Vec::new(),
+            spared: None,
             swept: Vec::new(),
             bypasses: Bypasses::default(),
             braking: Braking::default(),
@@ -83,6 +86,9 @@ impl State {
             Some(Record::LiftedStored(rule)) => self.standing.note_lifted_stored(RuleId(rule)),
             Some(Record::Baseline(set)) => {
                 self.baseline = set.spared.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
+            }
+            Some(Record::Spared(set)) => {
+                self.spared = Some(set.spared.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?);
             }
             Some(Record::Bypassed(bypass)) => self.bypasses.note(bypass)?,
             Some(Record::BypassStored(id)) => self.bypasses.note_stored(&id),
@@ -166,8 +172,8 @@ impl State {
 
     /// All but identity and rules.
     fn others(&self) -> impl Iterator<Item = v1::LedgerRecord> {
-        let set = v1::SparedSet { spared: self.baseline.iter().map(Into::into).collect() };
-        let mut all = vec![Record::Baseline(set), Record::Swept(shape(&self.swept))];
+        let mut all = vec![Record::Baseline(set_of(&self.baseline)), Record::Swept(shape(&self.swept))];
+        all.extend(self.spared.iter().map(|spared| Record::Spared(set_of(spared))));
         for taken in &self.acts {
             all.push(Record::ActTaken((&taken.act).into()));
             for _ in 0..taken.begun {
@@ -197,6 +203,11 @@ impl State {
         all.extend(self.braking.records(self.standing.held().cloned()));
         all.into_iter().map(record)
     }
+}
+
+/// What is spared, as a record has it.
+pub(super) fn set_of(spared: &[Spared]) -> v1::SparedSet {
+    v1::SparedSet { spared: spared.iter().map(Into::into).collect(), strange: Vec::new() }
 }
 
 pub(super) fn shape(roots: &[PathBuf]) -> v1::Swept {

@@ -6,6 +6,7 @@ mod bypass;
 mod deadline;
 mod explain;
 mod serve;
+mod spared;
 mod users;
 mod visitors;
 
@@ -19,6 +20,7 @@ use wire::link::v1::{self, local_reply, local_request};
 use wire::link::{acts, frame, holds, things};
 
 use crate::filesystems::Filesystem;
+use crate::spared::Surveyed;
 use crate::vault::Resting;
 
 pub use users::ask_as_user;
@@ -43,6 +45,8 @@ pub enum Request {
     Bypass(FileId, String),
     /// Why something runs or does not.
     Explain(About),
+    /// What may never be denied; only this path, if one is named.
+    Spared(Option<PathBuf>),
     /// What waits for approval.
     Holds,
     /// Let what waits under this name go on, or all of it: at whose word, and why.
@@ -73,6 +77,8 @@ pub enum Reply {
     Bypassed(Time),
     /// Why something runs or does not.
     Explained(Box<Explanation>),
+    /// What may never be denied, and what keeps that from being up to date.
+    Spared(Vec<Surveyed>, String),
     /// What waits for approval.
     Holds(Holds),
     /// This goes on now.
@@ -229,6 +235,10 @@ fn encode(request: &Request) -> local_request::Request {
             };
             local_request::Request::Explain(v1::ExplainRequest { what: Some(what) })
         }
+        Request::Spared(path) => {
+            let check = path.as_deref().map(things::bytes_of).unwrap_or_default();
+            local_request::Request::Spared(v1::SparedRequest { check })
+        }
         Request::Holds => local_request::Request::Holds(true),
         Request::Approve(hold, by, comment) => local_request::Request::Approve(v1::ApproveRequest {
             hold: hold.map(|hold| hold.0.as_bytes().to_vec()).unwrap_or_default(),
@@ -251,6 +261,9 @@ fn understand(request: v1::LocalRequest) -> Option<Request> {
             v1::explain_request::What::Pid(pid) => About::Process(pid),
             v1::explain_request::What::Path(path) => About::Path(things::path_of(path)),
         }),
+        local_request::Request::Spared(asked) => {
+            Request::Spared(Some(asked.check).filter(|path| !path.is_empty()).map(things::path_of))
+        }
         local_request::Request::Holds(_) => Request::Holds,
         local_request::Request::Approve(asked) if asked.hold.is_empty() => {
             Request::Approve(None, asked.by, asked.comment)
@@ -272,6 +285,10 @@ fn shape(reply: Reply) -> v1::LocalReply {
         Reply::Status(status) => local_reply::Reply::Status(shape_status(*status)),
         Reply::Bypassed(until) => local_reply::Reply::Bypassed(until.ticks()),
         Reply::Explained(explanation) => local_reply::Reply::Explained(*explanation),
+        Reply::Spared(surveyed, notice) => local_reply::Reply::Spared(v1::SparedList {
+            surveyed: surveyed.iter().map(Into::into).collect(),
+            notice,
+        }),
         Reply::Holds(holds) => local_reply::Reply::Holds(shape_holds(&holds)),
         Reply::Approved(holds) => local_reply::Reply::Approved(shape_holds(&holds)),
     };
@@ -341,6 +358,10 @@ fn decode(reply: v1::LocalReply) -> anyhow::Result<Reply> {
         local_reply::Reply::Refused(reason) => Reply::Refused(reason),
         local_reply::Reply::Bypassed(until) => Reply::Bypassed(Time::from_ticks(until)),
         local_reply::Reply::Explained(explanation) => Reply::Explained(Box::new(explanation)),
+        local_reply::Reply::Spared(list) => {
+            let surveyed = list.surveyed.into_iter().map(Surveyed::try_from).collect::<Result<_, _>>()?;
+            Reply::Spared(surveyed, list.notice)
+        }
         local_reply::Reply::Holds(holds) => Reply::Holds(holds_of(&holds)?),
         local_reply::Reply::Approved(holds) => Reply::Approved(holds_of(&holds)?),
         local_reply::Reply::Status(status) => Reply::Status(Box::new(Status {

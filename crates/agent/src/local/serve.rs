@@ -16,6 +16,7 @@ use wire::link::{frame, v1};
 use super::approve;
 use super::bypass::bypass;
 use super::explain::explain;
+use super::spared::spared;
 use super::{Reply, Request, SOCKET, Status, say, understand};
 use crate::brake;
 use crate::clock::SystemClock;
@@ -69,6 +70,7 @@ fn converse(core: &Core, mut stream: UnixStream) -> io::Result<()> {
         Some(Request::VaultRestore(id)) => restore(core, id),
         Some(Request::Status) => Reply::Status(Box::new(status(core))),
         Some(Request::Explain(about)) => explain(core, &about),
+        Some(Request::Spared(path)) => spared(core, path.as_deref()),
         Some(Request::Holds) => Reply::Holds(approve::holds(core)),
         Some(Request::Approve(hold, by, comment)) => approve::approve(core, hold, &by, &comment),
         Some(Request::ApproveSigned(signed)) => approve::signed(core, &signed),

@@ -226,6 +226,7 @@ fn whole_agent_child() {
         tether: None,
         lever: agent::lever::Lever { file: "/dev/null/none".into(), command_line: "/dev/null".into() },
         limits: agent::brake::Limits::DEFAULT,
+        surveyor: agent::spared::Surveyor(vec!["/bin/false".into()]),
     })
     .unwrap();
 }

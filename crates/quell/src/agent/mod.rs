@@ -14,7 +14,9 @@ mod metrics;
 pub(crate) mod places;
 pub(crate) mod release;
 mod run;
+mod spared;
 mod status;
+mod survey;
 mod top;
 mod vault;
 mod waits;
@@ -37,6 +39,9 @@ enum Verb {
     /// Do what else an agent does; `run` starts it
     #[command(hide = true)]
     Work(work::Args),
+    /// Find out what may never be denied; `work` starts it
+    #[command(hide = true)]
+    Survey(survey::Args),
     /// Let everything run on this machine, until `engage`: for when the guard itself is what is wrong
     Release(release::ReleaseArgs),
     /// Deny again after a release, or after the guard has crashed too often
@@ -47,6 +52,8 @@ enum Verb {
     Top(top::Args),
     /// Why a file or a process runs or does not
     Explain(explain::Args),
+    /// What may never be denied or quarantined here, by whose word, and whether it is still what it was
+    Spared(spared::Args),
     /// Let go on what the brake holds: denials of files that run widely, and quarantines, beyond so many an hour
     Approve(approve::Args),
     /// Go past a rule that warns of a file, for a day
@@ -63,7 +70,8 @@ impl Args {
     pub(crate) fn format(&self) -> Option<Format> {
         match &self.verb {
             Verb::Run(_) | Verb::Guard(_) | Verb::Work(_) | Verb::Top(_) | Verb::Metrics(_) => None,
-            Verb::Release(_) | Verb::Engage(_) => None,
+            Verb::Release(_) | Verb::Engage(_) | Verb::Survey(_) => None,
+            Verb::Spared(args) => args.output,
             Verb::Status(args) => args.output,
             Verb::Explain(args) => args.output,
             Verb::Approve(args) => args.output,
@@ -79,6 +87,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Verb::Run(args) => run::run(args),
         Verb::Guard(args) => guard::run(args),
         Verb::Work(args) => work::run(args),
+        Verb::Survey(args) => survey::run(&args),
+        Verb::Spared(args) => spared::run(&args),
         Verb::Release(args) => release::release(&args),
         Verb::Engage(args) => release::engage(&args),
         Verb::Status(args) => status::run(&args),

@@ -10,7 +10,7 @@ use model::{MachineId, OrganizationId};
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
 
-use super::{brake, parent, places, release};
+use super::{brake, parent, places, release, survey};
 
 /// What the verb is told.
 #[derive(clap::Args)]
@@ -64,5 +64,6 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         tether,
         lever: args.lever.place(),
         limits: args.brake.limits(),
+        surveyor: survey::surveyor(),
     })?)
 }

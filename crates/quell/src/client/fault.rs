@@ -46,6 +46,7 @@ fn exit_of(status: u16, code: &str) -> Exit {
         (
             _,
             "DisallowedOperation"
+            | "ConfirmationRequired"
             | "DisabledFeature"
             | "OsPlatformNotSupported"
             | "ClientVersionNotSupported",
@@ -66,6 +67,7 @@ fn hint(status: u16, code: &str, retry_after: Option<u64>) -> Option<String> {
         (_, "DisallowedOperation") => {
             "without this file the machine could not be repaired; choose another file, or replace the package"
         }
+        (_, "ConfirmationRequired") => "if that copy itself is meant: --confirm-spared-path",
         (_, "OsPlatformNotSupported") => "restart `quell up` on that machine with --guard PATH",
         (_, "invalid_client" | "unauthorized_client") => {
             "use the ready file of the running `quell up`: --profile FILE"
@@ -115,6 +117,7 @@ mod tests {
             (401, "Unauthorized", Exit::NotPermitted),
             (403, "Forbidden", Exit::NotPermitted),
             (403, "DisallowedOperation", Exit::Refused),
+            (400, "ConfirmationRequired", Exit::Refused),
             (404, "ResourceNotFound", Exit::NotFound),
             (409, "", Exit::Conflict),
             (429, "TooManyRequests", Exit::Failed),

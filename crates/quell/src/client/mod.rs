@@ -6,6 +6,7 @@ mod api;
 mod fault;
 
 pub(crate) mod comment;
+pub(crate) mod confirm;
 pub(crate) mod digest;
 pub(crate) mod each;
 pub(crate) mod target;

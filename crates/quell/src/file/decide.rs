@@ -3,6 +3,7 @@
 use model::FileId;
 use serde_json::json;
 
+use crate::client::confirm::Confirm;
 use crate::client::target::Target;
 use crate::client::wait::{self, Wait};
 use crate::client::{Answer, Api};
@@ -17,9 +18,11 @@ pub(super) fn block(
     format: Format,
     target: &Target,
     comment: &str,
+    confirm: Confirm,
     wait: &Wait,
 ) -> Result<(), Failure> {
-    let answer = order(api, "block", target.id(), comment)?;
+    let body = json!({ "Comment": comment });
+    let answer = confirm.post(api, &format!("/api/files/{}/block", target.id()), body)?;
     tell(api, format, &answer, "block", target.id(), wait)
 }
 
@@ -34,7 +37,7 @@ pub(super) fn unblock(
     let mut missing = None;
     let mut ended = 0;
     for id in target.ids() {
-        match order(api, "unblock", id, comment) {
+        match api.post(&format!("/api/files/{id}/unblock"), &json!({ "Comment": comment })) {
             Ok(answer) => {
                 ended += 1;
                 tell(api, format, &answer, "unblock", id, wait)?;
@@ -49,10 +52,6 @@ pub(super) fn unblock(
         }
         _ => Ok(()),
     }
-}
-
-fn order(api: &Api, verb: &str, id: FileId, comment: &str) -> Result<Answer, Failure> {
-    api.post(&format!("/api/files/{id}/{verb}"), &json!({ "Comment": comment }))
 }
 
 /// The order's id goes to stdout, the words beside it.

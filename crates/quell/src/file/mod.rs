@@ -6,6 +6,7 @@ use clap::Subcommand;
 
 use crate::client::Connection;
 use crate::client::comment::Comment;
+use crate::client::confirm::Confirm;
 use crate::client::each::each;
 use crate::client::target::Target;
 use crate::client::wait::Wait;
@@ -37,6 +38,8 @@ enum Verb {
         #[command(flatten)]
         comment: Comment,
         #[command(flatten)]
+        confirm: Confirm,
+        #[command(flatten)]
         wait: Wait,
     },
     /// It may run again
@@ -66,10 +69,10 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Verb::Where(files) => {
             each(&files.files, format, |file| whereabouts::run(&api, format, &Target::of(file)?))
         }
-        Verb::Block { files, comment, wait } => {
+        Verb::Block { files, comment, confirm, wait } => {
             let comment = comment.words()?;
             each(&files.files, format, |file| {
-                decide::block(&api, format, &Target::of(file)?, &comment, &wait)
+                decide::block(&api, format, &Target::of(file)?, &comment, confirm, &wait)
             })
         }
         Verb::Unblock { files, comment, wait } => {

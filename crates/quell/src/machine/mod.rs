@@ -7,6 +7,7 @@ use model::MachineId;
 
 use crate::client::Connection;
 use crate::client::comment::Comment;
+use crate::client::confirm::Confirm;
 use crate::client::wait::Wait;
 use crate::failure::Failure;
 
@@ -44,6 +45,8 @@ enum Verb {
         #[command(flatten)]
         comment: Comment,
         #[command(flatten)]
+        confirm: Confirm,
+        #[command(flatten)]
         wait: Wait,
     },
 }
@@ -55,8 +58,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     match args.verb {
         Verb::List => list::run(&api, format),
         Verb::Show { machine } => show::run(&api, format, machine),
-        Verb::Quarantine { machine, file, comment, wait } => {
-            quarantine::run(&api, format, machine, &file, comment, &wait)
+        Verb::Quarantine { machine, file, comment, confirm, wait } => {
+            quarantine::run(&api, format, machine, &file, (comment, confirm), &wait)
         }
     }
 }

@@ -6,6 +6,7 @@ use model::MachineId;
 use serde_json::json;
 
 use crate::client::comment::Comment;
+use crate::client::confirm::Confirm;
 use crate::client::target::Target;
 use crate::client::wait::Wait;
 use crate::client::{Api, text};
@@ -18,13 +19,13 @@ pub(super) fn run(
     format: Format,
     machine: MachineId,
     file: &OsString,
-    comment: Comment,
+    (comment, confirm): (Comment, Confirm),
     wait: &Wait,
 ) -> Result<(), Failure> {
     let comment = comment.words()?;
     let id = Target::of(file)?.sha1_id();
     let body = json!({ "Comment": comment, "Sha1": id.to_string() });
-    let answer = api.post(&format!("/api/machines/{machine}/StopAndQuarantineFile"), &body)?;
+    let answer = confirm.post(api, &format!("/api/machines/{machine}/StopAndQuarantineFile"), body)?;
     let order = text(&answer.json, "id");
     follow::submitted(api, format, &answer, &order, &format!("{id} is to be quarantined on {machine}"), wait)
 }

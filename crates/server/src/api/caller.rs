@@ -9,6 +9,7 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
+use super::door::ActionBody;
 use super::errors::ApiError;
 use crate::app::App;
 use crate::store::Caller;
@@ -58,7 +59,13 @@ impl Calling {
             organization: self.identity.organization,
             name: self.identity.name.clone(),
             from: self.from.to_string(),
+            confirms: false,
         }
+    }
+
+    /// The same, with what the body says of it.
+    pub(super) fn caller_of(&self, body: &ActionBody) -> Result<Caller, ApiError> {
+        Ok(Caller { confirms: body.confirms()?, ..self.caller() })
     }
 }
 

@@ -98,6 +98,11 @@ impl ActionBody {
         Ok(self.0.required("Comment")?.to_owned())
     }
 
+    /// Whether a file may be meant that lies where a spared one belongs: our own addition to the contract.
+    pub(super) fn confirms(&self) -> Result<bool, ApiError> {
+        Ok(self.0.flag("Confirm")?)
+    }
+
     /// A signed approval, as a text.
     pub(super) fn approval(&self) -> Result<&str, ApiError> {
         Ok(self.0.required("Approval")?)

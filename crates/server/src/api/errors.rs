@@ -49,6 +49,9 @@ pub(crate) enum ApiError {
     /// The spared set.
     #[error("{0}")]
     Spared(String),
+    /// It lies where a spared file belongs: the text says how to go on. Not of the contract.
+    #[error("{0}")]
+    Unconfirmed(String),
     /// There is nothing under that address.
     #[error("Nothing is served under this address")]
     UnknownRoute,
@@ -101,6 +104,7 @@ impl ApiError {
             Self::Unauthorized(_) => ("Unauthorized", StatusCode::UNAUTHORIZED),
             Self::MissingRoles { .. } => ("Forbidden", StatusCode::FORBIDDEN),
             Self::Spared(_) => ("DisallowedOperation", StatusCode::FORBIDDEN),
+            Self::Unconfirmed(_) => ("ConfirmationRequired", StatusCode::BAD_REQUEST),
             Self::UnknownRoute => ("NotFound", StatusCode::NOT_FOUND),
             Self::NotFound(_) => ("ResourceNotFound", StatusCode::NOT_FOUND),
             Self::WrongMethod => ("MethodNotAllowed", StatusCode::METHOD_NOT_ALLOWED),
@@ -138,6 +142,7 @@ impl ApiError {
             SubmitError::AlreadyOpen => Self::AlreadyOpen,
             SubmitError::NothingGuarded => Self::NothingGuarded(error.to_string()),
             SubmitError::Spared { .. } => Self::Spared(error.to_string()),
+            SubmitError::Unconfirmed { .. } => Self::Unconfirmed(error.to_string()),
             SubmitError::NotUndoable(reason) => Self::NotUndoable(reason),
             SubmitError::Store(error) => Self::Store(error),
         }

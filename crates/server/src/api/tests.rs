@@ -169,7 +169,7 @@ impl Scene {
     pub(super) async fn spares(&self, digests: Digests, path: &str, package: &str) {
         let recorded_by = Record::Package(package.to_owned());
         let spared = vec![Spared { path: path.into(), digests, recorded_by }];
-        self.app.store.spared(self.organization, self.machine, spared).await.unwrap();
+        self.app.store.spared(self.organization, self.machine, spared, Vec::new()).await.unwrap();
     }
 
     /// A copy is seen, and its quarantine ordered.

@@ -84,7 +84,8 @@ impl Ear<'_> {
             }
             up::Message::Spared(set) => {
                 let spared = set.spared.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
-                store.spared(organization, machine, spared).await?;
+                let strange = set.strange.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
+                store.spared(organization, machine, spared, strange).await?;
             }
             up::Message::Holds(told) => {
                 let holds = told.holds.iter().map(TryInto::try_into).collect::<Result<_, _>>()?;

@@ -89,6 +89,20 @@ pub enum SubmitError {
         /// On which machine, by name.
         machine: String,
     },
+    /// It lies where a spared file belongs, and is not that file.
+    #[error(
+        "{} on machine {machine} is needed to repair the machine, and is not what {recorded_by} recorded: if that copy \
+         itself is what you mean, repeat the call with \"Confirm\": true in its body (quell: --confirm-spared-path)",
+        path.display()
+    )]
+    Unconfirmed {
+        /// Where it lies.
+        path: PathBuf,
+        /// Whose record says what it must be.
+        recorded_by: String,
+        /// On which machine, by name.
+        machine: String,
+    },
     /// Acts may touch nothing on that machine.
     #[error("nothing is guarded on the machine: start its agent with --guard PATH")]
     NothingGuarded,

@@ -150,7 +150,7 @@ impl Store {
         .await
     }
 
-    /// What is spared on a machine, in place of what it told before.
+    /// What is spared on a machine, and what lies at such paths and is `strange`; in place of what it told before.
     ///
     /// # Errors
     /// When the machine is not known, or the store fails.
@@ -159,9 +159,11 @@ impl Store {
         organization: OrganizationId,
         machine: MachineId,
         spared: Vec<Spared>,
+        strange: Vec<Spared>,
     ) -> Result<(), StoreError> {
         let Back::Sqlite(db) = &*self.back;
-        db.order("spared", move |tx| sqlite::spared::replace(tx, organization, machine, &spared)).await
+        db.order("spared", move |tx| sqlite::spared::replace(tx, organization, machine, &spared, &strange))
+            .await
     }
 
     /// Root on a machine has lifted that machine's own deny. Told twice it changes nothing.

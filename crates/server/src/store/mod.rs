@@ -147,7 +147,8 @@ impl Store {
     /// renews the comment of the rule that is there.
     ///
     /// # Errors
-    /// When the file is spared on a machine, or the store fails.
+    /// When the file is spared on a machine, or lies at a spared path and the caller has not confirmed it, or the store
+    /// fails.
     pub async fn block(&self, by: &Caller, file: FileId, comment: String) -> Result<Block, SubmitError> {
         let by = by.clone();
         let Back::Sqlite(db) = &*self.back;

@@ -19,6 +19,8 @@ pub struct Caller {
     pub name: String,
     /// From where: an address.
     pub from: String,
+    /// Whether they know that a file of this name lies where one belongs that is spared.
+    pub confirms: bool,
 }
 
 /// Which part of a list is wanted.

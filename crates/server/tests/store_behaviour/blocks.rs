@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use model::order::{State, Want};
 use model::spared::{Record, Spared};
-use server::store::{Page, SubmitError};
+use server::store::{Caller, Page, SubmitError};
 
 use crate::world::{World, file, sha1, sha256};
 
@@ -76,7 +76,7 @@ pub(crate) async fn what_is_spared_anywhere_is_not_blocked(world: World) {
     let shell = Spared { path: "/bin/bash".into(), digests: file(1), recorded_by: package };
     let ours = Spared { path: "/usr/bin/quell".into(), digests: file(2), recorded_by: Record::Baseline };
     let (organization, machine) = (world.home.organization, world.home.machine);
-    world.store.spared(organization, machine, vec![shell, ours.clone()]).await.unwrap();
+    world.store.spared(organization, machine, vec![shell, ours.clone()], vec![]).await.unwrap();
     for name in [sha1(1), sha256(1)] {
         let refused = world.store.block(&world.caller(), name, "x".into()).await.unwrap_err();
         let text = refused.to_string();
@@ -87,8 +87,27 @@ pub(crate) async fn what_is_spared_anywhere_is_not_blocked(world: World) {
     assert!(world.store.orders(organization, Page { skip: 0, top: 10 }).await.unwrap().is_empty());
     assert!(world.store.quarantine(&world.caller(), machine, sha1(2), "x".into()).await.is_err());
 
-    world.store.spared(organization, machine, vec![ours]).await.unwrap();
+    world.store.spared(organization, machine, vec![ours], vec![]).await.unwrap();
     world.store.block(&world.caller(), sha1(1), "a trojaned one".into()).await.unwrap();
+}
+
+pub(crate) async fn what_lies_where_a_spared_file_belongs_must_be_confirmed(world: World) {
+    let package = Record::Package("openssh-client".to_owned());
+    let trojaned = Spared { path: "/usr/bin/ssh".into(), digests: file(1), recorded_by: package };
+    let (organization, machine) = (world.home.organization, world.home.machine);
+    world.store.spared(organization, machine, vec![], vec![trojaned]).await.unwrap();
+    for name in [sha1(1), sha256(1)] {
+        let refused = world.store.block(&world.caller(), name, "x".into()).await.unwrap_err();
+        assert!(matches!(refused, SubmitError::Unconfirmed { .. }), "{refused}");
+    }
+    let by = Caller { confirms: true, ..world.caller() };
+    world.store.block(&by, sha1(1), "I saw it".into()).await.unwrap();
+    let audit = world.store.audit(organization, 0, 100).await.unwrap();
+    let confirmed = audit.iter().find(|line| line.what == "spared.confirm").expect("it is in the audit");
+    assert_eq!(
+        (confirmed.subject.as_str(), confirmed.comment.as_str()),
+        ("/usr/bin/ssh on alpha", "I saw it")
+    );
 }
 
 pub(crate) async fn each_step_is_in_the_audit(world: World) {

@@ -30,6 +30,7 @@ suite!(sqlite, server::store::Store::open,
         unblock_ends_what_was_blocked_and_nothing_else,
         a_block_is_done_when_every_machine_has_adopted_it,
         what_is_spared_anywhere_is_not_blocked,
+        what_lies_where_a_spared_file_belongs_must_be_confirmed,
         each_step_is_in_the_audit,
     ],
     log: [

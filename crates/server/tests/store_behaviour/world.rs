@@ -57,7 +57,7 @@ impl World {
 
     pub(crate) fn caller(&self) -> Caller {
         let name = "tests".to_owned();
-        Caller { organization: self.home.organization, name, from: "127.0.0.1".to_owned() }
+        Caller { organization: self.home.organization, name, from: "127.0.0.1".to_owned(), confirms: false }
     }
 
     pub(crate) fn hello(&self, position: Position) -> Attach {

@@ -37,6 +37,15 @@ impl Body {
         }
     }
 
+    /// Whether `key` is there and true.
+    pub fn flag(&self, key: &'static str) -> Result<bool, BodyError> {
+        match self.value(key) {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(BodyError::Incorrect),
+        }
+    }
+
     /// The documented spelling wins over others, if several are there.
     fn value(&self, key: &str) -> Option<&Value> {
         let other = || self.0.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value);
@@ -53,6 +62,16 @@ mod tests {
         let body = Body::parse(br#"{"comment":"case 7","SHA1":"ab","Extra":[1]}"#).unwrap();
         assert_eq!(body.required("Comment"), Ok("case 7"));
         assert_eq!(body.required("Sha1"), Ok("ab"));
+    }
+
+    #[test]
+    fn a_flag_is_true_or_false() {
+        let flag = |text: &str| Body::parse(text.as_bytes()).unwrap().flag("Confirm");
+        assert_eq!(flag(r#"{"confirm":true}"#), Ok(true));
+        for no in ["{}", r#"{"Confirm":null}"#, r#"{"Confirm":false}"#] {
+            assert_eq!(flag(no), Ok(false), "{no}");
+        }
+        assert_eq!(flag(r#"{"Confirm":"true"}"#), Err(BodyError::Incorrect));
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(in crate::api) async fn handle(
     body: ActionBody,
 ) -> Result<Response, ApiError> {
     let comment = body.comment()?;
-    let block = app.store.block(&calling.caller(), id, comment).await;
+    let block = app.store.block(&calling.caller_of(&body)?, id, comment).await;
     let block = block.map_err(|error| ApiError::submit(error, id, ""))?;
     Ok(created(block, &headers))
 }
@@ -102,6 +102,30 @@ mod tests {
         assert_eq!(answer.status, 403);
         assert_eq!(answer.json()["error"]["code"], "DisallowedOperation");
         assert!(answer.text.contains("/usr/bin/bash") && answer.text.contains("package bash"));
+    }
+
+    #[tokio::test]
+    async fn what_lies_where_a_spared_file_belongs_is_blocked_when_that_is_confirmed() {
+        let scene = Scene::new().await;
+        scene.spares(file(3), "/usr/bin/ssh", "openssh-client").await;
+        scene.sees(file(4), "/usr/bin/ssh").await;
+        let path = format!("/api/files/{}/block", file(4).sha1);
+        for body in [r#"{"Comment":"c"}"#, r#"{"Comment":"c","Confirm":false}"#] {
+            let answer = scene.call("POST", &path, body).await;
+            assert_eq!(
+                (answer.status, &answer.json()["error"]["code"]),
+                (400, &"ConfirmationRequired".into())
+            );
+            let told = ["/usr/bin/ssh", "package openssh-client", "\\\"Confirm\\\": true"];
+            assert!(told.iter().all(|words| answer.text.contains(words)), "{}", answer.text);
+        }
+        let answer = scene.call("POST", &path, r#"{"Comment":"c","Confirm":"yes"}"#).await;
+        answer.refuses(400, "InvalidRequestBody", "Request body is incorrect");
+        let answer = scene.call("POST", &path, r#"{"comment":"c","confirm":true}"#).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        // What is recorded stays spared, whatever is confirmed.
+        let path = format!("/api/files/{}/block", file(3).sha1);
+        assert_eq!(scene.call("POST", &path, r#"{"Comment":"c","Confirm":true}"#).await.status, 403);
     }
 
     #[tokio::test]

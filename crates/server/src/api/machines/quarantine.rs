@@ -40,7 +40,7 @@ pub(in crate::api) async fn submit(
 ) -> Result<Order, ApiError> {
     let (comment, file) = (body.comment()?, body.file()?);
     let id = machine.id()?;
-    let order = app.store.quarantine(&calling.caller(), id, file, comment).await;
+    let order = app.store.quarantine(&calling.caller_of(body)?, id, file, comment).await;
     order.map_err(|error| ApiError::submit(error, file, id))
 }
 
@@ -120,6 +120,18 @@ mod tests {
         answer.refuses(404, "ResourceNotFound", &message);
         scene.reports(&["/"], false).await;
         assert_eq!(scene.call("POST", &path, &body(9)).await.status, 201);
+    }
+
+    #[tokio::test]
+    async fn what_lies_where_a_spared_file_belongs_is_taken_when_that_is_confirmed() {
+        let scene = Scene::new().await;
+        scene.spares(file(3), "/usr/bin/ssh", "openssh-client").await;
+        scene.sees(file(1), "/usr/bin/ssh").await;
+        let path = format!("/api/machines/{}/StopAndQuarantineFile", scene.machine);
+        let answer = scene.call("POST", &path, &body(1)).await;
+        assert_eq!((answer.status, &answer.json()["error"]["code"]), (400, &"ConfirmationRequired".into()));
+        let body = body(1).replace('}', r#","Confirm":true}"#);
+        assert_eq!(scene.call("POST", &path, &body).await.status, 201);
     }
 
     #[tokio::test]

@@ -26,7 +26,7 @@ pub(in crate::api) async fn handle(
     let order = app.store.order(calling.identity.organization, id.id(KIND)?).await?;
     let order = order.ok_or_else(|| id.unknown(KIND))?;
     Need::of(&order.want).check(&calling.identity)?;
-    let undone = app.store.undo(&calling.caller(), order.id, comment).await;
+    let undone = app.store.undo(&calling.caller_of(&body)?, order.id, comment).await;
     let undone = undone.map_err(|error| {
         let machine = order.want.machine().map(|machine| machine.to_string()).unwrap_or_default();
         ApiError::submit(error, order.want.file(), machine)

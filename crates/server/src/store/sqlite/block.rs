@@ -51,7 +51,7 @@ pub(super) fn begin(
     comment: &str,
     undoes: Option<OrderId>,
 ) -> Result<(RuleId, OrderId), SubmitError> {
-    spared::refuse(tx, organization.number, file, None)?;
+    spared::refuse(tx, organization.number, by, file, None, comment)?;
     let id = OrderId::random();
     let actor = Actor::from(by);
     let cause = Cause { by: &actor, comment };

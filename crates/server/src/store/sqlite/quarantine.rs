@@ -38,7 +38,7 @@ pub(in crate::store) fn quarantine(
     if known.first_sweep_complete && !files::known_on(tx, org, file, number)? {
         return Err(SubmitError::NotKnownThere);
     }
-    spared::refuse(tx, org, file, Some(number))?;
+    spared::refuse(tx, org, by, file, Some(number), comment)?;
 
     let id = OrderId::random();
     let actor = Actor::from(by);
