@@ -11,6 +11,7 @@ use sys::place::open_beneath;
 
 use crate::digest;
 use crate::inventory::Known;
+use crate::vouched::Vouched;
 
 /// What a look found.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,12 +29,13 @@ pub(crate) enum Found {
 /// How often a file that changes under the reader is read again before it counts as being written.
 const ATTEMPTS: usize = 3;
 
-/// Looks at `path`. Unlike a verdict this holds no lease: it must never delay a writer, and what it records is
-/// corrected by the next look.
+/// Looks at `path`. Unlike a verdict this holds no lease while it reads: it must never delay a writer, and what it
+/// records is corrected by the next look. Of a large file it asks first, with a lease that ends at once, whether what it
+/// reads can be vouched for.
 ///
 /// # Errors
 /// When the file is there and can't be read.
-pub(crate) fn examine(path: &Path, known: Option<&Known>) -> io::Result<Found> {
+pub(crate) fn examine(path: &Path, known: Option<&Known>, vouched: &Vouched) -> io::Result<Found> {
     let Some(file) = open(path)? else { return Ok(Found::Nothing) };
     for _ in 0..ATTEMPTS {
         let before = Identity::of(file.as_fd())?;
@@ -46,9 +48,11 @@ pub(crate) fn examine(path: &Path, known: Option<&Known>) -> io::Result<Found> {
         if !digest::look(file.as_fd(), before.size)?.file_type.is_executable() {
             return Ok(Found::Nothing);
         }
+        let claim = vouched.claim(file.as_fd());
         let (digests, facts) = digest::hash_idly(file.as_fd())?;
         let after = Identity::of(file.as_fd())?;
         if same(&before, &after) && facts.size == after.size {
+            vouched.keep(claim, &after, digests, &facts);
             return Ok(Found::Copy(Known::new(digests, facts, &after)));
         }
     }

@@ -15,6 +15,7 @@ pub mod filesystems;
 pub mod acts;
 pub mod running;
 pub mod vault;
+pub mod vouched;
 
 mod attach;
 mod core;

@@ -13,6 +13,7 @@ use crate::examine::{Found, examine};
 use crate::inventory::Inventory;
 use crate::recorder::Noticed;
 use crate::sweep::Errands;
+use crate::vouched::Vouched;
 use crate::watch::{Look, Pending, looked};
 
 /// Looks at paths and tells what changed.
@@ -20,6 +21,8 @@ use crate::watch::{Look, Pending, looked};
 pub(crate) struct Looker {
     pub(crate) inventory: Arc<Inventory>,
     pub(crate) noticed: Sender<Noticed>,
+    /// What acts need not read again.
+    pub(crate) vouched: Arc<Vouched>,
     /// Where paths of large files go, so that reading one delays no other; none for who reads these.
     pub(crate) large: Option<Sender<PathBuf>>,
 }
@@ -100,7 +103,7 @@ impl Looker {
             };
         }
         let before = self.inventory.at(&path);
-        match examine(&path, before.as_ref()) {
+        match examine(&path, before.as_ref(), &self.vouched) {
             Ok(Found::Copy(known)) => self.tell(Noticed::Here(path, known)),
             Ok(Found::Nothing) => before.map_or(Ok(()), |known| self.tell(Noticed::Gone(path, known))),
             Ok(Found::Unchanged | Found::Busy) => Ok(()),
@@ -185,7 +188,7 @@ mod tests {
         let inventory = Arc::new(Inventory::open(&dir.path().join("inventory")).unwrap());
         let (noticed, notices) = crossbeam_channel::bounded(1);
         let (large, waiting) = crossbeam_channel::bounded(1);
-        let looker = Looker { inventory, noticed, large: Some(large) };
+        let looker = Looker { inventory, noticed, vouched: Arc::default(), large: Some(large) };
         looker.look(path.clone()).unwrap();
         assert_eq!(waiting.try_recv(), Ok(path));
         assert!(notices.is_empty());

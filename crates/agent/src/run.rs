@@ -24,7 +24,7 @@ use crate::recorder::{Recorder, wait_recorded};
 use crate::spool::Spool;
 use crate::standing::{self, Warden};
 use crate::sweep::{Errands, Milestone, Sweep};
-use crate::vault::Vault;
+use crate::vault::{Retention, Vault};
 use crate::warden::Tether;
 use crate::watch::{Pending, Watch};
 use crate::{attach, local, looking, mounted, perform, rivals, running, spared};
@@ -48,12 +48,16 @@ pub struct Config {
     pub tether: Option<Tether>,
     /// Where root releases the guard.
     pub brake: Brake,
+    /// What its vault may keep.
+    pub retention: Retention,
 }
 
 /// How long the guard is waited for at a time.
 const GUARD_PATIENCE: Duration = Duration::from_secs(2);
 /// How often the package database is asked whether it has changed.
 const PACKAGES: Duration = Duration::from_secs(5);
+/// How often the vault is looked through for what rests too long.
+const UPKEEP: Duration = Duration::from_secs(600);
 /// How long what was noticed last may take to reach the disk when the agent is told to stop.
 const FLUSH: Duration = Duration::from_secs(1);
 
@@ -93,13 +97,18 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         ledger,
         spool: spool.clone(),
         inventory: inventory.clone(),
-        vault,
+        vault: vault.clone(),
         guard,
         warden: Warden { tether: config.tether, brake: config.brake },
         places,
         guards_everywhere: config.guarded.iter().any(|path| path == Path::new("/")),
         pending: Pending::default(),
-        looker: Looker { inventory: inventory.clone(), noticed: noticed.clone(), large: Some(large) },
+        looker: Looker {
+            inventory: inventory.clone(),
+            noticed: noticed.clone(),
+            vouched: vault.vouched().clone(),
+            large: Some(large),
+        },
         nudges: nudges.clone(),
     }));
 
@@ -123,6 +132,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let watching = core.clone();
     spawn("rivals", move || rivals::watch(&watching))?;
 
+    keep_within(core.clone(), config.retention)?;
     let (taken, takes) = bounded(1);
     let acting = core.clone();
     spawn("acts", move || perform::run(&acting, &takes))?;
@@ -274,6 +284,20 @@ fn swept(core: &Core) {
     // What so much work has left behind; from now on there is little.
     sys::process::give_back_memory();
     core.nudge(Nudge::Changed);
+}
+
+/// Announces and removes what the vault is not to keep. Once, where it keeps all: what another start has announced is
+/// called off then.
+fn keep_within(core: Arc<Core>, retention: Retention) -> anyhow::Result<()> {
+    spawn("vault", move || {
+        loop {
+            core.vault.retain(&retention);
+            if !retention.is_bounded() || core.halt.is_asked() {
+                return;
+            }
+            thread::sleep(UPKEEP);
+        }
+    })
 }
 
 /// Surveys the spared set now and after each change of the packages.

@@ -1,20 +1,26 @@
 //! The undo of a quarantine.
 
 use model::OrderId;
-use model::act::{Act, Outcome};
+use model::act::{Act, CopyResult, Outcome, Terms};
 
 use super::{Grounds, failed, succeeded};
+use crate::vault::{Returned, Which};
 
 /// Brings back every copy that the order `of` took. One that is home already is no failure.
-pub fn restore(grounds: &Grounds, act: &Act, of: OrderId) -> Outcome {
+pub fn restore(grounds: &Grounds, act: &Act, of: OrderId, terms: Terms) -> Outcome {
     let vault = &grounds.vault;
-    let home = vault.restored().into_iter().filter(|home| home.order == of);
-    let mut copies: Vec<_> = home.map(|home| succeeded(home.path, None)).collect();
-    copies.extend(vault.of_order(of).into_iter().map(
-        |resting| match vault.restore(resting.id, &mut |_| {}) {
-            Ok(path) => succeeded(path, None),
+    let mut copies: Vec<_> = vault.restored(of).into_iter().map(home).collect();
+    copies.extend(vault.chosen(Which::Order(of)).into_iter().map(|resting| {
+        match vault.restore(resting.id, terms, &mut |_| {}) {
+            Ok(returned) => home(returned),
             Err(refusal) => failed(resting.path, refusal.to_string(), Some(resting.id)),
-        },
-    ));
+        }
+    }));
+    copies.extend(vault.removed(of).into_iter().map(|(path, refusal)| failed(path, refusal.to_string(), None)));
     Outcome { act: act.id, copies, stopped: 0, failure: None }
+}
+
+fn home(returned: Returned) -> CopyResult {
+    let reason = returned.remark();
+    CopyResult { reason, ..succeeded(returned.path, None) }
 }

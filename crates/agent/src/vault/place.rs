@@ -64,13 +64,13 @@ impl Place {
 
     pub(super) fn parent(&self) -> io::Result<Parent> {
         let stat = rustix::fs::fstat(&self.dir)?;
-        Ok(Parent { device: stat.st_dev, inode: stat.st_ino, uid: stat.st_uid })
-    }
-
-    /// Whether everybody may put names into the directory, and take away those of others.
-    pub(super) fn is_everybodys(&self) -> io::Result<bool> {
-        let mode = rustix::fs::fstat(&self.dir)?.st_mode;
-        Ok(mode & 0o002 != 0 && mode & 0o1000 == 0)
+        Ok(Parent {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            mode: stat.st_mode,
+        })
     }
 }
 

@@ -18,7 +18,8 @@ use super::place::{Place, directory, open_regular};
 use super::records::{Entry, Stage};
 use super::refusal::Refusal;
 use super::resting::Resting;
-use super::restore::{at_home, part_name};
+use super::removal::discard;
+use super::restore::{at_home, fix_again, part_name};
 use crate::digest::hash_steadily;
 
 /// How long a writer may still take who came while nobody kept it out.
@@ -33,6 +34,8 @@ enum Finding {
     InPlace,
     /// It came back.
     Restored,
+    /// It was removed for good.
+    Removed,
     /// What would decide it is not there to be looked at. It is looked for again at the next start.
     Unknown,
 }
@@ -42,27 +45,37 @@ impl Vault {
     pub(super) fn recover(&self) {
         let interrupted: Vec<Entry> =
             self.records().all().into_iter().filter(|entry| entry.stage != Stage::Rests).collect();
-        for Entry { resting, stage } in interrupted {
+        for entry in interrupted {
+            let (resting, stage) = (&entry.resting, entry.stage);
             let found = match (stage, resting.renamed) {
-                (Stage::Rests, _) => continue,
+                (Stage::Rests | Stage::Removed, _) => continue,
+                (Stage::Removing, _) => after_removing(resting),
                 (Stage::Restored, _) => Ok(Finding::Restored),
-                (Stage::Intended | Stage::Copied, true) => after_renaming(&resting),
-                (Stage::Intended | Stage::Copied, false) => after_copying(&resting, stage),
-                (Stage::Returning, true) => after_renaming_back(&resting),
-                (Stage::Returning, false) => after_rewriting(&resting),
+                (Stage::Intended | Stage::Copied, true) => after_renaming(resting),
+                (Stage::Intended | Stage::Copied, false) => after_copying(&entry),
+                (Stage::Returning, true) => after_renaming_back(&entry),
+                (Stage::Returning, false) => after_rewriting(&entry),
             };
             let (id, path) = (resting.id, resting.path.display());
             match found {
                 Ok(Finding::Rests) => self.rest(id),
                 Ok(Finding::InPlace) => {
-                    self.clear(&resting);
+                    self.clear(resting);
+                    if let Ok(place) = Place::of(&resting.path) {
+                        fix_again(resting, &place, resting.flags);
+                    }
                     self.records().give_up(id);
                 }
                 Ok(Finding::Restored) => {
                     let known =
                         stage == Stage::Restored || self.records().advance(id, Stage::Restored).is_ok();
                     if known {
-                        self.clear(&resting);
+                        self.clear(resting);
+                    }
+                }
+                Ok(Finding::Removed) => {
+                    if let Err(error) = self.records().advance(id, Stage::Removed) {
+                        tracing::warn!(%id, %error, "the vault's journal can't be written");
                     }
                 }
                 Ok(Finding::Unknown) => {
@@ -100,7 +113,7 @@ impl Vault {
 /// Was it moved? Then what is there is compared, as it would have been.
 fn after_renaming(resting: &Resting) -> io::Result<Finding> {
     let Some(holding) = Holding::existing(resting.rests_at.parent().unwrap_or(Path::new("/")))? else {
-        return Ok(if at_home(resting)?.is_some() { Finding::InPlace } else { Finding::Unknown });
+        return Ok(if in_place(resting)? { Finding::InPlace } else { Finding::Unknown });
     };
     match open_regular(holding.dir.as_fd(), Path::new(&file_name(resting.id))) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Finding::InPlace),
@@ -117,7 +130,8 @@ fn after_renaming(resting: &Resting) -> io::Result<Finding> {
 }
 
 /// The vault may have a part of it or all, and the original may be in three places.
-fn after_copying(resting: &Resting, stage: Stage) -> io::Result<Finding> {
+fn after_copying(entry: &Entry) -> io::Result<Finding> {
+    let (resting, stage) = (&entry.resting, entry.stage);
     let is_whole = match open_in_vault(resting) {
         Ok(file) => holds(&file, &resting.digests)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => false,
@@ -135,7 +149,7 @@ fn after_copying(resting: &Resting, stage: Stage) -> io::Result<Finding> {
         }
         holding.discard();
     }
-    Ok(match (at_home(resting)?.is_some(), is_whole) {
+    Ok(match (in_place(resting)?, is_whole) {
         (true, _) => Finding::InPlace,
         (false, true) => Finding::Rests,
         // It was whole once: the disk lost it, and forgetting that would hide it.
@@ -145,14 +159,16 @@ fn after_copying(resting: &Resting, stage: Stage) -> io::Result<Finding> {
     })
 }
 
-fn after_renaming_back(resting: &Resting) -> io::Result<Finding> {
+fn after_renaming_back(entry: &Entry) -> io::Result<Finding> {
+    let resting = &entry.resting;
     let Some(holding) = Holding::existing(resting.rests_at.parent().unwrap_or(Path::new("/")))? else {
-        return Ok(if at_home(resting)?.is_some() { Finding::Restored } else { Finding::Unknown });
+        return Ok(if at_home(entry)?.is_some() { Finding::Restored } else { Finding::Unknown });
     };
     match open_regular(holding.dir.as_fd(), Path::new(&file_name(resting.id))) {
         Ok(_) => Ok(Finding::Rests),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if let Ok(place) = Place::of(&resting.path) {
+            if let Ok(place) = Place::of(entry.home()) {
+                fix_again(resting, &place, entry.way.as_ref().map_or(0, |way| way.flags));
                 sync_dir(place.dir.as_fd())?;
             }
             sync_dir(holding.dir.as_fd())?;
@@ -162,14 +178,32 @@ fn after_renaming_back(resting: &Resting) -> io::Result<Finding> {
     }
 }
 
-fn after_rewriting(resting: &Resting) -> io::Result<Finding> {
-    let Ok(place) = Place::of(&resting.path) else { return Ok(Finding::Rests) };
+fn after_rewriting(entry: &Entry) -> io::Result<Finding> {
+    let resting = &entry.resting;
+    let Ok(place) = Place::of(entry.home()) else { return Ok(Finding::Rests) };
     let _ = rustix::fs::unlinkat(&place.dir, part_name(resting.id), AtFlags::empty());
-    if at_home(resting)?.is_none() {
+    if at_home(entry)?.is_none() {
         return Ok(Finding::Rests);
     }
+    fix_again(resting, &place, entry.way.as_ref().map_or(0, |way| way.flags));
     sync_dir(place.dir.as_fd())?;
     Ok(Finding::Restored)
+}
+
+/// What was meant to be removed is removed: whoever asked was told so, or will be.
+fn after_removing(resting: &Resting) -> io::Result<Finding> {
+    if open_in_vault(resting).is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
+        return Ok(Finding::Unknown);
+    }
+    discard(resting).map_err(|refusal| io::Error::other(refusal.to_string()))?;
+    Ok(Finding::Removed)
+}
+
+/// Whether the copy lies where it lay, with its content and metadata.
+fn in_place(resting: &Resting) -> io::Result<bool> {
+    let entry =
+        Entry { resting: resting.clone(), stage: Stage::Intended, way: None, end: None };
+    Ok(at_home(&entry)?.is_some())
 }
 
 /// Whether a file that was moved has the content that was meant, and nobody is writing to it.

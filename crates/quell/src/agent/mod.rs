@@ -11,9 +11,11 @@ mod guard;
 mod metrics;
 pub(crate) mod places;
 pub(crate) mod release;
+pub(crate) mod retention;
 mod run;
 mod status;
 mod top;
+mod uninstall;
 mod vault;
 mod waits;
 mod work;
@@ -49,6 +51,8 @@ enum Verb {
     Bypass(bypass::Args),
     /// The agent's figures in the text form of Prometheus
     Metrics(metrics::Args),
+    /// Remove the agent's files from this machine, once it is settled what becomes of quarantined copies
+    Uninstall(uninstall::Args),
     /// The quarantined copies on this machine
     #[command(subcommand)]
     Vault(vault::Verb),
@@ -59,7 +63,7 @@ impl Args {
     pub(crate) fn format(&self) -> Option<Format> {
         match &self.verb {
             Verb::Run(_) | Verb::Guard(_) | Verb::Work(_) | Verb::Top(_) | Verb::Metrics(_) => None,
-            Verb::Release(_) | Verb::Engage(_) => None,
+            Verb::Release(_) | Verb::Engage(_) | Verb::Uninstall(_) => None,
             Verb::Status(args) => args.output,
             Verb::Explain(args) => args.output,
             Verb::Bypass(_) => None,
@@ -81,7 +85,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Verb::Bypass(args) => bypass::run(args),
         Verb::Top(args) => top::run(&args),
         Verb::Metrics(args) => metrics::run(&args),
-        Verb::Vault(verb) => vault::run(&verb),
+        Verb::Uninstall(args) => uninstall::run(&args),
+        Verb::Vault(verb) => vault::run(verb),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::profile::{self, Profile};
 
-use super::{parent, places, release};
+use super::{parent, places, release, retention};
 
 /// What the verb is told.
 #[derive(clap::Args)]
@@ -20,6 +20,8 @@ pub(super) struct Args {
     data_dir: DataDir,
     #[command(flatten)]
     brake: release::Brake,
+    #[command(flatten)]
+    retention: retention::Retention,
     /// Which machine this is [default: as the last `quell up` said]
     #[arg(long, value_name = "ID")]
     machine: Option<MachineId>,
@@ -73,6 +75,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     });
     let mut work = verb("work");
     work.extend(args.brake.flags());
+    work.extend(args.retention.flags());
     work.extend(["--machine".into(), machine.to_string().into()]);
     work.extend(["--organization".into(), organization.to_string().into()]);
     work.extend(flags("--watch", &watched));

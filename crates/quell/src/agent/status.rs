@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use agent::filesystems::Filesystem;
 use agent::local::{self, Reply, Request, Status, counters};
 use agent::warden;
+use model::Time;
 use serde_json::{Value, json};
+use wire::rest::Stamp;
 
 use crate::data_dir::DataDir;
 use crate::exit::Exit;
@@ -87,6 +89,7 @@ fn describe(status: &Status) -> String {
         ("denied and running", status.running_denied.to_string()),
         ("guarded", names(&status.guarded).join(", ")),
         ("watched", names(&status.watched).join(", ")),
+        ("vault", vault(status)),
         ("rivals", or_none(&status.rivals)),
     ]);
     let counters = counters(&status.counters).map(|(name, count)| (name, count.to_string()));
@@ -95,6 +98,20 @@ fn describe(status: &Status) -> String {
         parts.insert(1, filesystems(status));
     }
     parts.join("\n\n")
+}
+
+/// What rests, and what of it is about to be removed.
+fn vault(status: &Status) -> String {
+    let vault = &status.vault;
+    let mut text = format!("{} copies, {} bytes", vault.copies, vault.bytes);
+    if let Some(next) = vault.next_removal {
+        let next = Stamp(Time::from_ticks(next));
+        text += &format!("; {} of them are to be removed for good, the first at {next}", vault.to_be_removed);
+    }
+    if vault.removed > 0 {
+        text += &format!("; {} were removed", vault.removed);
+    }
+    text
 }
 
 /// Each filesystem and what is done there, in a line.
@@ -148,6 +165,13 @@ fn shape(status: &Status) -> Value {
         "spared": status.spared,
         "runningDenied": status.running_denied,
         "rivals": status.rivals,
+        "vault": {
+            "copies": status.vault.copies,
+            "bytes": status.vault.bytes,
+            "toBeRemoved": status.vault.to_be_removed,
+            "nextRemoval": status.vault.next_removal.map(|at| Stamp(Time::from_ticks(at)).to_string()),
+            "removed": status.vault.removed,
+        },
     })
 }
 

@@ -10,7 +10,7 @@ use model::{MachineId, OrganizationId};
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
 
-use super::{parent, places, release};
+use super::{parent, places, release, retention};
 
 /// What the verb is told.
 #[derive(clap::Args)]
@@ -19,6 +19,8 @@ pub(super) struct Args {
     data_dir: DataDir,
     #[command(flatten)]
     brake: release::Brake,
+    #[command(flatten)]
+    retention: retention::Retention,
     /// Which machine this is
     #[arg(long, value_name = "ID")]
     machine: MachineId,
@@ -57,5 +59,6 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         parent: args.parent.unwrap_or_else(parent),
         tether,
         brake: args.brake.place(),
+        retention: args.retention.bounds(),
     })?)
 }

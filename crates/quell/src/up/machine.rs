@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use model::{MachineId, OrganizationId};
 
 use crate::agent::places;
-use crate::agent::release::Brake;
 use crate::failure::Failure;
 
 use super::child::Child;
@@ -55,7 +54,7 @@ impl Machine {
         data_dir: &Path,
         machine: MachineId,
         organization: OrganizationId,
-        brake: &Brake,
+        further: impl Iterator<Item = OsString>,
     ) -> Option<Child> {
         if self.lacking.is_some() {
             return None;
@@ -63,7 +62,7 @@ impl Machine {
         let mut arguments: Vec<OsString> = vec!["agent".into(), "run".into()];
         arguments.extend(["--data-dir".into(), data_dir.into()]);
         arguments.extend(["--parent".into(), std::process::id().to_string().into()]);
-        arguments.extend(brake.flags());
+        arguments.extend(further);
         arguments.extend(["--machine".into(), machine.to_string().into()]);
         arguments.extend(["--organization".into(), organization.to_string().into()]);
         arguments.extend(flags("--watch", &self.watched));

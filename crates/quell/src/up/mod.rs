@@ -56,6 +56,8 @@ pub(crate) struct Args {
     rate_limit: RateLimit,
     #[command(flatten)]
     brake: crate::agent::release::Brake,
+    #[command(flatten)]
+    retention: crate::agent::retention::Retention,
     /// Write how to reach the server to this file once all of it works
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
@@ -77,8 +79,9 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let plane = Plane::start(&data_dir, args.listen, args.rate_limit, ready_files.last())?;
     let profile = plane.profile(&data_dir);
     let machine = machine.prepare(&data_dir, plane.organization())?;
+    let flags = args.brake.flags().into_iter().chain(args.retention.flags());
     let mut family =
-        Family::of(machine.warden(&data_dir, plane.machine(), plane.organization(), &args.brake));
+        Family::of(machine.warden(&data_dir, plane.machine(), plane.organization(), flags));
     family.tend();
     ready::watch(&data_dir, plane.address(), machine.wanted(), events.clone());
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
+use model::act::Terms;
 use model::{FileId, MachineId, OrderId};
 use wire::rest;
 
@@ -96,6 +97,11 @@ impl ActionBody {
     /// Why it is wanted.
     pub(super) fn comment(&self) -> Result<String, ApiError> {
         Ok(self.0.required("Comment")?.to_owned())
+    }
+
+    /// On what terms copies come back.
+    pub(super) fn terms(&self) -> Result<Terms, ApiError> {
+        Ok(Terms { beside: self.0.flag("Beside")?, keep_privileges: self.0.flag("KeepPrivileges")? })
     }
 
     /// The file, under the contract's name; a SHA-256 is taken too.
