@@ -95,6 +95,10 @@ fn open(path: &Path) -> io::Result<Option<File>> {
 mod tests {
     use super::*;
 
+    fn examine(path: &Path, known: Option<&Known>) -> io::Result<Found> {
+        super::examine(path, known, &Vouched::default())
+    }
+
     #[test]
     fn only_what_can_run_is_a_copy() {
         let dir = tempfile::tempdir().unwrap();

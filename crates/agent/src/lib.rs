@@ -14,6 +14,7 @@ pub mod filesystems;
 
 pub mod acts;
 pub mod running;
+pub mod uninstall;
 pub mod vault;
 pub mod vouched;
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use agent::vault::{Refusal, Vault};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use arena::{Arena, Image, KINDS, digests_of, found, names_in, wanting};
+use arena::{Arena, Image, KEEP, KINDS, digests_of, found, names_in, wanting};
 
 #[test]
 fn a_name_that_is_swapped_all_the_time_costs_no_file() {
@@ -31,7 +31,7 @@ fn a_name_that_is_swapped_all_the_time_costs_no_file() {
         let mut meant = found(&target);
         let undisturbed = Instant::now();
         let id = vault.take(meant.clone(), wanting(b"evil"), &mut |_| {}).unwrap();
-        vault.restore(id, &mut |_| {}).unwrap();
+        vault.restore(id, KEEP, &mut |_| {}).unwrap();
         meant.inode = inode_of(b"evil", &[&target, &other]).unwrap();
         // So that the swaps fall between any two steps of the other side, which now and then gets through, however
         // slow this machine is.
@@ -61,7 +61,7 @@ fn a_name_that_is_swapped_all_the_time_costs_no_file() {
                 }
                 check(&vault, &dir, false);
                 for resting in vault.list() {
-                    let _ = vault.restore(resting.id, &mut |_| {});
+                    let _ = vault.restore(resting.id, KEEP, &mut |_| {});
                 }
                 // A copy that was brought back from the data directory is another inode.
                 meant.inode = inode_of(b"evil", &[&target, &other]).unwrap_or(meant.inode);

@@ -16,7 +16,8 @@ pub fn restore(grounds: &Grounds, act: &Act, of: OrderId, terms: Terms) -> Outco
             Err(refusal) => failed(resting.path, refusal.to_string(), Some(resting.id)),
         }
     }));
-    copies.extend(vault.removed(of).into_iter().map(|(path, refusal)| failed(path, refusal.to_string(), None)));
+    copies
+        .extend(vault.removed(of).into_iter().map(|(path, refusal)| failed(path, refusal.to_string(), None)));
     Outcome { act: act.id, copies, stopped: 0, failure: None }
 }
 

@@ -22,7 +22,7 @@ use crate::filesystems::Filesystem;
 use crate::vault::{Kept, Returned, Which};
 
 pub use users::ask_as_user;
-pub(crate) use users::serve as serve_users;
+pub(crate) use users::{DIRECTORY as USERS_DIRECTORY, serve as serve_users, socket as users_socket};
 pub use v1::{Explanation, GivenAnswer, GuardCounters as Counters, VaultState};
 
 pub(crate) use serve::serve;
@@ -174,12 +174,20 @@ pub fn ask(data_dir: &Path, request: Request) -> anyhow::Result<Reply> {
 /// Copies that are told in one message: paths are long where somebody wants them to be.
 const AT_A_TIME: usize = 500;
 
+/// Attributes that are told of a single copy, in bytes.
+const LARGEST_ATTRIBUTES: usize = 1 << 20;
+
 /// Writes an answer. A list takes as many messages as it needs, and leaves out what nobody lists: attributes, of
 /// which a single copy can carry more than fits into a message.
 fn say(stream: &mut impl std::io::Write, reply: Reply) -> std::io::Result<()> {
     let Reply::Kept(mut kept) = reply else { return frame::write(stream, &shape(reply)) };
-    if kept.len() > 1 {
-        kept.iter_mut().for_each(|kept| kept.resting.metadata.attributes.clear());
+    let is_list = kept.len() > 1;
+    let has_no_room = |kept: &Kept| {
+        let attributes = &kept.resting.metadata.attributes;
+        attributes.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > LARGEST_ATTRIBUTES
+    };
+    for kept in kept.iter_mut().filter(|kept| is_list || has_no_room(kept)) {
+        kept.resting.metadata.attributes.clear();
     }
     while kept.len() > AT_A_TIME {
         let rest = kept.split_off(AT_A_TIME);
@@ -364,24 +372,25 @@ pub fn counters(counters: &v1::GuardCounters) -> [(&'static str, u64); 13] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vault::Fate;
 
     #[test]
     fn a_list_of_any_length_arrives_whole() {
         for count in [0, 1, AT_A_TIME, AT_A_TIME + 1, 2100] {
-            let resting: Vec<Resting> = (0..count)
+            let kept: Vec<Kept> = (0..count)
                 .map(|_| {
                     let mut resting = crate::vault::some_resting(VaultId::random());
                     resting.path = PathBuf::from(format!("/{}", "x".repeat(4000)));
                     resting.rests_at = resting.path.clone();
-                    resting.metadata.attributes = vec![("user.note".into(), vec![1; 20_000])];
-                    resting
+                    resting.metadata.attributes = vec![("user.note".into(), vec![1; 2 << 20])];
+                    Kept { resting, fate: Fate::Rests(None) }
                 })
                 .collect();
-            let ids: Vec<_> = resting.iter().map(|resting| resting.id).collect();
+            let ids: Vec<_> = kept.iter().map(|kept| kept.resting.id).collect();
             let mut stream = Vec::new();
-            say(&mut stream, Reply::Resting(resting)).unwrap();
-            let Reply::Resting(heard) = hear(&mut stream.as_slice()).unwrap() else { panic!("a list") };
-            assert_eq!(heard.iter().map(|resting| resting.id).collect::<Vec<_>>(), ids);
+            say(&mut stream, Reply::Kept(kept)).unwrap();
+            let Reply::Kept(heard) = hear(&mut stream.as_slice()).unwrap() else { panic!("a list") };
+            assert_eq!(heard.iter().map(|kept| kept.resting.id).collect::<Vec<_>>(), ids);
         }
     }
 }

@@ -34,9 +34,9 @@ pub(super) fn restore(vault: &Vault, which: Which, terms: Terms) -> Vec<Back> {
 pub(super) fn none(vault: &Vault, which: Which) -> Reply {
     let list = "`quell agent vault list --all` shows what it has and had";
     Reply::Refused(match which {
-        Which::Copy(id) => match vault.restore(id, Terms::default(), &mut |_| {}) {
+        Which::Copy(id) => match vault.resting(id) {
             Err(refusal) => refusal.to_string(),
-            Ok(_) => "it came back just now; ask again".to_owned(),
+            Ok(_) => "it came to rest just now; ask again".to_owned(),
         },
         Which::Order(order) => format!("the vault holds no copy of order {order}; {list}"),
         Which::File(file) => format!("the vault holds no copy of {file}; {list}"),

@@ -23,13 +23,13 @@ pub(super) fn clear(file: BorrowedFd<'_>) -> io::Result<()> {
 /// # Errors
 /// As [`clear`].
 pub(super) fn put_back(file: BorrowedFd<'_>, flags: u32) -> io::Result<()> {
-    let flags = IFlags::from_bits_retain(flags.into()) & (IFlags::IMMUTABLE | IFlags::APPEND);
+    let flags = IFlags::from_bits_retain(flags) & (IFlags::IMMUTABLE | IFlags::APPEND);
     if flags.is_empty() { Ok(()) } else { change(file, flags) }
 }
 
 /// As they are in the journal.
 pub(super) fn bits(flags: IFlags) -> u32 {
-    u32::try_from(flags.bits()).unwrap_or_default()
+    flags.bits()
 }
 
 fn change(file: BorrowedFd<'_>, wanted: IFlags) -> io::Result<()> {

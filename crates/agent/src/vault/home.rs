@@ -33,7 +33,9 @@ pub(super) fn way_home(resting: &Resting) -> Result<Place, Refusal> {
     if !is_safe(&now, then) {
         return refused("it was made anew and belongs to somebody else");
     }
-    if others_may_write(&now, then) || (now.mode & 0o020 != 0 && has_acl(place.dir.as_fd()).map_err(looked)?) {
+    if others_may_write(&now, then)
+        || (now.mode & 0o020 != 0 && has_acl(place.dir.as_fd()).map_err(looked)?)
+    {
         return refused("it was made anew and others may write to it");
     }
     if !is_led_to_safely(&place, then).map_err(looked)? {

@@ -54,7 +54,8 @@ impl Returned {
 
     /// In what it is less than was hoped for, if it is.
     pub fn remark(&self) -> Option<String> {
-        let beside = self.beside.then(|| "under a new name, since something else lies under its own".to_owned());
+        let beside =
+            self.beside.then(|| "under a new name, since something else lies under its own".to_owned());
         let dropped = (!self.dropped.is_empty()).then(|| {
             let dropped = self.dropped.join(" and ");
             format!("without {dropped}, which come back only on demand: set them by hand if it needs them")

@@ -37,7 +37,7 @@ use anyhow::Context;
 use model::Clock;
 
 pub use held::{Found, Taking};
-pub(crate) use holding::is_holding;
+pub(crate) use holding::{is_holding, remove_at as remove_holding};
 pub use kept::{Fate, Kept, Returned, Which};
 pub use metadata::Metadata;
 pub(crate) use place::{directory, mount_of, open_regular};

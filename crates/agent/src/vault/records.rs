@@ -8,8 +8,8 @@ use anyhow::Context;
 use model::{Time, VaultId};
 use wire::link::acts::vault_id;
 use wire::link::things::{bytes_of, path_of};
-use wire::link::v1::{RestoreIntent, VaultEnd, VaultRecord};
 use wire::link::v1::vault_record::Record;
+use wire::link::v1::{RestoreIntent, VaultEnd, VaultRecord};
 
 use super::metadata::Metadata;
 use super::resting::Resting;
@@ -119,6 +119,11 @@ impl Records {
         let mut all: Vec<_> = self.entries.values().cloned().collect();
         all.sort_by_key(|entry| (entry.resting.quarantined, entry.resting.id));
         all
+    }
+
+    /// Those that are home.
+    pub(super) fn home(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values().filter(|entry| entry.stage == Stage::Restored)
     }
 
     pub(super) fn at(&self, stage: Stage) -> impl Iterator<Item = &Resting> {

@@ -17,8 +17,8 @@ use super::metadata::Metadata;
 use super::place::{Place, directory, open_regular};
 use super::records::{Entry, Stage};
 use super::refusal::Refusal;
-use super::resting::Resting;
 use super::removal::discard;
+use super::resting::Resting;
 use super::restore::{at_home, fix_again, part_name};
 use crate::digest::hash_steadily;
 
@@ -74,7 +74,8 @@ impl Vault {
                     }
                 }
                 Ok(Finding::Removed) => {
-                    if let Err(error) = self.records().advance(id, Stage::Removed) {
+                    let known = self.records().advance(id, Stage::Removed);
+                    if let Err(error) = known {
                         tracing::warn!(%id, %error, "the vault's journal can't be written");
                     }
                 }
@@ -85,6 +86,11 @@ impl Vault {
             }
         }
         self.remove_parts();
+        self.compact();
+    }
+
+    /// Forgets, now and then, what left the vault long ago.
+    pub(super) fn compact(&self) {
         let compacted = self.records().compact();
         if let Err(error) = compacted {
             tracing::warn!(%error, "the vault's journal can't be rewritten");
@@ -201,8 +207,7 @@ fn after_removing(resting: &Resting) -> io::Result<Finding> {
 
 /// Whether the copy lies where it lay, with its content and metadata.
 fn in_place(resting: &Resting) -> io::Result<bool> {
-    let entry =
-        Entry { resting: resting.clone(), stage: Stage::Intended, way: None, end: None };
+    let entry = Entry { resting: resting.clone(), stage: Stage::Intended, way: None, end: None };
     Ok(at_home(&entry)?.is_some())
 }
 

@@ -39,11 +39,13 @@ impl Retention {
         let mut beyond = Vec::new();
         for copy in resting {
             let age = now.nanoseconds() - copy.quarantined.nanoseconds();
-            let is_old = self.max_age.filter(|most| age > i128::try_from(most.as_nanos()).unwrap_or(i128::MAX));
+            let is_old =
+                self.max_age.filter(|most| age > i128::try_from(most.as_nanos()).unwrap_or(i128::MAX));
             if let Some(most) = is_old {
                 beyond.push((copy.id, format!("it rests longer than {} days", most.as_secs() / 86_400)));
             } else if let Some(most) = self.max_size.filter(|most| size > *most) {
-                beyond.push((copy.id, format!("more than {most} bytes rest here, and it is among the oldest")));
+                beyond
+                    .push((copy.id, format!("more than {most} bytes rest here, and it is among the oldest")));
             } else {
                 continue;
             }
@@ -82,6 +84,7 @@ impl Vault {
             self.records().assume(id, Stage::Removed);
         }
         step(Step::RemovalKnown);
+        self.compact();
         tracing::warn!(%id, path = %resting.path.display(), sha256 = %resting.digests.sha256, why,
             "a quarantined copy was removed for good");
         Ok(())

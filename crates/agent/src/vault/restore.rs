@@ -66,7 +66,10 @@ impl Vault {
     }
 
     /// The copy, if it rests.
-    pub(super) fn resting(&self, id: VaultId) -> Result<Resting, Refusal> {
+    ///
+    /// # Errors
+    /// When it does not, and what became of it.
+    pub fn resting(&self, id: VaultId) -> Result<Resting, Refusal> {
         let records = self.records();
         match records.entry(id) {
             Some(entry) if entry.stage == Stage::Rests => Ok(entry.resting.clone()),
@@ -104,7 +107,8 @@ impl Vault {
             .and_then(|stat| Ok((stat, Metadata::of(file.as_fd())?)))
             .map_err(looked)?;
         let key = (resting.device, resting.inode);
-        let here = self.records().at(Stage::Rests).filter(|r| r.renamed && (r.device, r.inode) == key).count();
+        let here =
+            self.records().at(Stage::Rests).filter(|r| r.renamed && (r.device, r.inode) == key).count();
         if metadata.privileges().is_empty() || u64::try_from(here).is_ok_and(|here| stat.st_nlink <= here) {
             return Ok(());
         }
@@ -165,6 +169,7 @@ impl Vault {
                 self.records().assume(id, Stage::Restored);
             }
         }
+        self.compact();
         Ok(Returned::by(resting, &way))
     }
 
@@ -174,12 +179,11 @@ impl Vault {
         let group = resting.link_of.unwrap_or(resting.id);
         let fellows: Vec<Entry> = self
             .records()
-            .all()
-            .into_iter()
-            .filter(|other| other.stage == Stage::Restored)
+            .home()
             .filter(|other| other.resting.id == group || other.resting.link_of == Some(group))
             // What one name is to carry the other must carry too.
             .filter(|other| other.carried_home().is_like(&leaving.metadata))
+            .cloned()
             .collect();
         for fellow in fellows {
             let Ok(Some(file)) = at_home(&fellow) else { continue };

@@ -224,6 +224,7 @@ fn whole_agent_child() {
         parent: parent(),
         tether: None,
         brake: agent::brake::Brake { file: "/dev/null/none".into(), command_line: "/dev/null".into() },
+        retention: agent::vault::Retention::default(),
     })
     .unwrap();
 }

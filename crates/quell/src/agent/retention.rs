@@ -46,9 +46,9 @@ fn bytes(text: &str) -> Result<u64, String> {
         _ => (text, ' '),
     };
     let power = [' ', 'K', 'M', 'G', 'T'].iter().position(|known| *known == unit);
-    let bytes = power.zip(number.parse::<u64>().ok()).and_then(|(power, number)| {
-        (0..power).try_fold(number, |bytes, _| bytes.checked_mul(1024))
-    });
+    let bytes = power
+        .zip(number.parse::<u64>().ok())
+        .and_then(|(power, number)| (0..power).try_fold(number, |bytes, _| bytes.checked_mul(1024)));
     bytes.ok_or_else(|| "give a number of bytes, such as 5000000, 500M or 20G".to_owned())
 }
 

@@ -153,9 +153,7 @@ fn show(data_dir: &Path, id: VaultId, format: Format) -> Result<(), Failure> {
     for kept in kept(data_dir, Request::VaultShow(id))? {
         let mut shape = shape(&kept);
         let resting = &kept.resting;
-        let attribute = |(name, value): &(std::ffi::OsString, Vec<u8>)| {
-            json!({ "name": name.to_string_lossy(), "bytes": value.len() })
-        };
+        let attribute = |(name, value): &(std::ffi::OsString, Vec<u8>)| json!({ "name": name.to_string_lossy(), "bytes": value.len() });
         shape["mode"] = json!(format!("{:04o}", resting.metadata.mode & 0o7777));
         shape["owner"] = json!(resting.metadata.uid);
         shape["group"] = json!(resting.metadata.gid);

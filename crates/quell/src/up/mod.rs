@@ -80,8 +80,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let profile = plane.profile(&data_dir);
     let machine = machine.prepare(&data_dir, plane.organization())?;
     let flags = args.brake.flags().into_iter().chain(args.retention.flags());
-    let mut family =
-        Family::of(machine.warden(&data_dir, plane.machine(), plane.organization(), flags));
+    let mut family = Family::of(machine.warden(&data_dir, plane.machine(), plane.organization(), flags));
     family.tend();
     ready::watch(&data_dir, plane.address(), machine.wanted(), events.clone());
 

@@ -30,7 +30,9 @@ pub(in crate::store) fn undo(
         }));
     }
     if terms != Terms::default() && !matches!(original.want, Want::Quarantine(..)) {
-        return Err(not(format!("Order {id} took no copies, so that there are no terms on which they come back")));
+        return Err(not(format!(
+            "Order {id} took no copies, so that there are no terms on which they come back"
+        )));
     }
     let undoing = match original.want {
         Want::Block(file) => {
