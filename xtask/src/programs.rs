@@ -50,7 +50,7 @@ struct Long {
 const LONG_TESTS: [Long; 4] = [
     Long { name: "crash", test: "crash", measure: "QUELL_CRASH_ROUNDS", long: "60" },
     Long { name: "race", test: "vault_race", measure: "QUELL_RACE_ROUNDS", long: "10000" },
-    Long { name: "restore", test: "vault", measure: "QUELL_RESTORE_CASES", long: "50000" },
+    Long { name: "restore", test: "vault_identical", measure: "QUELL_RESTORE_CASES", long: "50000" },
     Long { name: "rewrite", test: "model_walk", measure: "QUELL_WALK_SECONDS", long: "1800" },
 ];
 

@@ -60,7 +60,7 @@ fn privileges_come_back_only_on_demand() {
         // It is told again as often as somebody asks, also after a restart.
         drop(vault);
         let vault = arena.vault();
-        let order = vault.all()[1].resting.order;
+        let order = vault.all().into_iter().find(|kept| kept.resting.id == id).unwrap().resting.order;
         assert_eq!(vault.restored(order), [returned]);
     }
 }
@@ -246,7 +246,7 @@ fn what_is_removed_is_remembered_and_told() {
         let vault = arena.vault();
         let why = wanting(b"evil");
         let ids = paths.each_ref().map(|path| vault.take(found(path), why, &mut |_| {}).unwrap());
-        let rests_at = vault.list()[0].rests_at.clone();
+        let rests_at = vault.resting(ids[0]).unwrap().rests_at;
         vault.remove(ids[0], "no longer needed", &mut |_| {}).unwrap();
         assert!(!rests_at.exists());
         drop(vault);

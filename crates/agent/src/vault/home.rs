@@ -23,8 +23,8 @@ pub(super) fn way_home(resting: &Resting) -> Result<Place, Refusal> {
         let path = resting.path.parent().map(ToOwned::to_owned).unwrap_or_default();
         Err(Refusal::Parent { path, reason })
     };
-    if (now.device, now.inode) == (then.device, then.inode) {
-        // Inode numbers are given again, and directories change hands.
+    if (now.device, now.inode, &now.handle) == (then.device, then.inode, &then.handle) {
+        // Directories change hands.
         return if is_safe(&now, then) { Ok(place) } else { refused("it belongs to somebody else now") };
     }
     if place.mount.point != resting.mount {

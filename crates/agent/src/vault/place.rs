@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
+use sys::handle::FileHandle;
 use sys::mounts::Mount;
 use sys::place::open_beneath;
 
@@ -70,8 +71,15 @@ impl Place {
             uid: stat.st_uid,
             gid: stat.st_gid,
             mode: stat.st_mode,
+            handle: handle(self.dir.as_fd()),
         })
     }
+}
+
+/// What tells a directory from a later one of the same inode number.
+fn handle(dir: BorrowedFd<'_>) -> Vec<u8> {
+    let handle = FileHandle::of(dir);
+    handle.map(|handle| [&handle.kind().to_le_bytes(), handle.as_bytes()].concat()).unwrap_or_default()
 }
 
 /// Opens a directory by its path from the root, through no symbolic link.

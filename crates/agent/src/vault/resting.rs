@@ -51,7 +51,7 @@ pub struct Resting {
 }
 
 /// A directory, to be known again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parent {
     /// Its device.
     pub device: u64,
@@ -63,6 +63,8 @@ pub struct Parent {
     pub gid: u32,
     /// Its permissions, as in `st_mode`.
     pub mode: u32,
+    /// Its handle, by which it differs from another directory that got its inode number; empty where there is none.
+    pub handle: Vec<u8>,
 }
 
 impl From<&Resting> for v1::Resting {
@@ -98,6 +100,7 @@ impl From<&Resting> for v1::Resting {
             parent_uid: resting.parent.uid,
             parent_gid: resting.parent.gid,
             parent_mode: resting.parent.mode,
+            parent_handle: resting.parent.handle.clone(),
             flags: resting.flags,
         }
     }
@@ -124,6 +127,7 @@ impl TryFrom<&v1::Resting> for Resting {
                 uid: resting.parent_uid,
                 gid: resting.parent_gid,
                 mode: resting.parent_mode,
+                handle: resting.parent_handle.clone(),
             },
             digests: resting.digests.as_ref().ok_or(Malformed("digests"))?.try_into()?,
             size: resting.size,
@@ -162,7 +166,7 @@ pub(crate) mod tests {
             wanted: FileId::Sha1(model::Sha1([2; 20])),
             path: OsString::from_vec(b"/a/new\nline\xff".to_vec()).into(),
             mount: "/a".into(),
-            parent: Parent { device: 1, inode: 2, uid: 3, gid: 4, mode: 0o040_755 },
+            parent: Parent { device: 1, inode: 2, uid: 3, gid: 4, mode: 0o040_755, handle: vec![5] },
             digests: Digests {
                 sha256: model::Sha256([1; 32]),
                 sha1: model::Sha1([2; 20]),
