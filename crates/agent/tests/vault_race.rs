@@ -18,7 +18,7 @@ use agent::vault::{Found, Refusal, Vault};
 use model::act::Terms;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use arena::{Arena, Image, KEEP, KINDS, digests_of, found, names_in, wanting};
+use arena::{Arena, Image, KEEP, KINDS, Kind, digests_of, found, names_in, wanting};
 
 #[test]
 fn a_name_that_is_swapped_all_the_time_costs_no_file() {
@@ -128,22 +128,19 @@ impl Ground {
                 exchange(&self.dir, other);
             }
             2 => {
-                // Another name of the copy, and away with the first.
+                // Away with the name, and back as another name of the same inode.
                 let (name, again) = (self.dir.join("target"), self.dir.join("again"));
-                let _ = fs::hard_link(&name, &again);
-                let _ = fs::remove_file(&name);
-                let _ = renameat_with(CWD, &again, CWD, &name, RenameFlags::NOREPLACE);
-                // Somebody was faster: both names are kept apart.
-                let _ = renameat_with(CWD, &again, CWD, self.dir.join("spare"), RenameFlags::NOREPLACE);
+                let _ = renameat_with(CWD, &name, CWD, &again, RenameFlags::NOREPLACE);
+                std::thread::sleep(pause);
+                let _ = fs::hard_link(&again, &name);
+                std::thread::sleep(pause);
+                // Not what he has no other name of: what he loses by himself is nobody's fault.
+                let inode = |path: &Path| fs::symlink_metadata(path).map(|stat| stat.ino()).ok();
+                if inode(&name).is_some() && inode(&name) == inode(&again) {
+                    let _ = fs::remove_file(&again);
+                }
             }
             3 => {
-                let _ = renameat_with(
-                    CWD,
-                    self.dir.join("spare"),
-                    CWD,
-                    self.dir.join("target"),
-                    RenameFlags::NOREPLACE,
-                );
                 exchange(&self.dir.join("target"), &self.dir.join("innocent"));
                 std::thread::sleep(pause);
                 exchange(&self.dir.join("target"), &self.dir.join("innocent"));
@@ -261,8 +258,10 @@ fn parents_links_and_content_that_change_all_the_time_cost_no_file() {
             changes.load(Ordering::Relaxed),
             restored + strangers
         );
-        assert_eq!((innocent, his, theirs), ([1, 1], 1, [1, 0]), "{files:?}");
-        assert_eq!(files.values().sum::<u32>(), 4, "{files:?}");
+        assert_eq!((innocent, theirs), ([1, 1], [1, 0]), "{files:?}");
+        // Where copies are copied, names of one inode that go one by one come back as files of their own.
+        assert!(his == 1 || (kind == Kind::Tmpfs && his > 1), "{files:?}");
+        assert_eq!(files.values().sum::<u32>(), 3 + his, "nothing else has come: {files:?}");
         assert!(taken > 0 && restored > 0, "the vault got hold of it sometimes");
     }
 }

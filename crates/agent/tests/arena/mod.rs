@@ -67,7 +67,8 @@ impl Arena {
             Kind::Ext4 => {
                 let disk = arena.dir.path().join("disk");
                 File::create(&disk).unwrap().set_len(64 << 20).unwrap();
-                run("mkfs.ext4", &["-q", "-F"], &disk);
+                // Room for all the attributes that a file can have.
+                run("mkfs.ext4", &["-q", "-F", "-b", "4096"], &disk);
                 run("mount", &["-o", "loop", disk.to_str().unwrap()], &arena.root());
             }
         }
