@@ -3,8 +3,10 @@
 
 #![forbid(unsafe_code)]
 
+mod boot;
 mod killed;
 mod leaving;
 mod refusals;
 mod restart;
+mod services;
 mod story;

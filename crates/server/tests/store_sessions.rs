@@ -186,7 +186,8 @@ async fn a_quarantine_is_rules_act_begun_and_outcome() {
     assert_eq!(machine.hear().await, down::Message::Act(told.clone()));
     let vault = Some(VaultId::random());
     let copy = CopyResult { path: "/demo/a".into(), state: CopyState::Succeeded, reason: None, vault };
-    let outcome = Outcome { act: act.id, copies: vec![copy], stopped: 1, failure: None };
+    let outcome =
+        Outcome { act: act.id, copies: vec![copy], stopped: 1, services: Vec::new(), failure: None };
     for _ in 0..2 {
         machine.say(up::Message::Outcome((&outcome).into())).await;
         assert_eq!(machine.hear().await, down::Message::OutcomeStored(told.id.clone()));

@@ -18,7 +18,7 @@ pub fn restore(grounds: &Grounds, act: &Act, of: OrderId, terms: Terms) -> Outco
     }));
     copies
         .extend(vault.removed(of).into_iter().map(|(path, refusal)| failed(path, refusal.to_string(), None)));
-    Outcome { act: act.id, copies, stopped: 0, failure: None }
+    Outcome { act: act.id, copies, stopped: 0, services: Vec::new(), failure: None }
 }
 
 fn home(returned: Returned) -> CopyResult {

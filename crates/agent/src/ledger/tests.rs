@@ -107,7 +107,7 @@ fn an_act_is_taken_once_and_its_outcome_waits_until_it_is_stored() {
     assert!(ledger.has_begun(act.id), "an act that has begun goes on after a restart");
     assert_eq!(ledger.unfinished().len(), 1);
     let failure = Some(Failure::because("a test"));
-    let outcome = Outcome { act: act.id, copies: Vec::new(), stopped: 2, failure };
+    let outcome = Outcome { act: act.id, copies: Vec::new(), stopped: 2, services: Vec::new(), failure };
     ledger.ended(outcome.clone()).unwrap();
     drop(ledger);
 

@@ -23,7 +23,7 @@ pub(crate) fn copy(path: &str, state: CopyState) -> CopyResult {
 }
 
 pub(crate) fn outcome(act: &Act, copies: Vec<CopyResult>) -> Outcome {
-    Outcome { act: act.id, copies, stopped: 2, failure: None }
+    Outcome { act: act.id, copies, stopped: 2, services: Vec::new(), failure: None }
 }
 
 pub(crate) async fn ended(world: &World, outcome: Outcome) {
