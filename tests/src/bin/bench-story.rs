@@ -124,12 +124,11 @@ impl Large {
 /// Waits before the order until every copy is known: that has its own time.
 fn quarantine_all(up: &Up, filesystem: &Filesystem, file: &Large) -> Duration {
     let api = up.api();
-    let before = files_known(up);
+    // What the round before has left is forgotten first.
+    tests::wait_for("the copies before to be forgotten", READ, || (files_known(up) == 0).then_some(()));
     let paths: Vec<_> = (0..COPIES).map(|number| filesystem.root().join(format!("copy {number}"))).collect();
     paths.iter().for_each(|path| file.put(path));
-    tests::wait_for("all copies to be known", READ, || {
-        (files_known(up) >= before + COPIES as u64).then_some(())
-    });
+    tests::wait_for("all copies to be known", READ, || (files_known(up) >= COPIES as u64).then_some(()));
     api.wait_known(&file.sha1);
     let mut processes = [&paths[0], &paths[0], &paths[1]].map(|path| keep_running(path));
     // What the guard asked for is read to its end by then, too.
