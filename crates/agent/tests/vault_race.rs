@@ -123,7 +123,7 @@ impl Ground {
         };
         match number % 5 {
             0 | 1 => {
-                let other = if number % 5 == 0 { &self.strange } else { &self.link };
+                let other = if number.is_multiple_of(5) { &self.strange } else { &self.link };
                 exchange(&self.dir, other);
                 std::thread::sleep(pause);
                 exchange(&self.dir, other);
@@ -158,7 +158,7 @@ impl Ground {
         let mut bytes = [0; 4];
         let holds = file.read_exact_at(&mut bytes, 0).is_ok() && (bytes == WANTED || bytes == OTHER);
         if holds && file.metadata().is_ok_and(|stat| stat.len() == 4 && stat.uid() != STRANGER) {
-            let _ = file.write_all_at(if number % 2 == 0 { WANTED } else { OTHER }, 0);
+            let _ = file.write_all_at(if number.is_multiple_of(2) { WANTED } else { OTHER }, 0);
         }
     }
 
