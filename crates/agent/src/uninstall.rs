@@ -84,7 +84,7 @@ pub fn remove(data_dir: &Path, keep_vault: bool) -> Removal {
         }
     }
     removal.directory_if_empty(&data_dir.join("vault"));
-    let brake = Path::new(crate::brake::FILE);
+    let brake = Path::new(crate::lever::FILE);
     if brake.exists() {
         removal.keeps(brake.to_owned(), "root has released the guard; it counts for the next agent too");
     }

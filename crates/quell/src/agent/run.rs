@@ -11,7 +11,7 @@ use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::profile::{self, Profile};
 
-use super::{parent, places, release, retention};
+use super::{brake, parent, places, release, retention};
 
 /// What the verb is told.
 #[derive(clap::Args)]
@@ -19,7 +19,9 @@ pub(super) struct Args {
     #[command(flatten)]
     data_dir: DataDir,
     #[command(flatten)]
-    brake: release::Brake,
+    lever: release::Lever,
+    #[command(flatten)]
+    brake: brake::Brake,
     #[command(flatten)]
     retention: retention::Retention,
     /// Which machine this is [default: as the last `quell up` said]
@@ -74,6 +76,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         arguments
     });
     let mut work = verb("work");
+    work.extend(args.lever.flags());
     work.extend(args.brake.flags());
     work.extend(args.retention.flags());
     work.extend(["--machine".into(), machine.to_string().into()]);
@@ -89,7 +92,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         work,
         data_dir,
         parent: args.parent.unwrap_or_else(parent),
-        brake: args.brake.place(),
+        lever: args.lever.place(),
     })?)
 }
 

@@ -55,7 +55,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "LIMIT", default_value = "default")]
     rate_limit: RateLimit,
     #[command(flatten)]
-    brake: crate::agent::release::Brake,
+    lever: crate::agent::release::Lever,
+    #[command(flatten)]
+    brake: crate::agent::brake::Brake,
     #[command(flatten)]
     retention: crate::agent::retention::Retention,
     /// Write how to reach the server to this file once all of it works
@@ -79,8 +81,9 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let plane = Plane::start(&data_dir, args.listen, args.rate_limit, ready_files.last())?;
     let profile = plane.profile(&data_dir);
     let machine = machine.prepare(&data_dir, plane.organization())?;
-    let flags = args.brake.flags().into_iter().chain(args.retention.flags());
-    let mut family = Family::of(machine.warden(&data_dir, plane.machine(), plane.organization(), flags));
+    let local = args.lever.flags().into_iter().chain(args.brake.flags());
+    let local = local.chain(args.retention.flags()).collect();
+    let mut family = Family::of(machine.warden(&data_dir, plane.machine(), plane.organization(), local));
     family.tend();
     ready::watch(&data_dir, plane.address(), machine.wanted(), events.clone());
 

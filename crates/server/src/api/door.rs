@@ -104,6 +104,11 @@ impl ActionBody {
         Ok(Terms { beside: self.0.flag("Beside")?, keep_privileges: self.0.flag("KeepPrivileges")? })
     }
 
+    /// A signed approval, as a text.
+    pub(super) fn approval(&self) -> Result<&str, ApiError> {
+        Ok(self.0.required("Approval")?)
+    }
+
     /// The file, under the contract's name; a SHA-256 is taken too.
     pub(super) fn file(&self) -> Result<FileId, ApiError> {
         Ok(self.0.required("Sha1")?.trim().parse()?)

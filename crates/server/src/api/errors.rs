@@ -32,6 +32,9 @@ pub(crate) enum ApiError {
     /// It can't be undone; the text says why.
     #[error("{0}")]
     NotUndoable(String),
+    /// What was brought approves nothing; the text says why and how to go on.
+    #[error("The approval does not count: {0}")]
+    NoApproval(String),
     /// No token, or one that does not count.
     #[error("{0}")]
     Unauthorized(String),
@@ -94,7 +97,7 @@ impl ApiError {
             Self::Query(_) => ("ODataError", StatusCode::BAD_REQUEST),
             Self::AlreadyOpen => ("ActiveRequestAlreadyExists", StatusCode::BAD_REQUEST),
             Self::NothingGuarded(_) => ("OsPlatformNotSupported", StatusCode::BAD_REQUEST),
-            Self::NotUndoable(_) => ("BadRequest", StatusCode::BAD_REQUEST),
+            Self::NoApproval(_) | Self::NotUndoable(_) => ("BadRequest", StatusCode::BAD_REQUEST),
             Self::Unauthorized(_) => ("Unauthorized", StatusCode::UNAUTHORIZED),
             Self::MissingRoles { .. } => ("Forbidden", StatusCode::FORBIDDEN),
             Self::Spared(_) => ("DisallowedOperation", StatusCode::FORBIDDEN),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use model::facts::Facts;
+use model::hold::Hold;
 use model::log::{Entry, Position};
 use model::rule::Rule;
 use model::{Digests, Epoch, FileId, Generation, MachineId, OrderId, OrganizationId, RuleId, Time};
@@ -171,6 +172,17 @@ pub struct Cancellation {
     pub by: String,
     /// Why, in their words.
     pub comment: String,
+}
+
+/// What waits for approval on one machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldThere {
+    /// Which machine.
+    pub machine: MachineId,
+    /// Its name.
+    pub machine_name: String,
+    /// What waits.
+    pub hold: Hold,
 }
 
 /// A machine presents itself.

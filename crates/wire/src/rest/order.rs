@@ -4,6 +4,7 @@ use model::act::CopyResult;
 use model::{FileId, MachineId, OrderId, VaultId};
 use serde::Serialize;
 
+use super::hold::Hold;
 use super::text::{Stamp, text, text_or_null};
 
 /// What a person asked for, and how far it is.
@@ -26,6 +27,16 @@ pub struct Order {
     undoes: Option<OrderId>,
     failure: Option<String>,
     copies: Vec<OrderCopy>,
+    /// What of it waits for approval; null in lists.
+    waits: Option<Vec<Hold>>,
+}
+
+impl Order {
+    /// With what of it waits for approval.
+    #[must_use]
+    pub fn waiting(self, waits: Vec<Hold>) -> Self {
+        Self { waits: Some(waits), ..self }
+    }
 }
 
 /// One copy that an order met.
@@ -54,6 +65,7 @@ impl From<&model::order::Order> for Order {
             undoes: order.undoes,
             failure: order.failure.as_ref().map(|failure| failure.reason.clone()),
             copies: order.copies.iter().map(OrderCopy::from).collect(),
+            waits: None,
         }
     }
 }
@@ -138,7 +150,8 @@ pub(super) mod tests {
               "reason": "not guarded",
               "vaultId": null
             }
-          ]
+          ],
+          "waits": null
         }
         "#);
     }

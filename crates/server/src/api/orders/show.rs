@@ -11,6 +11,7 @@ use super::KIND;
 use crate::api::caller::Calling;
 use crate::api::door::OrderInPath;
 use crate::api::errors::ApiError;
+use crate::api::holds;
 use crate::app::App;
 
 /// The order.
@@ -20,7 +21,9 @@ pub(in crate::api) async fn handle(
     id: OrderInPath,
 ) -> Result<impl IntoResponse, ApiError> {
     let order = app.store.order(calling.identity.organization, id.id(KIND)?).await?;
-    Ok(Json(Order::from(&order.ok_or_else(|| id.unknown(KIND))?)))
+    let order = order.ok_or_else(|| id.unknown(KIND))?;
+    let waits = app.store.holds_of(order.organization, order.id).await?;
+    Ok(Json(Order::from(&order).waiting(holds::shapes(order.organization, &waits))))
 }
 
 #[cfg(test)]

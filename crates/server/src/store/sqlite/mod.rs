@@ -29,6 +29,7 @@ pub(super) mod orders;
 pub(super) mod block;
 pub(super) mod bypassed;
 pub(super) mod expire;
+pub(super) mod holds;
 pub(super) mod lifted;
 pub(super) mod outcome;
 pub(super) mod quarantine;
