@@ -6,6 +6,7 @@
 mod boot;
 mod brake;
 mod killed;
+mod leaving;
 mod refusals;
 mod restart;
 mod services;

@@ -54,7 +54,7 @@ const LONG_TESTS: [Long; 6] = [
     Long { name: "crash", test: "crash_act", measure: "QUELL_ACT_ROUNDS", long: "10" },
     Long { name: "crash", test: "disk_faults", measure: "QUELL_CUTS", long: "all 20" },
     Long { name: "race", test: "vault_race", measure: "QUELL_RACE_ROUNDS", long: "10000" },
-    Long { name: "restore", test: "vault", measure: "QUELL_RESTORE_CASES", long: "50000" },
+    Long { name: "restore", test: "vault_identical", measure: "QUELL_RESTORE_CASES", long: "50000" },
     Long { name: "rewrite", test: "model_walk", measure: "QUELL_WALK_SECONDS", long: "1800" },
 ];
 

@@ -56,13 +56,7 @@ pub enum Unsteady {
 /// # Errors
 /// When the content can't be told for certain.
 pub fn hash_steadily(file: BorrowedFd<'_>, patience: Duration) -> Result<Hashed, Unsteady> {
-    let deadline = Instant::now() + patience;
-    while let Lease::Writer = sys::lease::take_read(file)? {
-        if Instant::now() >= deadline {
-            return Err(Unsteady::Busy);
-        }
-        std::thread::sleep(RETRY);
-    }
+    keep_writers_out(file, patience)?;
     let before = sys::identity::Identity::of(file)?;
     let (digests, facts) = hash_plainly(file)?;
     let after = sys::identity::Identity::of(file)?;
@@ -70,6 +64,21 @@ pub fn hash_steadily(file: BorrowedFd<'_>, patience: Duration) -> Result<Hashed,
         return Err(Unsteady::Changed);
     }
     Ok(Hashed { digests, facts, stat: after })
+}
+
+/// Takes a read lease on a file, waiting up to `patience` for a writer to go. The lease stays as in [`hash_steadily`].
+///
+/// # Errors
+/// When a writer stays, or there are no leases.
+pub(crate) fn keep_writers_out(file: BorrowedFd<'_>, patience: Duration) -> Result<(), Unsteady> {
+    let deadline = Instant::now() + patience;
+    while let Lease::Writer = sys::lease::take_read(file)? {
+        if Instant::now() >= deadline {
+            return Err(Unsteady::Busy);
+        }
+        std::thread::sleep(RETRY);
+    }
+    Ok(())
 }
 
 /// Hashes a file as it is, from its beginning, wherever its offset stands.

@@ -10,11 +10,12 @@ use model::Digests;
 use model::facts::Facts;
 use rustix::fs::{Mode, OFlags};
 use sha2::Digest;
-use sys::identity::Stat;
+use sys::identity::{Identity, Stat};
 use sys::place::open_beneath;
 
 use crate::digest;
 use crate::inventory::Known;
+use crate::vouched::Vouched;
 
 /// What a look found.
 #[derive(Debug, PartialEq, Eq)]
@@ -72,8 +73,9 @@ impl Within {
     }
 }
 
-/// Looks at a name in a directory. Unlike a verdict this holds no lease: it must never delay a writer, and what it
-/// records is corrected by the next look. Files above `largest` are not read; those that are read are counted.
+/// Looks at a name in a directory. Unlike a verdict this holds no lease while it reads: it must never delay a writer, and
+/// what it records is corrected by the next look. Files above `largest` are not read; those that are read are counted.
+/// Of a large one it asks first, with a lease that ends at once, whether what it reads can be vouched for.
 ///
 /// # Errors
 /// When the file is there and can't be read.
@@ -83,6 +85,7 @@ pub(crate) fn examine(
     known: Option<&Known>,
     largest: u64,
     count: &AtomicU64,
+    vouched: &Vouched,
 ) -> io::Result<Found> {
     let Some(place) = find(within.directory.as_fd(), name)? else { return Ok(Found::Nothing) };
     let mut before = Stat::of(place.as_fd())?;
@@ -98,11 +101,15 @@ pub(crate) fn examine(
     let file = open(place.as_fd())?;
     count.fetch_add(1, Ordering::Relaxed);
     for _ in 0..ATTEMPTS {
+        let claim = (before.size > SMALL).then(|| vouched.claim(file.as_fd())).flatten();
         let read =
             if before.size <= SMALL { read_small(file.as_fd(), before.size)? } else { read(file.as_fd())? };
         let Some((digests, facts)) = read else { return Ok(Found::Nothing) };
         let after = Stat::of(file.as_fd())?;
         if same(&before, &after) && facts.size == after.size {
+            if claim.is_some() {
+                vouched.keep(claim, &Identity::of(file.as_fd())?, digests, &facts);
+            }
             return Ok(Found::Copy(Known { directory: within.inode, ..Known::new(digests, facts, &after) }));
         }
         before = after;
@@ -174,7 +181,7 @@ mod tests {
     fn examine(path: &Path, known: Option<&Known>) -> io::Result<Found> {
         let Some(within) = Within::of(path)? else { return Ok(Found::Nothing) };
         let name = path.file_name().unwrap_or(OsStr::new("."));
-        super::examine(&within, name, known, u64::MAX, &AtomicU64::new(0))
+        super::examine(&within, name, known, u64::MAX, &AtomicU64::new(0), &Vouched::default())
     }
 
     #[test]

@@ -15,7 +15,9 @@ pub mod filesystems;
 
 pub mod acts;
 pub mod running;
+pub mod uninstall;
 pub mod vault;
+pub mod vouched;
 
 mod attach;
 mod core;

@@ -17,6 +17,7 @@ use crate::examine::{Found, Within, examine};
 use crate::inventory::{Directory, Inventory, Placed};
 use crate::recorder::{Noticed, wait_recorded};
 use crate::sweep::Errands;
+use crate::vouched::Vouched;
 use crate::watch::{Look, Pending, looked, pending_moved};
 
 /// Looks at paths and tells what changed.
@@ -24,6 +25,8 @@ use crate::watch::{Look, Pending, looked, pending_moved};
 pub(crate) struct Looker {
     pub(crate) inventory: Arc<Inventory>,
     pub(crate) noticed: Sender<Noticed>,
+    /// What acts need not read again.
+    pub(crate) vouched: Arc<Vouched>,
     /// Where paths of large files go, so that reading one delays no other; none for who reads these.
     pub(crate) large: Option<Sender<PathBuf>>,
     /// Files whose content was read.
@@ -179,7 +182,7 @@ impl Looker {
         let Some(name) = path.file_name() else { return Ok(true) };
         let before = self.inventory.within(within.inode, &path);
         let largest = if self.large.is_some() { LARGE } else { u64::MAX };
-        match examine(within, name, before.as_ref(), largest, &self.read) {
+        match examine(within, name, before.as_ref(), largest, &self.read, &self.vouched) {
             Ok(Found::Copy(known)) => self.tell(Noticed::Here(path, known))?,
             Ok(Found::Nothing) => {
                 before.map_or(Ok(()), |known| self.tell(Noticed::Gone(path, known)))?;
@@ -308,7 +311,8 @@ mod tests {
         let inventory = Arc::new(Inventory::open(&dir.path().join("inventory")).unwrap());
         let (noticed, notices) = crossbeam_channel::bounded(1);
         let (large, waiting) = crossbeam_channel::bounded(1);
-        let looker = Looker { inventory, noticed, large: Some(large), read: Arc::default(), gathered: None };
+        let (vouched, read) = (Arc::default(), Arc::default());
+        let looker = Looker { inventory, noticed, vouched, large: Some(large), read, gathered: None };
         looker.look(path.clone()).unwrap();
         assert_eq!(waiting.try_recv(), Ok(path));
         assert!(notices.is_empty());

@@ -140,7 +140,7 @@ fn perform(core: &Core, act: &Act) -> Option<Outcome> {
     let grounds = grounds(core);
     let outcome = match &act.what {
         Do::Quarantine(file) => quarantine(core, &grounds, act, *file)?,
-        Do::Restore(of) => acts::restore(&grounds, act, *of, &mut |_| {}),
+        Do::Restore(of, terms) => acts::restore(&grounds, act, *of, *terms, &mut |_| {}),
     };
     for copy in outcome.copies.iter().filter(|copy| copy.state == CopyState::Succeeded) {
         let _ = core.looker.look(copy.path.clone());

@@ -28,7 +28,7 @@ use crate::spared::{Keeper, SparedSet, Surveyor};
 use crate::spool::Spool;
 use crate::standing::{self, Warden};
 use crate::sweep::{Errands, Milestone, Sweep};
-use crate::vault::Vault;
+use crate::vault::{Retention, Vault};
 use crate::warden::Tether;
 use crate::watch::{Pending, Watch};
 use crate::{attach, local, looking, mounted, perform, rivals, running};
@@ -58,10 +58,14 @@ pub struct Config {
     pub limits: Limits,
     /// Who finds out what may never be denied.
     pub surveyor: Surveyor,
+    /// What its vault may keep.
+    pub retention: Retention,
 }
 
 /// How long the guard is waited for at a time.
 const GUARD_PATIENCE: Duration = Duration::from_secs(2);
+/// How often the vault is looked through for what rests too long.
+const UPKEEP: Duration = Duration::from_secs(600);
 /// How long what was noticed last may take to reach the disk when the agent is told to stop.
 const FLUSH: Duration = Duration::from_secs(1);
 
@@ -103,7 +107,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         spared,
         spool: spool.clone(),
         inventory: inventory.clone(),
-        vault,
+        vault: vault.clone(),
         guard,
         warden: Warden { tether: config.tether, lever: config.lever },
         brake: Brake::new(config.limits, inventory.clone(), taken.clone()),
@@ -113,6 +117,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         looker: Looker {
             inventory: inventory.clone(),
             noticed: noticed.clone(),
+            vouched: vault.vouched().clone(),
             large: Some(large),
             read: Arc::default(),
             gathered: None,
@@ -148,6 +153,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let watching = core.clone();
     spawn("rivals", move || rivals::watch(&watching))?;
 
+    keep_within(core.clone(), config.retention)?;
     let weighing = core.clone();
     spawn("brake", move || brake::run(&weighing))?;
     let acting = core.clone();
@@ -309,4 +315,18 @@ fn swept(core: &Core) {
     // What so much work has left behind; from now on there is little.
     sys::process::give_back_memory();
     core.nudge(Nudge::Changed);
+}
+
+/// Announces and removes what the vault is not to keep. Once, where it keeps all: what another start has announced is
+/// called off then.
+fn keep_within(core: Arc<Core>, retention: Retention) -> anyhow::Result<()> {
+    spawn("vault", move || {
+        loop {
+            core.vault.retain(&retention);
+            if !retention.is_bounded() || core.halt.is_asked() {
+                return;
+            }
+            thread::sleep(UPKEEP);
+        }
+    })
 }

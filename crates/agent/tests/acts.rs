@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agent::acts::{quarantine, restore};
-use model::act::{Act, CopyState, Do, Outcome};
+use model::act::{Act, CopyState, Do, Outcome, Terms};
 use model::log::Position;
 use model::{ActId, FileId, MachineId, OrderId, Time};
 
@@ -83,13 +83,14 @@ fn all_copies_go_and_all_processes_end_and_all_of_it_comes_back() {
         let none = quarantined(&scene, &act(act_of.what.clone()), &known);
         assert!(succeeded(&none).is_empty());
 
-        let undo = act(Do::Restore(act_of.order));
-        let outcome = restore(&scene.grounds, &undo, act_of.order, &mut |_| {});
+        let undo = act(Do::Restore(act_of.order, Terms::default()));
+        let terms = Terms::default();
+        let outcome = restore(&scene.grounds, &undo, act_of.order, terms, &mut |_| {});
         assert_eq!(succeeded(&outcome), [&copy, &link, &evil]);
         assert_eq!([&evil, &copy].map(|path| Image::of(path).unwrap()), before);
         let inode = |path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap());
         assert_eq!(inode(&copy), inode(&link));
-        assert_eq!(succeeded(&restore(&scene.grounds, &undo, act_of.order, &mut |_| {})).len(), 3);
+        assert_eq!(succeeded(&restore(&scene.grounds, &undo, act_of.order, terms, &mut |_| {})).len(), 3);
     }
 }
 

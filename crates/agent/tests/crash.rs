@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use agent::vault::{Step, Vault};
 
-use arena::{Arena, Image, Kind, Standing, found, image_of, names_in, wanting};
+use arena::{Arena, Image, KEEP, Kind, Standing, found, image_of, names_in, wanting};
 
 /// In the child: data directory, step at which to die, how many times to survive it, and the copies.
 const ORDERS: &str = "QUELL_CRASH_CHILD";
@@ -149,7 +149,7 @@ fn finish(vault: &Vault, paths: &[PathBuf], bytes: &[u8]) {
         vault.take(found(path), why, &mut |_| {}).unwrap();
     }
     for resting in vault.list() {
-        vault.restore(resting.id, &mut |_| {}).unwrap();
+        vault.restore(resting.id, KEEP, &mut |_| {}).unwrap();
     }
 }
 
@@ -160,7 +160,7 @@ fn steps_of(arena: &Arena) -> Vec<Step> {
     let vault = arena.vault();
     let mut steps = Vec::new();
     let id = vault.take(found(&path), wanting(b"x"), &mut |step| steps.push(step)).unwrap();
-    vault.restore(id, &mut |step| steps.push(step)).unwrap();
+    vault.restore(id, KEEP, &mut |step| steps.push(step)).unwrap();
     fs::remove_file(&path).unwrap();
     steps
 }
@@ -199,6 +199,6 @@ fn the_child_that_dies() {
         vault.take(found(path), why, &mut step).unwrap();
     }
     for resting in vault.list() {
-        vault.restore(resting.id, &mut step).unwrap();
+        vault.restore(resting.id, KEEP, &mut step).unwrap();
     }
 }

@@ -25,7 +25,7 @@ use model::log::Position;
 use model::{ActId, FileId, MachineId, OrderId, OrganizationId, Time};
 use rustix::process::{Resource, Rlimit, Signal};
 
-use arena::{Arena, Image, Kind, Standing, digests_of};
+use arena::{Arena, Image, KEEP, Kind, Standing, digests_of};
 
 /// In the child: data directory, root, which act, its id and its order's, the moment at which to end, and how.
 const ORDERS: &str = "QUELL_ACT_CHILD";
@@ -76,7 +76,7 @@ fn end_at(arena: &Arena, what: &str, moment: usize, how: &str, by: Signal) -> bo
     let (mut ledger, mut grounds) = open(&arena.data_dir(), &arena.root());
     let meant: Act = if what == "restore" {
         finish(&mut ledger, &grounds, &earlier, &paths);
-        act(Do::Restore(earlier.order))
+        act(Do::Restore(earlier.order, KEEP))
     } else {
         earlier
     };
@@ -86,7 +86,7 @@ fn end_at(arena: &Arena, what: &str, moment: usize, how: &str, by: Signal) -> bo
         arena.root().display().to_string(),
         what.to_owned(),
         meant.id.to_string(),
-        if let Do::Restore(of) = meant.what { of } else { meant.order }.to_string(),
+        if let Do::Restore(of, _) = meant.what { of } else { meant.order }.to_string(),
         moment.to_string(),
         how.to_owned(),
     ];
@@ -132,7 +132,7 @@ fn end_at(arena: &Arena, what: &str, moment: usize, how: &str, by: Signal) -> bo
     }
     assert_eq!(paths.iter().filter(|path| path.exists()).count(), if what == "restore" { 2 } else { 0 });
     for resting in grounds.vault.list() {
-        grounds.vault.restore(resting.id, &mut |_| {}).unwrap();
+        grounds.vault.restore(resting.id, KEEP, &mut |_| {}).unwrap();
     }
     for path in &paths {
         assert_eq!(Image::of(path).unwrap(), before, "{what} at {moment}");
@@ -156,7 +156,7 @@ fn do_act(ledger: &mut Ledger, grounds: &Grounds, act: &Act, known: &[PathBuf], 
     moment();
     let outcome = match act.what {
         Do::Quarantine(file) => quarantine(grounds, act, file, known.to_vec(), &mut |_| moment()),
-        Do::Restore(of) => restore(grounds, act, of, &mut |_| moment()),
+        Do::Restore(of, terms) => restore(grounds, act, of, terms, &mut |_| moment()),
     };
     moment();
     ledger.ended(outcome).unwrap();
@@ -201,10 +201,10 @@ fn the_child_that_does_an_act() {
     let (root, fatal): (&Path, usize) = (root.as_ref(), fatal.parse().unwrap());
     let order = OrderId(order.parse().unwrap());
     let what = match what {
-        "restore" => Do::Restore(order),
+        "restore" => Do::Restore(order, KEEP),
         _ => Do::Quarantine(FileId::Sha256(digests_of(BYTES).sha256)),
     };
-    let order = if let Do::Restore(_) = what { OrderId::random() } else { order };
+    let order = if let Do::Restore(..) = what { OrderId::random() } else { order };
     let act = Act { id: ActId(id.parse().unwrap()), order, ..act(what) };
     let (mut ledger, grounds) = open(Path::new(data_dir), root);
     let mut now = 0;

@@ -11,8 +11,18 @@ use crate::{ActId, FileId, MachineId, OrderId, Time, VaultId};
 pub enum Do {
     /// Stop every process that runs the file and move every copy into the vault.
     Quarantine(FileId),
-    /// Bring back what the act of that order took.
-    Restore(OrderId),
+    /// Bring back what the act of that order took, on these terms.
+    Restore(OrderId, Terms),
+}
+
+/// On what terms a copy comes back. Without any it takes back its own name or none, and loses what would give whoever
+/// runs it more rights than their own: it was taken because somebody did not trust it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Terms {
+    /// Where its name is taken, it gets another one beside it.
+    pub beside: bool,
+    /// Set-user-id and set-group-id bits and file capabilities come back too.
+    pub keep_privileges: bool,
 }
 
 impl Do {
@@ -20,7 +30,7 @@ impl Do {
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Quarantine(_) => "quarantine",
-            Self::Restore(_) => "restore",
+            Self::Restore(..) => "restore",
         }
     }
 }
@@ -72,11 +82,11 @@ impl CopyState {
 /// One copy, and how it fared in an act.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CopyResult {
-    /// Where it lay.
+    /// Where it lay; of one that came back, where it is.
     pub path: PathBuf,
     /// How it fared.
     pub state: CopyState,
-    /// Why it failed, and what to do next.
+    /// Why it failed, and what to do next; or in what a success is less than was hoped for.
     pub reason: Option<String>,
     /// Where it rests now.
     pub vault: Option<VaultId>,

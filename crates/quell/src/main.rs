@@ -39,6 +39,7 @@ mod output;
 mod profile;
 mod say;
 mod table;
+mod terms;
 
 /// Looks files up, blocks them everywhere, stops and quarantines them, and brings them back.
 #[derive(Parser)]

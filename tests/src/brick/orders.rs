@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use model::act::{Act, Do, Outcome};
+use model::act::{Act, Do, Outcome, Terms};
 use model::log::Position;
 use model::rule::{Effect, Identifier, Rule, Scope};
 use model::{ActId, Epoch, FileId, Generation, MachineId, OrderId, OrganizationId, RuleId, Sha256, Time};
@@ -101,7 +101,7 @@ impl Plane {
 
     /// Brings back what an order took.
     pub(super) fn restore(&mut self, order: OrderId) -> anyhow::Result<Outcome> {
-        self.act(OrderId::random(), Do::Restore(order))
+        self.act(OrderId::random(), Do::Restore(order, Terms { beside: false, keep_privileges: true }))
     }
 
     fn act(&mut self, order: OrderId, what: Do) -> anyhow::Result<Outcome> {

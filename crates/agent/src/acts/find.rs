@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use model::act::CopyResult;
-use model::facts::FileType;
+use model::facts::{Facts, FileType};
 use model::{Digests, FileId};
 use rustix::io::Errno;
 use sys::identity::{Identity, Stat};
@@ -129,7 +129,7 @@ fn look(grounds: &Grounds, wanted: FileId, path: &Path) -> io::Result<Option<Cop
     if is_ours(grounds, path, &stat) {
         return Ok(None);
     }
-    let (digests, facts) = hash_plainly(file.as_fd())?;
+    let (digests, facts) = content(grounds, &file, &stat)?;
     if !wanted.names(&digests) {
         return Ok(None);
     }
@@ -140,6 +140,18 @@ fn look(grounds: &Grounds, wanted: FileId, path: &Path) -> io::Result<Option<Cop
         matches!(facts.file_type, FileType::Elf | FileType::PortableExecutable | FileType::MachO);
     let interpreter = Interpreter::of(&file);
     Ok(Some(Copy { found, is_guarded, digests, stat, is_interpreted: !is_machine_code, interpreter }))
+}
+
+/// What it holds, without reading what is certain. It is looked at again, under a lease, before it is taken.
+fn content(grounds: &Grounds, file: &File, stat: &Stat) -> io::Result<(Digests, Facts)> {
+    let vouched = grounds.vault.vouched();
+    if let Some(known) = vouched.recall(stat) {
+        return Ok(known);
+    }
+    let claim = vouched.claim(file.as_fd());
+    let (digests, facts) = hash_plainly(file.as_fd())?;
+    vouched.keep(claim, &Identity::of(file.as_fd())?, digests, &facts);
+    Ok((digests, facts))
 }
 
 /// Whether it lies in a vault or among this machine's own things. What is mounted there is not ours.

@@ -94,7 +94,7 @@ pub(crate) fn so_far(vault: &Vault, act: &Act) -> Vec<CopyResult> {
     vault.settle();
     match act.what {
         Do::Quarantine(_) => quarantine::taken_before(&vault.list(), act),
-        Do::Restore(of) => restore::restored_before(vault, of),
+        Do::Restore(of, _) => restore::restored_before(vault, of),
     }
 }
 

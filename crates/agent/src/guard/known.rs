@@ -121,6 +121,12 @@ fn trust(kind: u64, hears_of_writers: bool) -> Option<Trust> {
     }
 }
 
+/// Whether every change of a file's content leaves a ctime that nobody can choose, by what is known of its filesystem.
+pub(crate) fn is_ctime_believed(file: BorrowedFd<'_>) -> bool {
+    rustix::fs::fstatfs(file)
+        .is_ok_and(|filesystem| trust(filesystem.f_type.cast_unsigned(), false) == Some(Trust::Identity))
+}
+
 /// Whether a file may change once more without another ctime.
 pub(crate) fn is_young(ctime_ns: i64, now: Time) -> bool {
     let age = now.nanoseconds() - i128::from(ctime_ns);

@@ -63,7 +63,7 @@ use address::Address;
 use answering::Answering;
 use control::Control;
 use desk::Desk;
-pub(crate) use known::is_young;
+pub(crate) use known::{is_ctime_believed, is_young};
 use marking::Marking;
 use outbox::Outbox;
 use policy::Policy;

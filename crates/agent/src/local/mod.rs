@@ -8,11 +8,13 @@ mod explain;
 mod serve;
 mod spared;
 mod users;
+mod vault;
 mod visitors;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use model::act::Terms;
 use model::hold::Hold;
 use model::log::Position;
 use model::{FileId, HoldId, MachineId, OrganizationId, Time, VaultId};
@@ -21,11 +23,11 @@ use wire::link::{acts, frame, holds, things};
 
 use crate::filesystems::Filesystem;
 use crate::spared::Surveyed;
-use crate::vault::Resting;
+use crate::vault::{Kept, Returned, Which};
 
 pub use users::ask_as_user;
-pub(crate) use users::serve as serve_users;
-pub use v1::{Explanation, GivenAnswer, GuardCounters as Counters};
+pub(crate) use users::{DIRECTORY as USERS_DIRECTORY, serve as serve_users, socket as users_socket};
+pub use v1::{Explanation, GivenAnswer, GuardCounters as Counters, VaultState};
 
 pub(crate) use serve::serve;
 
@@ -35,10 +37,14 @@ pub(crate) const SOCKET: &str = "agent.sock";
 /// What may be asked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
-    /// What the vault holds.
+    /// What the vault has, and had.
     VaultList,
-    /// Bring this copy back and lift this machine's own deny of it.
-    VaultRestore(VaultId),
+    /// One copy of it, with all that it carries.
+    VaultShow(VaultId),
+    /// Bring these copies back on these terms, and lift this machine's own denies of them.
+    VaultRestore(Which, Terms),
+    /// Remove this copy for good, for this reason.
+    VaultRemove(VaultId, String),
     /// How the agent is.
     Status,
     /// Let who asks past the warning of this file, for this reason.
@@ -67,10 +73,12 @@ pub enum About {
 /// The answer.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    /// What the vault holds.
-    Resting(Vec<Resting>),
-    /// The copy is back at this path.
-    Restored(PathBuf),
+    /// What the vault has, and had.
+    Kept(Vec<Kept>),
+    /// How each copy fared that was to be restored.
+    Restored(Vec<Back>),
+    /// The copy was removed for good.
+    Removed,
     /// How the agent is.
     Status(Box<Status>),
     /// The warning holds again from then on.
@@ -85,6 +93,17 @@ pub enum Reply {
     Approved(Holds),
     /// It was not done, and why.
     Refused(String),
+}
+
+/// How a copy fared that was to be restored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Back {
+    /// The copy.
+    pub id: VaultId,
+    /// Where it lay.
+    pub path: PathBuf,
+    /// Where it is now, or why it rests still.
+    pub outcome: Result<Returned, String>,
 }
 
 /// What waits for approval, and where.
@@ -159,6 +178,8 @@ pub struct Status {
     pub running_denied: u64,
     /// Other products that can refuse execs on this machine, described.
     pub rivals: Vec<String>,
+    /// What rests in the vault.
+    pub vault: v1::VaultState,
     /// Waiting for approval.
     pub held: u64,
     /// The fingerprint of the operator key whose signature counts here; empty before there is one.
@@ -194,25 +215,35 @@ pub fn ask(data_dir: &Path, request: Request) -> anyhow::Result<Reply> {
 /// Copies that are told in one message: paths are long where somebody wants them to be.
 const AT_A_TIME: usize = 500;
 
+/// Attributes that are told of a single copy, in bytes.
+const LARGEST_ATTRIBUTES: usize = 1 << 20;
+
 /// Writes an answer. A list takes as many messages as it needs, and leaves out what nobody lists: attributes, of
 /// which a single copy can carry more than fits into a message.
 fn say(stream: &mut impl std::io::Write, reply: Reply) -> std::io::Result<()> {
-    let Reply::Resting(mut resting) = reply else { return frame::write(stream, &shape(reply)) };
-    resting.iter_mut().for_each(|resting| resting.metadata.attributes.clear());
-    while resting.len() > AT_A_TIME {
-        let rest = resting.split_off(AT_A_TIME);
-        frame::write(stream, &shape(Reply::Resting(std::mem::replace(&mut resting, rest))))?;
+    let Reply::Kept(mut kept) = reply else { return frame::write(stream, &shape(reply)) };
+    let is_list = kept.len() > 1;
+    let has_no_room = |kept: &Kept| {
+        let attributes = &kept.resting.metadata.attributes;
+        attributes.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > LARGEST_ATTRIBUTES
+    };
+    for kept in kept.iter_mut().filter(|kept| is_list || has_no_room(kept)) {
+        kept.resting.metadata.attributes.clear();
     }
-    frame::write(stream, &shape(Reply::Resting(resting)))
+    while kept.len() > AT_A_TIME {
+        let rest = kept.split_off(AT_A_TIME);
+        frame::write(stream, &shape(Reply::Kept(std::mem::replace(&mut kept, rest))))?;
+    }
+    frame::write(stream, &shape(Reply::Kept(kept)))
 }
 
 fn hear(stream: &mut impl std::io::Read) -> anyhow::Result<Reply> {
     let first: v1::LocalReply = frame::read(stream)?
         .ok_or_else(|| anyhow::anyhow!("the agent closed the connection; see its log"))?;
     let mut reply = decode(first)?;
-    if let Reply::Resting(all) = &mut reply {
+    if let Reply::Kept(all) = &mut reply {
         while let Some(more) = frame::read(stream)? {
-            let Reply::Resting(more) = decode(more)? else { anyhow::bail!("the agent's list breaks off") };
+            let Reply::Kept(more) = decode(more)? else { anyhow::bail!("the agent's list breaks off") };
             all.extend(more);
         }
     }
@@ -222,7 +253,14 @@ fn hear(stream: &mut impl std::io::Read) -> anyhow::Result<Reply> {
 fn encode(request: &Request) -> local_request::Request {
     match request {
         Request::VaultList => local_request::Request::VaultList(true),
-        Request::VaultRestore(id) => local_request::Request::VaultRestore(id.0.as_bytes().to_vec()),
+        Request::VaultShow(id) => local_request::Request::VaultShow(id.0.as_bytes().to_vec()),
+        Request::VaultRestore(which, terms) => {
+            local_request::Request::VaultRestore(vault::ask_restore(*which, *terms))
+        }
+        Request::VaultRemove(id, why) => local_request::Request::VaultRemove(v1::VaultRemove {
+            id: id.0.as_bytes().to_vec(),
+            why: why.clone(),
+        }),
         Request::Status => local_request::Request::Status(true),
         Request::Bypass(file, comment) => local_request::Request::Bypass(v1::BypassRequest {
             file: Some((*file).into()),
@@ -252,7 +290,14 @@ fn encode(request: &Request) -> local_request::Request {
 fn understand(request: v1::LocalRequest) -> Option<Request> {
     Some(match request.request? {
         local_request::Request::VaultList(_) => Request::VaultList,
-        local_request::Request::VaultRestore(id) => Request::VaultRestore(acts::vault_id(&id).ok()?),
+        local_request::Request::VaultShow(id) => Request::VaultShow(acts::vault_id(&id).ok()?),
+        local_request::Request::VaultRestore(asked) => {
+            let (which, terms) = vault::understand_restore(asked)?;
+            Request::VaultRestore(which, terms)
+        }
+        local_request::Request::VaultRemove(asked) => {
+            Request::VaultRemove(acts::vault_id(&asked.id).ok()?, asked.why)
+        }
         local_request::Request::Status(_) => Request::Status,
         local_request::Request::Bypass(asked) => {
             Request::Bypass(FileId::try_from(asked.file.as_ref()?).ok()?, asked.comment)
@@ -277,10 +322,13 @@ fn understand(request: v1::LocalRequest) -> Option<Request> {
 
 fn shape(reply: Reply) -> v1::LocalReply {
     let reply = match reply {
-        Reply::Resting(resting) => {
-            local_reply::Reply::Resting(v1::RestingList { resting: resting.iter().map(Into::into).collect() })
+        Reply::Kept(kept) => {
+            local_reply::Reply::Kept(v1::KeptList { kept: kept.iter().map(Into::into).collect() })
         }
-        Reply::Restored(path) => local_reply::Reply::Restored(things::bytes_of(&path)),
+        Reply::Restored(back) => {
+            local_reply::Reply::Restored(v1::BackList { back: back.into_iter().map(Into::into).collect() })
+        }
+        Reply::Removed => local_reply::Reply::Removed(true),
         Reply::Refused(reason) => local_reply::Reply::Refused(reason),
         Reply::Status(status) => local_reply::Reply::Status(shape_status(*status)),
         Reply::Bypassed(until) => local_reply::Reply::Bypassed(until.ticks()),
@@ -343,6 +391,7 @@ fn shape_status(status: Status) -> v1::LocalStatus {
         filesystems,
         filesystems_left_out: status.filesystems_left_out.saturating_add(left_out),
         rivals: status.rivals,
+        vault: Some(status.vault),
         held: status.held,
         operator_key: status.operator_key,
     }
@@ -351,10 +400,13 @@ fn shape_status(status: Status) -> v1::LocalStatus {
 fn decode(reply: v1::LocalReply) -> anyhow::Result<Reply> {
     let reply = reply.reply.ok_or_else(|| anyhow::anyhow!("the agent's answer is of a newer version"))?;
     Ok(match reply {
-        local_reply::Reply::Resting(list) => {
-            Reply::Resting(list.resting.iter().map(Resting::try_from).collect::<Result<_, _>>()?)
+        local_reply::Reply::Kept(list) => {
+            Reply::Kept(list.kept.into_iter().map(Kept::try_from).collect::<Result<_, _>>()?)
         }
-        local_reply::Reply::Restored(path) => Reply::Restored(things::path_of(path)),
+        local_reply::Reply::Restored(list) => {
+            Reply::Restored(list.back.into_iter().map(Back::try_from).collect::<Result<_, _>>()?)
+        }
+        local_reply::Reply::Removed(_) => Reply::Removed,
         local_reply::Reply::Refused(reason) => Reply::Refused(reason),
         local_reply::Reply::Bypassed(until) => Reply::Bypassed(Time::from_ticks(until)),
         local_reply::Reply::Explained(explanation) => Reply::Explained(Box::new(explanation)),
@@ -394,6 +446,7 @@ fn decode(reply: v1::LocalReply) -> anyhow::Result<Reply> {
             spared: status.spared,
             running_denied: status.running_denied,
             rivals: status.rivals,
+            vault: status.vault.unwrap_or_default(),
             held: status.held,
             operator_key: status.operator_key,
         })),
@@ -422,24 +475,25 @@ pub fn counters(counters: &v1::GuardCounters) -> [(&'static str, u64); 13] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vault::Fate;
 
     #[test]
     fn a_list_of_any_length_arrives_whole() {
         for count in [0, 1, AT_A_TIME, AT_A_TIME + 1, 2100] {
-            let resting: Vec<Resting> = (0..count)
+            let kept: Vec<Kept> = (0..count)
                 .map(|_| {
                     let mut resting = crate::vault::some_resting(VaultId::random());
                     resting.path = PathBuf::from(format!("/{}", "x".repeat(4000)));
                     resting.rests_at = resting.path.clone();
-                    resting.metadata.attributes = vec![("user.note".into(), vec![1; 20_000])];
-                    resting
+                    resting.metadata.attributes = vec![("user.note".into(), vec![1; 2 << 20])];
+                    Kept { resting, fate: Fate::Rests(None) }
                 })
                 .collect();
-            let ids: Vec<_> = resting.iter().map(|resting| resting.id).collect();
+            let ids: Vec<_> = kept.iter().map(|kept| kept.resting.id).collect();
             let mut stream = Vec::new();
-            say(&mut stream, Reply::Resting(resting)).unwrap();
-            let Reply::Resting(heard) = hear(&mut stream.as_slice()).unwrap() else { panic!("a list") };
-            assert_eq!(heard.iter().map(|resting| resting.id).collect::<Vec<_>>(), ids);
+            say(&mut stream, Reply::Kept(kept)).unwrap();
+            let Reply::Kept(heard) = hear(&mut stream.as_slice()).unwrap() else { panic!("a list") };
+            assert_eq!(heard.iter().map(|kept| kept.resting.id).collect::<Vec<_>>(), ids);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Answering root on this machine.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -8,8 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use model::RuleId;
+use model::act::Terms;
 use model::rule::Scope;
-use model::{RuleId, VaultId};
 use sys::socket::Kind;
 use wire::link::{frame, v1};
 
@@ -17,13 +19,13 @@ use super::approve;
 use super::bypass::bypass;
 use super::explain::explain;
 use super::spared::spared;
-use super::{Reply, Request, SOCKET, Status, say, understand};
+use super::{Reply, Request, SOCKET, Status, say, understand, vault};
 use crate::brake;
 use crate::clock::SystemClock;
 use crate::core::{Core, Nudge};
 use crate::guard::client::Guard;
 use crate::ledger::Ledger;
-use crate::vault::Vault;
+use crate::vault::{Resting, Vault, Which};
 
 /// Who may ask here.
 const ROOT: u32 = 0;
@@ -66,8 +68,10 @@ fn converse(core: &Core, mut stream: UnixStream) -> io::Result<()> {
     stream.set_write_timeout(Some(Duration::from_secs(5)))?;
     let Some(request) = frame::read::<v1::LocalRequest>(&mut stream)? else { return Ok(()) };
     let reply = match understand(request) {
-        Some(Request::VaultList) => Reply::Resting(core.vault.list()),
-        Some(Request::VaultRestore(id)) => restore(core, id),
+        Some(Request::VaultList) => Reply::Kept(core.vault.all()),
+        Some(Request::VaultShow(id)) => vault::show(&core.vault, id),
+        Some(Request::VaultRestore(which, terms)) => restore(core, which, terms),
+        Some(Request::VaultRemove(id, why)) => vault::remove(&core.vault, id, &why),
         Some(Request::Status) => Reply::Status(Box::new(status(core))),
         Some(Request::Explain(about)) => explain(core, &about),
         Some(Request::Spared(path)) => spared(core, path.as_deref()),
@@ -80,12 +84,15 @@ fn converse(core: &Core, mut stream: UnixStream) -> io::Result<()> {
     say(&mut stream, reply)
 }
 
-/// Lifts this machine's own denies of the file first, then brings the copy back.
-fn restore(core: &Core, id: VaultId) -> Reply {
-    let Some(resting) = core.vault.list().into_iter().find(|resting| resting.id == id) else {
-        return not_there(id);
-    };
-    for rule in crate::perform::own_denies(core, &resting.digests) {
+/// Lifts this machine's own denies of the files first, then brings the copies back.
+fn restore(core: &Core, which: Which, terms: Terms) -> Reply {
+    let chosen = core.vault.chosen(which);
+    if chosen.is_empty() {
+        return vault::none(&core.vault, which);
+    }
+    let rules: BTreeSet<RuleId> =
+        chosen.iter().flat_map(|resting| crate::perform::own_denies(core, &resting.digests)).collect();
+    for rule in rules {
         let lifted = core.ledger.lock().lift(rule, COMMENT);
         if let Err(error) = lifted {
             return Reply::Refused(format!("the ledger can't be written: {error}; nothing was restored"));
@@ -95,17 +102,11 @@ fn restore(core: &Core, id: VaultId) -> Reply {
     if let Err(error) = core.enforce(GUARD_PATIENCE) {
         tracing::warn!(%error, "a file is brought back that the guard may still deny for a moment");
     }
-    match core.vault.restore(id, &mut |_| {}) {
-        Ok(path) => {
-            let _ = core.looker.look(path.clone());
-            Reply::Restored(path)
-        }
-        Err(refusal) => Reply::Refused(refusal.to_string()),
+    let back = vault::restore(&core.vault, which, terms);
+    for returned in back.iter().filter_map(|back| back.outcome.as_ref().ok()) {
+        let _ = core.looker.look(returned.path.clone());
     }
-}
-
-fn not_there(id: VaultId) -> Reply {
-    Reply::Refused(format!("the vault holds no {id}; `quell agent vault list` shows what it holds"))
+    Reply::Restored(back)
 }
 
 fn status(core: &Core) -> Status {
@@ -147,6 +148,7 @@ fn status(core: &Core) -> Status {
         spared: core.spared().len() as u64,
         running_denied: core.running.running_denied(),
         rivals: core.rivals.lock().clone(),
+        vault: vault::state(&core.vault),
         held,
         operator_key: operator_key.as_ref().map(brake::fingerprint).unwrap_or_default(),
     }
@@ -159,26 +161,35 @@ pub(super) fn offline(data_dir: &Path, request: Request) -> anyhow::Result<Reply
         "{} holds no agent; name its data directory with --data-dir",
         data_dir.display()
     );
-    if !matches!(request, Request::VaultList | Request::VaultRestore(_)) {
+    let is_of_the_vault = matches!(
+        request,
+        Request::VaultList | Request::VaultShow(_) | Request::VaultRestore(..) | Request::VaultRemove(..)
+    );
+    if !is_of_the_vault {
         return Ok(Reply::Refused("the agent does not run; start it with `quell up`".to_owned()));
     }
     let vault = Vault::open(data_dir, Arc::new(SystemClock))?;
-    let Request::VaultRestore(id) = request else { return Ok(Reply::Resting(vault.list())) };
-    let Some(resting) = vault.list().into_iter().find(|resting| resting.id == id) else {
-        return Ok(not_there(id));
+    let (which, terms) = match request {
+        Request::VaultRestore(which, terms) => (which, terms),
+        Request::VaultShow(id) => return Ok(vault::show(&vault, id)),
+        Request::VaultRemove(id, why) => return Ok(vault::remove(&vault, id, &why)),
+        _ => return Ok(Reply::Kept(vault.all())),
     };
+    let chosen = vault.chosen(which);
+    if chosen.is_empty() {
+        return Ok(vault::none(&vault, which));
+    }
     let mut ledger = Ledger::open_again(&data_dir.join("ledger"))?;
-    let own: Vec<RuleId> = ledger
-        .rules()
-        .matching(&resting.digests.into())
-        .filter(|rule| matches!(rule.scope, Scope::Machine(_)) && rule.effect.denies())
-        .map(|rule| rule.id)
-        .collect();
+    let denies = |resting: &Resting| -> Vec<RuleId> {
+        let matching = ledger.rules();
+        let own = matching
+            .matching(&resting.digests.into())
+            .filter(|rule| matches!(rule.scope, Scope::Machine(_)) && rule.effect.denies());
+        own.map(|rule| rule.id).collect()
+    };
+    let own: BTreeSet<RuleId> = chosen.iter().flat_map(denies).collect();
     for rule in own {
         ledger.lift(rule, COMMENT)?;
     }
-    Ok(match vault.restore(id, &mut |_| {}) {
-        Ok(path) => Reply::Restored(path),
-        Err(refusal) => Reply::Refused(refusal.to_string()),
-    })
+    Ok(Reply::Restored(vault::restore(&vault, which, terms)))
 }

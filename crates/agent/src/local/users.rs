@@ -21,12 +21,13 @@ use super::visitors::Visitors;
 use super::{Reply, Request, encode, hear, say, understand};
 use crate::core::Core;
 
-const DIRECTORY: &str = "/run/quell";
+/// Where the sockets are by which users reach agents.
+pub(crate) const DIRECTORY: &str = "/run/quell";
 /// How long a user may take to ask, and again to hear the answer.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Where users reach the agent of this data directory.
-fn socket(data_dir: &Path) -> PathBuf {
+pub(crate) fn socket(data_dir: &Path) -> PathBuf {
     let name = model::Sha256(Sha256::digest(data_dir.as_os_str().as_bytes()).into()).to_string();
     Path::new(DIRECTORY).join(format!("{}.sock", &name[..12]))
 }

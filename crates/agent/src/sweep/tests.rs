@@ -108,6 +108,7 @@ impl Stage {
         let looker = Looker {
             inventory: inventory.clone(),
             noticed,
+            vouched: Arc::default(),
             large: None,
             read: Arc::default(),
             gathered: None,

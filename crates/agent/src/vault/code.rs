@@ -40,10 +40,10 @@ impl Refusal {
             Self::Gone { .. } => of_windows(FILE_NOT_FOUND),
             Self::Busy { .. } => of_windows(SHARING_VIOLATION),
             Self::Swapped { .. } => of_windows(RETRY),
-            Self::Immutable { .. } => of_windows(ACCESS_DENIED),
+            Self::Immutable { .. } | Self::Shared { .. } => of_windows(ACCESS_DENIED),
             Self::Taken { .. } => of_windows(FILE_EXISTS),
             Self::Parent { .. } => of_windows(PATH_NOT_FOUND),
-            Self::NotResting { .. } => of_windows(NOT_FOUND),
+            Self::NotResting { .. } | Self::Removed { .. } => of_windows(NOT_FOUND),
             Self::Changed { .. } => of_windows(FILE_CORRUPT),
             Self::Stranded { error, .. } | Self::Uncertain { error, .. } | Self::Io { error, .. } => {
                 of_errno(error)

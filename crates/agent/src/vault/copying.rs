@@ -18,6 +18,7 @@ use super::place::{directory, open_regular};
 use super::records::Stage;
 use super::refusal::Refusal;
 use super::resting::Resting;
+use super::take::loosen;
 use super::{Step, Vault};
 
 /// Behind the name of a file that is not whole yet, where the filesystem has no files without names.
@@ -35,6 +36,7 @@ impl Vault {
         let dir = directory(&self.dir).map_err(Refusal::when(doing, &held.resting.path))?;
         self.intend(Resting { renamed: false, rests_at, ..held.resting.clone() })?;
         step(Step::Intended);
+        loosen(held);
         let outcome = self
             .copy(held, dir.as_fd(), step)
             .map_err(|error| held.explain(doing, error))

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
@@ -31,6 +31,7 @@ impl<'a> Fresh<'a> {
             }
             outcome => Self { dir, file: outcome?.into(), part: None },
         };
+        from.rewind()?;
         io::copy(&mut from, &mut fresh.file)?;
         fresh.file.sync_all()?;
         Ok(fresh)

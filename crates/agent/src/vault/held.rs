@@ -10,11 +10,13 @@ use model::{ActId, FileId, OrderId, Time, VaultId};
 use rustix::fs::IFlags;
 use rustix::io::Errno;
 
+use super::fixed;
 use super::metadata::Metadata;
 use super::place::{Place, directory};
 use super::refusal::Refusal;
 use super::resting::Resting;
-use crate::digest::{Unsteady, hash_plainly, hash_steadily};
+use crate::digest::{Unsteady, hash_plainly};
+use crate::vouched::Vouched;
 
 /// How long a writer may still take.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -53,8 +55,9 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Opens the copy and makes sure, by its digest, that it is the one wanted.
-    pub(super) fn of(copy: Found, why: Taking, now: Time) -> Result<Self, Refusal> {
+    /// Opens the copy and makes sure, by its digest, that it is the one wanted. It is read unless nothing about it has
+    /// changed since its content was certain.
+    pub(super) fn of(copy: Found, why: Taking, now: Time, vouched: &Vouched) -> Result<Self, Refusal> {
         let place = Place::of(&copy.path)?;
         let path = || copy.path.clone();
         let gone = |reason| Refusal::Gone { path: path(), reason };
@@ -70,7 +73,7 @@ impl Held {
         }
         let metadata = Metadata::of(file.as_fd()).map_err(looked)?;
         let since = Instant::now();
-        let hashed = hash_steadily(file.as_fd(), PATIENCE).map_err(|unsteady| match unsteady {
+        let hashed = vouched.hash_steadily(file.as_fd(), PATIENCE).map_err(|unsteady| match unsteady {
             Unsteady::Busy => Refusal::Busy { path: path() },
             Unsteady::Changed => gone("it changed while it was read"),
             Unsteady::Unreadable(error) => Refusal::Io { doing: "read", path: path(), error },
@@ -89,6 +92,7 @@ impl Held {
             path: path(),
             mount: place.mount.point.clone(),
             parent: place.parent().map_err(looked)?,
+            flags: fixed::bits(fixed::of(file.as_fd())),
             digests: hashed.digests,
             size: hashed.facts.size,
             metadata,

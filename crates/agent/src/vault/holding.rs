@@ -140,6 +140,18 @@ fn beside_name(id: VaultId) -> OsString {
     format!("{HOLDING}-{id}").into()
 }
 
+/// Removes the vault at the root of a mount, if one of ours is there and nothing rests in it. Says where it was, or why
+/// it stays.
+pub(crate) fn remove_at(point: &Path) -> Result<Option<PathBuf>, (PathBuf, io::Error)> {
+    let path = point.join(HOLDING);
+    let Ok(Some(holding)) = Holding::existing(&path) else { return Ok(None) };
+    match rustix::fs::unlinkat(&holding.outer, &holding.name, AtFlags::REMOVEDIR) {
+        Ok(()) => Ok(Some(path)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err((path, error.into())),
+    }
+}
+
 fn us() -> u32 {
     rustix::process::geteuid().as_raw()
 }

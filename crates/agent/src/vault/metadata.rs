@@ -7,6 +7,10 @@ use std::os::fd::BorrowedFd;
 use rustix::fs::{Gid, Mode, Uid};
 use rustix::io::Errno;
 
+const SET_USER: u32 = 0o4000;
+const SET_GROUP: u32 = 0o2000;
+const CAPABILITY: &str = "security.capability";
+
 /// All of a file but its bytes, its names, and what nobody can set (change and birth time).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metadata {
@@ -49,6 +53,37 @@ impl Metadata {
         // After the attributes: an ACL sets the group's bits.
         rustix::fs::fchmod(file, Mode::from_raw_mode(self.mode & 0o7777))?;
         sys::place::set_times_ns(file, self.accessed_ns, self.modified_ns)
+    }
+
+    /// What gives whoever runs the file more rights than their own, in words.
+    pub(super) fn privileges(&self) -> Vec<&'static str> {
+        let bits = [(SET_USER, "its set-user-ID bit"), (SET_GROUP, "its set-group-ID bit")];
+        let bits = bits.into_iter().filter(|(bit, _)| self.mode & bit != 0).map(|(_, word)| word);
+        let capability = self.attributes.iter().any(|(name, _)| name == CAPABILITY);
+        bits.chain(capability.then_some("its file capabilities")).collect()
+    }
+
+    /// The same without those.
+    pub(super) fn without_privileges(mut self) -> Self {
+        self.mode &= !(SET_USER | SET_GROUP);
+        self.attributes.retain(|(name, _)| name != CAPABILITY);
+        self
+    }
+
+    /// Makes the privileges of a file what they are here, and leaves the rest as it is.
+    pub(super) fn apply_privileges(&self, file: BorrowedFd<'_>) -> io::Result<()> {
+        let mode = rustix::fs::fstat(file)?.st_mode;
+        let wanted = mode & !(SET_USER | SET_GROUP) | self.mode & (SET_USER | SET_GROUP);
+        if mode != wanted {
+            rustix::fs::fchmod(file, Mode::from_raw_mode(wanted & 0o7777))?;
+        }
+        let is_capability = |(name, _): &&(OsString, Vec<u8>)| name == CAPABILITY;
+        let found = sys::place::xattrs(file)?;
+        match (self.attributes.iter().find(is_capability), found.iter().find(is_capability)) {
+            (wanted, found) if wanted == found => Ok(()),
+            (Some(wanted), _) => sys::place::set_xattrs(file, std::slice::from_ref(wanted)),
+            (None, _) => Ok(rustix::fs::fremovexattr(file, CAPABILITY)?),
+        }
     }
 
     /// Whether the file still is as it was, leaving out who has read it since.
@@ -98,5 +133,22 @@ mod tests {
         let read = Metadata { accessed_ns: 3, ..wanted.clone() };
         assert!(wanted.is_like(&read));
         assert!(!wanted.is_like(&Metadata { mode: 0, ..wanted.clone() }));
+    }
+
+    #[test]
+    fn privileges_go_and_come_back_alone() {
+        let file = tempfile::tempfile().unwrap();
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(0o6751)).unwrap();
+        let before = Metadata::of(file.as_fd()).unwrap();
+        assert_eq!(before.privileges(), ["its set-user-ID bit", "its set-group-ID bit"]);
+        let less = before.clone().without_privileges();
+        assert!(less.privileges().is_empty());
+        less.apply_privileges(file.as_fd()).unwrap();
+        assert_eq!(Metadata::of(file.as_fd()).unwrap(), less);
+        before.apply_privileges(file.as_fd()).unwrap();
+        assert_eq!(Metadata::of(file.as_fd()).unwrap(), before);
+        let capable = Metadata { attributes: vec![(CAPABILITY.into(), vec![1])], ..before };
+        assert_eq!(capable.privileges().len(), 3);
+        assert!(capable.without_privileges().attributes.is_empty());
     }
 }

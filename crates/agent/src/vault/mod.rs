@@ -12,17 +12,21 @@
 
 mod code;
 mod held;
+mod kept;
 mod metadata;
 mod refusal;
 mod resting;
 mod step;
 
 mod copying;
+mod fixed;
 mod fresh;
 mod holding;
+mod home;
 mod place;
 mod records;
 mod recover;
+mod removal;
 mod restore;
 mod take;
 
@@ -32,13 +36,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
-use model::{Clock, OrderId};
+use model::Clock;
 
 pub use held::{Found, Taking};
-pub(crate) use holding::is_holding;
+pub(crate) use holding::{is_holding, remove_at as remove_holding};
+pub use kept::{Fate, Kept, Returned, Which};
 pub use metadata::Metadata;
 pub(crate) use place::{directory, mount_of, open_regular};
+pub use records::End;
 pub use refusal::Refusal;
+pub use removal::Retention;
 pub use resting::{Parent, Resting};
 pub use step::Step;
 
@@ -46,6 +53,8 @@ pub use step::Step;
 pub(crate) use resting::tests::some as some_resting;
 
 use records::{Records, Stage};
+
+use crate::vouched::Vouched;
 
 /// All quarantined copies of this machine. One process at a time has it open.
 pub struct Vault {
@@ -56,6 +65,7 @@ pub struct Vault {
     /// One copy is moved at a time, so that two names of one inode see each other.
     moving: Mutex<()>,
     records: Mutex<Records>,
+    vouched: Arc<Vouched>,
 }
 
 impl Vault {
@@ -78,7 +88,7 @@ impl Vault {
         let synced = directory(&data_dir).and_then(|data_dir| sys::place::sync_dir(data_dir.as_fd()));
         synced.with_context(|| format!("making {} durable", dir.display()))?;
         let records = Mutex::new(Records::open(&data_dir.join("vault.journal"))?);
-        let vault = Self { data_dir, dir, clock, moving: Mutex::new(()), records };
+        let vault = Self { data_dir, dir, clock, moving: Mutex::new(()), records, vouched: Arc::default() };
         vault.recover();
         Ok(vault)
     }
@@ -88,14 +98,9 @@ impl Vault {
         self.at(Stage::Rests)
     }
 
-    /// Those that an order took.
-    pub fn of_order(&self, order: OrderId) -> Vec<Resting> {
-        self.list().into_iter().filter(|resting| resting.order == order).collect()
-    }
-
-    /// Those that are home again, as far back as they are remembered.
-    pub fn restored(&self) -> Vec<Resting> {
-        self.at(Stage::Restored)
+    /// Files whose content is certain, so that those among them that are to be taken need not be read.
+    pub fn vouched(&self) -> &Arc<Vouched> {
+        &self.vouched
     }
 
     /// Where this machine keeps its own things: nothing in it is a copy to be found.

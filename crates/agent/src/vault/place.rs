@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
+use sys::handle::FileHandle;
 use sys::mounts::Mount;
 use sys::place::open_beneath;
 
@@ -65,14 +66,21 @@ impl Place {
 
     pub(super) fn parent(&self) -> io::Result<Parent> {
         let stat = rustix::fs::fstat(&self.dir)?;
-        Ok(Parent { device: stat.st_dev, inode: stat.st_ino, uid: stat.st_uid })
+        Ok(Parent {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            mode: stat.st_mode,
+            handle: handle(self.dir.as_fd()),
+        })
     }
+}
 
-    /// Whether everybody may put names into the directory, and take away those of others.
-    pub(super) fn is_everybodys(&self) -> io::Result<bool> {
-        let mode = rustix::fs::fstat(&self.dir)?.st_mode;
-        Ok(mode & 0o002 != 0 && mode & 0o1000 == 0)
-    }
+/// What tells a directory from a later one of the same inode number.
+fn handle(dir: BorrowedFd<'_>) -> Vec<u8> {
+    let handle = FileHandle::of(dir);
+    handle.map(|handle| [&handle.kind().to_le_bytes(), handle.as_bytes()].concat()).unwrap_or_default()
 }
 
 /// Opens a directory by its path from the root, through no symbolic link.

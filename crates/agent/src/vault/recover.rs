@@ -18,8 +18,9 @@ use super::metadata::Metadata;
 use super::place::{Place, directory, open_regular};
 use super::records::{Entry, Stage};
 use super::refusal::Refusal;
+use super::removal::discard;
 use super::resting::Resting;
-use super::restore::{at_home, part_name};
+use super::restore::{at_home, fix_again, part_name};
 use crate::digest::{Unsteady, hash_steadily};
 
 /// How long a writer may still take who came while nobody kept it out.
@@ -34,6 +35,8 @@ enum Finding {
     InPlace,
     /// It came back.
     Restored,
+    /// It was removed for good.
+    Removed,
     /// What would decide it is not there to be looked at. It is looked for again at the next start.
     Unknown,
 }
@@ -43,10 +46,7 @@ impl Vault {
     pub(super) fn recover(&self) {
         self.finish(|stage| stage != Stage::Rests);
         self.remove_parts();
-        let compacted = self.records().compact();
-        if let Err(error) = compacted {
-            tracing::warn!(%error, "the vault's journal can't be rewritten");
-        }
+        self.compact();
     }
 
     /// Does so with what a failing disk has left uncertain since the start. For the begin of an act.
@@ -58,26 +58,39 @@ impl Vault {
     fn finish(&self, is_meant: impl Fn(Stage) -> bool) {
         let interrupted: Vec<Entry> =
             self.records().all().into_iter().filter(|entry| is_meant(entry.stage)).collect();
-        for Entry { resting, stage } in interrupted {
+        for entry in interrupted {
+            let (resting, stage) = (&entry.resting, entry.stage);
             let found = match (stage, resting.renamed) {
-                (Stage::Rests, _) => continue,
+                (Stage::Rests | Stage::Removed, _) => continue,
+                (Stage::Removing, _) => after_removing(resting),
                 (Stage::Restored, _) => Ok(Finding::Restored),
-                (Stage::Intended | Stage::Copied, true) => after_renaming(&resting),
-                (Stage::Intended | Stage::Copied, false) => after_copying(&resting, stage),
-                (Stage::Returning, true) => after_renaming_back(&resting),
-                (Stage::Returning, false) => after_rewriting(&resting),
+                (Stage::Intended | Stage::Copied, true) => after_renaming(resting),
+                (Stage::Intended | Stage::Copied, false) => after_copying(&entry),
+                (Stage::Returning, true) => after_renaming_back(&entry),
+                (Stage::Returning, false) => after_rewriting(&entry),
             };
             let (id, path) = (resting.id, resting.path.display());
             match found {
                 Ok(Finding::Rests) => self.rest(id),
                 // What a power cut would bring back must not be forgotten.
-                Ok(Finding::InPlace) if self.clear(&resting).is_ok() => self.records().give_up(id),
+                Ok(Finding::InPlace) if self.clear(resting).is_ok() => {
+                    if let Ok(place) = Place::of(&resting.path) {
+                        fix_again(resting, &place, resting.flags);
+                    }
+                    self.records().give_up(id);
+                }
                 Ok(Finding::InPlace) => {}
                 Ok(Finding::Restored) => {
                     let known =
                         stage == Stage::Restored || self.records().advance(id, Stage::Restored).is_ok();
-                    if known && let Err(error) = self.clear(&resting) {
+                    if known && let Err(error) = self.clear(resting) {
                         tracing::warn!(%id, %error, "the vault can't be cleared of what is home");
+                    }
+                }
+                Ok(Finding::Removed) => {
+                    let known = self.records().advance(id, Stage::Removed);
+                    if let Err(error) = known {
+                        tracing::warn!(%id, %error, "the vault's journal can't be written");
                     }
                 }
                 Ok(Finding::Unknown) => {
@@ -85,6 +98,14 @@ impl Vault {
                 }
                 Err(error) => tracing::error!(%id, %path, %error, "an interrupted move can't be looked at"),
             }
+        }
+    }
+
+    /// Forgets, now and then, what left the vault long ago.
+    pub(super) fn compact(&self) {
+        let compacted = self.records().compact();
+        if let Err(error) = compacted {
+            tracing::warn!(%error, "the vault's journal can't be rewritten");
         }
     }
 
@@ -113,7 +134,7 @@ impl Vault {
 /// Was it moved? Then what is there is compared, as it would have been.
 fn after_renaming(resting: &Resting) -> io::Result<Finding> {
     let Some(holding) = Holding::existing(resting.rests_at.parent().unwrap_or(Path::new("/")))? else {
-        return Ok(if at_home(resting)?.is_some() { Finding::InPlace } else { Finding::Unknown });
+        return Ok(if in_place(resting)? { Finding::InPlace } else { Finding::Unknown });
     };
     match open_regular(holding.dir.as_fd(), Path::new(&file_name(resting.id))) {
         // Moved back, perhaps, a moment before.
@@ -128,7 +149,8 @@ fn after_renaming(resting: &Resting) -> io::Result<Finding> {
 }
 
 /// The vault may have a part of it or all, and the original may be in three places.
-fn after_copying(resting: &Resting, stage: Stage) -> io::Result<Finding> {
+fn after_copying(entry: &Entry) -> io::Result<Finding> {
+    let (resting, stage) = (&entry.resting, entry.stage);
     let is_whole = match open_in_vault(resting) {
         Ok(file) => holds(&file, &resting.digests)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => false,
@@ -150,7 +172,7 @@ fn after_copying(resting: &Resting, stage: Stage) -> io::Result<Finding> {
     if let Ok(place) = Place::of(&resting.path) {
         sync_dir(place.dir.as_fd())?;
     }
-    Ok(match (at_home(resting)?.is_some(), is_whole) {
+    Ok(match (in_place(resting)?, is_whole) {
         (true, _) => Finding::InPlace,
         (false, true) => Finding::Rests,
         // It was whole once: the disk lost it, and forgetting that would hide it.
@@ -160,27 +182,53 @@ fn after_copying(resting: &Resting, stage: Stage) -> io::Result<Finding> {
     })
 }
 
-fn after_renaming_back(resting: &Resting) -> io::Result<Finding> {
+fn after_renaming_back(entry: &Entry) -> io::Result<Finding> {
+    let resting = &entry.resting;
     let Some(holding) = Holding::existing(resting.rests_at.parent().unwrap_or(Path::new("/")))? else {
-        return Ok(if at_home(resting)?.is_some() { Finding::Restored } else { Finding::Unknown });
+        return Ok(if at_home(entry)?.is_some() { Finding::Restored } else { Finding::Unknown });
     };
     match open_regular(holding.dir.as_fd(), Path::new(&file_name(resting.id))) {
         Ok(_) => Ok(Finding::Rests),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            sync_with_home(&holding, resting).map(|()| Finding::Restored)
+            let place = Place::of(entry.home());
+            if let Ok(place) = &place {
+                fix_again(resting, place, entry.way.as_ref().map_or(0, |way| way.flags));
+            }
+            match place {
+                Ok(place) => holding.sync_with(&place)?,
+                Err(_) => sync_dir(holding.dir.as_fd())?,
+            }
+            Ok(Finding::Restored)
         }
         Err(error) => Err(error),
     }
 }
 
-fn after_rewriting(resting: &Resting) -> io::Result<Finding> {
-    let Ok(place) = Place::of(&resting.path) else { return Ok(Finding::Rests) };
+fn after_rewriting(entry: &Entry) -> io::Result<Finding> {
+    let resting = &entry.resting;
+    let Ok(place) = Place::of(entry.home()) else { return Ok(Finding::Rests) };
     let _ = rustix::fs::unlinkat(&place.dir, part_name(resting.id), AtFlags::empty());
-    if at_home(resting)?.is_none() {
+    if at_home(entry)?.is_none() {
         return Ok(Finding::Rests);
     }
+    fix_again(resting, &place, entry.way.as_ref().map_or(0, |way| way.flags));
     sync_dir(place.dir.as_fd())?;
     Ok(Finding::Restored)
+}
+
+/// What was meant to be removed is removed: whoever asked was told so, or will be.
+fn after_removing(resting: &Resting) -> io::Result<Finding> {
+    if open_in_vault(resting).is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
+        return Ok(Finding::Unknown);
+    }
+    discard(resting).map_err(|refusal| io::Error::other(refusal.to_string()))?;
+    Ok(Finding::Removed)
+}
+
+/// Whether the copy lies where it lay, with its content and metadata.
+fn in_place(resting: &Resting) -> io::Result<bool> {
+    let entry = Entry { resting: resting.clone(), stage: Stage::Intended, way: None, end: None };
+    Ok(at_home(&entry)?.is_some())
 }
 
 /// Whether a file that was moved has the content that was meant, and nobody is writing to it.

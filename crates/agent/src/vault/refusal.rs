@@ -3,7 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use model::VaultId;
+use model::{Time, VaultId};
+use wire::rest::Stamp;
 
 /// Nothing was lost, nothing replaced; the text says how to go on.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +66,7 @@ pub enum Refusal {
         path: PathBuf,
     },
     /// The name at which a copy is to come back is in use.
-    #[error("something else lies at {} now; move it away and restore again", .path.display())]
+    #[error("something else lies at {} now; move it away, or restore with --beside", .path.display())]
     Taken {
         /// The name.
         path: PathBuf,
@@ -81,6 +82,28 @@ pub enum Refusal {
         path: PathBuf,
         /// What is wrong with it.
         reason: &'static str,
+    },
+    /// Other names of the inode would lose their privileges with this one.
+    #[error(
+        "{} has other names outside the vault, which would lose {what} with it; restore with --keep-privileges, or \
+         quarantine the others first",
+        .path.display()
+    )]
+    Shared {
+        /// The copy.
+        path: PathBuf,
+        /// What they would lose.
+        what: String,
+    },
+    /// The copy was removed for good.
+    #[error("the copy of {} was removed from the vault at {}: {why}; it can't be restored", .path.display(), Stamp(*.at))]
+    Removed {
+        /// Where it lay.
+        path: PathBuf,
+        /// Why.
+        why: String,
+        /// When.
+        at: Time,
     },
     /// No copy of that id rests here.
     #[error("no copy {id} rests in the vault; `quell agent vault list` names those that do")]

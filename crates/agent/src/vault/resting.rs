@@ -46,10 +46,12 @@ pub struct Resting {
     pub renamed: bool,
     /// When it was taken.
     pub quarantined: Time,
+    /// Flags that had to be cleared before it could be moved, as the kernel numbers them.
+    pub flags: u32,
 }
 
 /// A directory, to be known again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parent {
     /// Its device.
     pub device: u64,
@@ -57,6 +59,12 @@ pub struct Parent {
     pub inode: u64,
     /// Its owner.
     pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Its permissions, as in `st_mode`.
+    pub mode: u32,
+    /// Its handle, by which it differs from another directory that got its inode number; empty where there is none.
+    pub handle: Vec<u8>,
 }
 
 impl From<&Resting> for v1::Resting {
@@ -90,6 +98,10 @@ impl From<&Resting> for v1::Resting {
             link_of: resting.link_of.map(|id| bytes(id.0)).unwrap_or_default(),
             wanted: Some(resting.wanted.into()),
             parent_uid: resting.parent.uid,
+            parent_gid: resting.parent.gid,
+            parent_mode: resting.parent.mode,
+            parent_handle: resting.parent.handle.clone(),
+            flags: resting.flags,
         }
     }
 }
@@ -113,6 +125,9 @@ impl TryFrom<&v1::Resting> for Resting {
                 device: resting.parent_device,
                 inode: resting.parent_inode,
                 uid: resting.parent_uid,
+                gid: resting.parent_gid,
+                mode: resting.parent_mode,
+                handle: resting.parent_handle.clone(),
             },
             digests: resting.digests.as_ref().ok_or(Malformed("digests"))?.try_into()?,
             size: resting.size,
@@ -130,6 +145,7 @@ impl TryFrom<&v1::Resting> for Resting {
             rests_at: path(&resting.rests_at),
             renamed: resting.renamed,
             quarantined: Time::from_ticks(resting.quarantined),
+            flags: resting.flags,
         })
     }
 }
@@ -150,7 +166,7 @@ pub(crate) mod tests {
             wanted: FileId::Sha1(model::Sha1([2; 20])),
             path: OsString::from_vec(b"/a/new\nline\xff".to_vec()).into(),
             mount: "/a".into(),
-            parent: Parent { device: 1, inode: 2, uid: 3 },
+            parent: Parent { device: 1, inode: 2, uid: 3, gid: 4, mode: 0o040_755, handle: vec![5] },
             digests: Digests {
                 sha256: model::Sha256([1; 32]),
                 sha1: model::Sha1([2; 20]),
@@ -171,6 +187,7 @@ pub(crate) mod tests {
             rests_at: "/a/.quell-vault/x".into(),
             renamed: true,
             quarantined: Time::from_ticks(77),
+            flags: 0x10,
         }
     }
 

@@ -39,4 +39,11 @@ pub enum Step {
     Restored,
     /// The vault no longer has it.
     Cleared,
+
+    /// The journal knows that it is to be removed for good.
+    RemovalIntended,
+    /// It was.
+    Discarded,
+    /// The journal knows it.
+    RemovalKnown,
 }

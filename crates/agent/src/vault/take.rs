@@ -13,7 +13,7 @@ use super::place::open_regular;
 use super::records::Stage;
 use super::refusal::Refusal;
 use super::resting::Resting;
-use super::{Step, Vault};
+use super::{Step, Vault, fixed};
 
 impl Vault {
     /// Moves a copy into the vault. When this returns an error, the copy is where it was, unless the error says that
@@ -23,20 +23,32 @@ impl Vault {
     /// Why not, and what to do about it.
     pub fn take(&self, copy: Found, why: Taking, step: &mut dyn FnMut(Step)) -> Result<VaultId, Refusal> {
         let _alone = self.alone();
-        let mut held = Held::of(copy, why, self.clock.now())?;
+        let mut held = Held::of(copy, why, self.clock.now(), &self.vouched)?;
         held.resting.link_of = self.first_name_of(&held.resting);
         held.make_durable()?;
         step(Step::Checked);
+        let taken = self.take_held(&held, step);
+        // It is in place again: as fixed as it was.
+        if taken.as_ref().is_err_and(|refusal| !matches!(refusal, Refusal::Stranded { .. }))
+            && let Err(error) = fixed::put_back(held.file.as_fd(), held.resting.flags)
+        {
+            let path = held.resting.path.display();
+            tracing::warn!(%path, %error, "a file that stays where it is has lost its immutable flag");
+        }
+        taken
+    }
+
+    fn take_held(&self, held: &Held, step: &mut dyn FnMut(Step)) -> Result<VaultId, Refusal> {
         if !sys::mounts::is_volatile(&held.place.mount) {
             let holding =
                 Holding::at_root(&held.place.mount).map_err(|error| held.explain("moved", error))?;
             if let Some(holding) = holding
-                && let Some(id) = self.take_by_renaming(&held, &holding, step)?
+                && let Some(id) = self.take_by_renaming(held, &holding, step)?
             {
                 return Ok(id);
             }
         }
-        self.take_by_copying(&held, step)
+        self.take_by_copying(held, step)
     }
 
     /// `None` when nothing can be renamed from there to the vault of its mount; nothing was changed then.
@@ -50,6 +62,7 @@ impl Vault {
         let rests_at = holding.path.join(file_name(id));
         self.intend(Resting { renamed: true, rests_at, ..held.resting.clone() })?;
         step(Step::Intended);
+        loosen(held);
         match self.move_and_compare(held, holding, step) {
             Ok(()) => {}
             // Within one mount: project quotas, encryption policies, filesystems that can't promise not to
@@ -164,5 +177,12 @@ impl Vault {
                 && other.metadata.is_like(&resting.metadata)
         })?;
         Some(fellow.link_of.unwrap_or(fellow.id))
+    }
+}
+
+/// After the intent, which knows the flags. What can't be cleared shows itself when the copy is moved.
+pub(super) fn loosen(held: &Held) {
+    if held.resting.flags != 0 {
+        let _ = fixed::clear(held.file.as_fd());
     }
 }

@@ -20,7 +20,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use agent::digest::hash_plainly;
 use agent::vault::{Found, Refusal, Resting, Step, Taking, Vault};
+use model::act::Terms;
 use model::{ActId, Clock, Digests, FileId, OrderId, Time, VaultId};
+use rustix::fs::IFlags;
 use tempfile::TempDir;
 
 /// Which filesystem.
@@ -31,6 +33,9 @@ pub(crate) enum Kind {
     /// On a loop device: copies are renamed.
     Ext4,
 }
+
+/// As it was, in every way.
+pub(crate) const KEEP: Terms = Terms { beside: false, keep_privileges: true };
 
 /// Both of them.
 pub(crate) const KINDS: [Kind; 2] = [Kind::Tmpfs, Kind::Ext4];
@@ -62,7 +67,8 @@ impl Arena {
             Kind::Ext4 => {
                 let disk = arena.dir.path().join("disk");
                 File::create(&disk).unwrap().set_len(64 << 20).unwrap();
-                run("mkfs.ext4", &["-q", "-F"], &disk);
+                // Room for all the attributes that a file can have.
+                run("mkfs.ext4", &["-q", "-F", "-b", "4096"], &disk);
                 run("mount", &["-o", "loop", disk.to_str().unwrap()], &arena.root());
             }
         }
@@ -237,6 +243,18 @@ pub(crate) fn wanting(bytes: &[u8]) -> Taking {
 pub(crate) fn take(vault: &Vault, path: &Path) -> Result<VaultId, Refusal> {
     let why = wanting(&Image::of(path).unwrap().bytes);
     vault.take(found(path), why, &mut |_: Step| {})
+}
+
+/// Gives a file or directory these flags and no other.
+pub(crate) fn fix(path: &Path, flags: IFlags) {
+    let file = File::open(path).unwrap();
+    let others = rustix::fs::ioctl_getflags(&file).unwrap() - (IFlags::IMMUTABLE | IFlags::APPEND);
+    rustix::fs::ioctl_setflags(&file, others | flags).unwrap();
+}
+
+/// Those of the flags that fix it.
+pub(crate) fn fixed(path: &Path) -> IFlags {
+    rustix::fs::ioctl_getflags(File::open(path).unwrap()).unwrap() & (IFlags::IMMUTABLE | IFlags::APPEND)
 }
 
 /// The time of access stays.

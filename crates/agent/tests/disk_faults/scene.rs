@@ -13,7 +13,7 @@ use model::act::{Act, CopyResult, CopyState, Do, Outcome};
 use model::log::Position;
 use model::{ActId, FileId, MachineId, OrderId, OrganizationId, Time};
 
-use crate::arena::{Image, Standing, digests_of, image_of, names_in};
+use crate::arena::{Image, KEEP, Standing, digests_of, image_of, names_in};
 use crate::disk::{Disks, On};
 
 /// How copies get into the vault.
@@ -106,7 +106,7 @@ impl Scene {
         let paths = ["one", "two"].map(|name| guarded.join("dir").join(name)).to_vec();
         let file = FileId::Sha256(digests_of(&before.bytes).sha256);
         let order = OrderId::random();
-        let what = if case.is_restore { Do::Restore(order) } else { Do::Quarantine(file) };
+        let what = if case.is_restore { Do::Restore(order, KEEP) } else { Do::Quarantine(file) };
         let act = act(OrderId::random(), what);
         let mut scene =
             Self { case, disks, guarded, data_dir, paths, before, act, told: Vec::new(), _dir: dir };
@@ -313,7 +313,7 @@ fn perform(
     ledger.begin(act.id)?;
     let outcome = match act.what {
         Do::Quarantine(file) => quarantine(grounds, act, file, known.to_vec(), step),
-        Do::Restore(of) => restore(grounds, act, of, step),
+        Do::Restore(of, terms) => restore(grounds, act, of, terms, step),
     };
     ledger.ended(outcome.clone())?;
     Ok(outcome)

@@ -13,11 +13,13 @@ mod guard;
 mod metrics;
 pub(crate) mod places;
 pub(crate) mod release;
+pub(crate) mod retention;
 mod run;
 mod spared;
 mod status;
 mod survey;
 mod top;
+mod uninstall;
 mod vault;
 mod waits;
 mod work;
@@ -60,6 +62,8 @@ enum Verb {
     Bypass(bypass::Args),
     /// The agent's figures in the text form of Prometheus
     Metrics(metrics::Args),
+    /// Remove the agent's files from this machine, once it is settled what becomes of quarantined copies
+    Uninstall(uninstall::Args),
     /// The quarantined copies on this machine
     #[command(subcommand)]
     Vault(vault::Verb),
@@ -70,7 +74,7 @@ impl Args {
     pub(crate) fn format(&self) -> Option<Format> {
         match &self.verb {
             Verb::Run(_) | Verb::Guard(_) | Verb::Work(_) | Verb::Top(_) | Verb::Metrics(_) => None,
-            Verb::Release(_) | Verb::Engage(_) | Verb::Survey(_) => None,
+            Verb::Release(_) | Verb::Engage(_) | Verb::Survey(_) | Verb::Uninstall(_) => None,
             Verb::Spared(args) => args.output,
             Verb::Status(args) => args.output,
             Verb::Explain(args) => args.output,
@@ -97,7 +101,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Verb::Bypass(args) => bypass::run(args),
         Verb::Top(args) => top::run(&args),
         Verb::Metrics(args) => metrics::run(&args),
-        Verb::Vault(verb) => vault::run(&verb),
+        Verb::Uninstall(args) => uninstall::run(&args),
+        Verb::Vault(verb) => vault::run(verb),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::profile::{self, Profile};
 
-use super::{brake, parent, places, release};
+use super::{brake, parent, places, release, retention};
 
 /// What the verb is told.
 #[derive(clap::Args)]
@@ -22,6 +22,8 @@ pub(super) struct Args {
     lever: release::Lever,
     #[command(flatten)]
     brake: brake::Brake,
+    #[command(flatten)]
+    retention: retention::Retention,
     /// Which machine this is [default: as the last `quell up` said]
     #[arg(long, value_name = "ID")]
     machine: Option<MachineId>,
@@ -79,6 +81,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     let mut work = verb("work");
     work.extend(args.lever.flags());
     work.extend(args.brake.flags());
+    work.extend(args.retention.flags());
     work.extend(["--machine".into(), machine.to_string().into()]);
     work.extend(["--organization".into(), organization.to_string().into()]);
     work.extend(["--sweep-pace".into(), args.sweep_pace.to_string().into()]);

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use agent::filesystems::Filesystem;
 use agent::local::{self, Reply, Request, Status, counters};
 use agent::warden;
+use model::Time;
 use serde_json::{Value, json};
+use wire::rest::Stamp;
 
 use crate::data_dir::DataDir;
 use crate::exit::Exit;
@@ -106,6 +108,7 @@ fn describe(status: &Status) -> String {
         ),
         ("guarded", names(&status.guarded).join(", ")),
         ("watched", names(&status.watched).join(", ")),
+        ("vault", vault(status)),
         ("rivals", or_none(&status.rivals)),
     ]);
     let counters = counters(&status.counters).map(|(name, count)| (name, count.to_string()));
@@ -114,6 +117,20 @@ fn describe(status: &Status) -> String {
         parts.insert(1, filesystems(status));
     }
     parts.join("\n\n")
+}
+
+/// What rests, and what of it is about to be removed.
+fn vault(status: &Status) -> String {
+    let vault = &status.vault;
+    let mut text = format!("{} copies, {} bytes", vault.copies, vault.bytes);
+    if let Some(next) = vault.next_removal {
+        let next = Stamp(Time::from_ticks(next));
+        text += &format!("; {} of them are to be removed for good, the first at {next}", vault.to_be_removed);
+    }
+    if vault.removed > 0 {
+        text += &format!("; {} were removed", vault.removed);
+    }
+    text
 }
 
 fn waits(held: u64) -> String {
@@ -182,6 +199,13 @@ fn shape(status: &Status) -> Value {
         "held": status.held,
         "operatorKey": status.operator_key,
         "rivals": status.rivals,
+        "vault": {
+            "copies": status.vault.copies,
+            "bytes": status.vault.bytes,
+            "toBeRemoved": status.vault.to_be_removed,
+            "nextRemoval": status.vault.next_removal.map(|at| Stamp(Time::from_ticks(at)).to_string()),
+            "removed": status.vault.removed,
+        },
     })
 }
 

@@ -10,7 +10,7 @@ use model::{MachineId, OrganizationId};
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
 
-use super::{brake, parent, places, release, survey};
+use super::{brake, parent, places, release, retention, survey};
 
 /// What the verb is told.
 #[derive(clap::Args)]
@@ -21,6 +21,8 @@ pub(super) struct Args {
     lever: release::Lever,
     #[command(flatten)]
     brake: brake::Brake,
+    #[command(flatten)]
+    retention: retention::Retention,
     /// Which machine this is
     #[arg(long, value_name = "ID")]
     machine: MachineId,
@@ -65,5 +67,6 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         lever: args.lever.place(),
         limits: args.brake.limits(),
         surveyor: survey::surveyor(),
+        retention: args.retention.bounds(),
     })?)
 }

@@ -7,6 +7,7 @@ use crate::client::Connection;
 use crate::client::comment::Comment;
 use crate::client::wait::Wait;
 use crate::failure::Failure;
+use crate::terms::Terms;
 
 pub(crate) mod follow;
 
@@ -49,6 +50,8 @@ enum Verb {
         #[arg(value_name = "ID")]
         order: OrderId,
         #[command(flatten)]
+        terms: Terms,
+        #[command(flatten)]
         comment: Comment,
         #[command(flatten)]
         wait: Wait,
@@ -63,6 +66,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Verb::List => list::run(&api, format),
         Verb::Show { order } => show::run(&api, format, order),
         Verb::Watch { order, timeout } => watch::run(&api, format, order, timeout),
-        Verb::Undo { order, comment, wait } => undo::run(&api, format, order, comment, &wait),
+        Verb::Undo { order, terms, comment, wait } => {
+            undo::run(&api, format, order, terms.into(), comment, &wait)
+        }
     }
 }

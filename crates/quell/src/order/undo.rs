@@ -1,6 +1,7 @@
 //! `quell order undo`: another order that takes the first one back.
 
 use model::OrderId;
+use model::act::Terms;
 use serde_json::json;
 
 use crate::client::comment::Comment;
@@ -15,10 +16,15 @@ pub(super) fn run(
     api: &Api,
     format: Format,
     order: OrderId,
+    terms: Terms,
     comment: Comment,
     wait: &Wait,
 ) -> Result<(), Failure> {
-    let body = json!({ "Comment": comment.words()? });
+    let body = json!({
+        "Comment": comment.words()?,
+        "Beside": terms.beside,
+        "KeepPrivileges": terms.keep_privileges,
+    });
     let answer = api.post(&format!("/api/quell/orders/{order}/undo"), &body)?;
     let id = text(&answer.json, "id");
     follow::submitted(api, format, &answer, &id, &format!("{order} is to be undone"), wait)

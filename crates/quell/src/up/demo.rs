@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use agent::local::{self, Reply, Request};
+use agent::vault::Fate;
 use model::{Digests, OrganizationId};
 
 use crate::exit::Exit;
@@ -99,7 +100,10 @@ impl Sample {
 /// The digests of a copy in the vault that came from `path`.
 fn resting(data_dir: &Path, path: &Path) -> Option<Digests> {
     match local::ask(data_dir, Request::VaultList) {
-        Ok(Reply::Resting(resting)) => resting.iter().find(|copy| copy.path == path).map(|copy| copy.digests),
+        Ok(Reply::Kept(kept)) => kept
+            .iter()
+            .find(|kept| matches!(kept.fate, Fate::Rests(_)) && kept.resting.path == path)
+            .map(|kept| kept.resting.digests),
         // At the first start there is no vault yet.
         _ => None,
     }

@@ -58,6 +58,8 @@ pub(crate) struct Args {
     lever: crate::agent::release::Lever,
     #[command(flatten)]
     brake: crate::agent::brake::Brake,
+    #[command(flatten)]
+    retention: crate::agent::retention::Retention,
     /// Write how to reach the server to this file once all of it works
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
@@ -79,7 +81,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let plane = Plane::start(&data_dir, args.listen, args.rate_limit, ready_files.last())?;
     let profile = plane.profile(&data_dir);
     let machine = machine.prepare(&data_dir, plane.organization())?;
-    let local = args.lever.flags().into_iter().chain(args.brake.flags()).collect();
+    let local = args.lever.flags().into_iter().chain(args.brake.flags());
+    let local = local.chain(args.retention.flags()).collect();
     let mut family = Family::of(machine.warden(&data_dir, plane.machine(), plane.organization(), local));
     family.tend();
     ready::watch(&data_dir, plane.address(), machine.wanted(), events.clone());

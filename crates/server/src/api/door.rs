@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
+use model::act::Terms;
 use model::{FileId, MachineId, OrderId};
 use wire::rest;
 
@@ -101,6 +102,11 @@ impl ActionBody {
     /// Whether a file may be meant that lies where a spared one belongs: our own addition to the contract.
     pub(super) fn confirms(&self) -> Result<bool, ApiError> {
         Ok(self.0.flag("Confirm")?)
+    }
+
+    /// On what terms copies come back.
+    pub(super) fn terms(&self) -> Result<Terms, ApiError> {
+        Ok(Terms { beside: self.0.flag("Beside")?, keep_privileges: self.0.flag("KeepPrivileges")? })
     }
 
     /// A signed approval, as a text.

@@ -12,6 +12,7 @@ mod sqlite;
 use std::path::Path;
 use std::sync::Arc;
 
+use model::act::Terms;
 use model::order::Order;
 use model::{Clock, FileId, Generation, MachineId, OrderId, OrganizationId};
 use uuid::Uuid;
@@ -191,15 +192,21 @@ impl Store {
             .await
     }
 
-    /// Takes an order back: a quarantine by a restore, a block by an unblock, an unblock by a block. What comes
-    /// back is the order that does so.
+    /// Takes an order back: a quarantine by a restore on these terms, a block by an unblock, an unblock by a block.
+    /// What comes back is the order that does so.
     ///
     /// # Errors
     /// When there is nothing to undo, or not yet, or the store fails.
-    pub async fn undo(&self, by: &Caller, order: OrderId, comment: String) -> Result<Order, SubmitError> {
+    pub async fn undo(
+        &self,
+        by: &Caller,
+        order: OrderId,
+        terms: Terms,
+        comment: String,
+    ) -> Result<Order, SubmitError> {
         let by = by.clone();
         let Back::Sqlite(db) = &*self.back;
-        db.order("undo", move |tx| sqlite::undo::undo(tx, &by, order, &comment)).await
+        db.order("undo", move |tx| sqlite::undo::undo(tx, &by, order, terms, &comment)).await
     }
 
     /// One order with its copies.

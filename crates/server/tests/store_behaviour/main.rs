@@ -66,6 +66,7 @@ suite!(sqlite, server::store::Store::open,
     ],
     undos: [
         the_undo_of_a_quarantine_restores,
+        the_terms_of_a_restore_reach_the_machine,
         a_failed_restore_may_be_tried_again,
         the_undo_of_a_block_is_an_unblock_and_back,
         what_is_open_or_unknown_is_not_undone,

@@ -1,4 +1,4 @@
-use model::act::{CopyState, Do, Outcome};
+use model::act::{CopyState, Do, Outcome, Terms};
 use model::log::Change;
 use model::order::{Failure, State, Want};
 use model::sighting::Seen;
@@ -9,7 +9,7 @@ use crate::quarantines::{copy, ended, ordered, outcome, shown};
 use crate::world::{World, sha1, sighting};
 
 async fn undone(world: &World, order: OrderId) -> Result<model::order::Order, SubmitError> {
-    world.store.undo(&world.caller(), order, "sorry".into()).await
+    world.store.undo(&world.caller(), order, Terms::default(), "sorry".into()).await
 }
 
 pub(crate) async fn the_undo_of_a_quarantine_restores(world: World) {
@@ -28,7 +28,7 @@ pub(crate) async fn the_undo_of_a_quarantine_restores(world: World) {
     let log = world.store.log(world.home.organization, Generation(1), 10).await.unwrap();
     assert_eq!(log[0].change, Change::End(order.rule.unwrap()));
     let acts = world.store.acts_for(world.home.organization, world.home.machine).await.unwrap();
-    assert_eq!((&acts[0].what, acts[0].after), (&Do::Restore(order.id), world.at(2)));
+    assert_eq!((&acts[0].what, acts[0].after), (&Do::Restore(order.id, Terms::default()), world.at(2)));
     let twice = undone(&world, order.id).await.unwrap_err();
     assert!(matches!(twice, SubmitError::NotUndoable(_)), "{twice}");
     let again = world.store.quarantine(&world.caller(), world.home.machine, sha1(1), "x".into()).await;
@@ -41,6 +41,17 @@ pub(crate) async fn the_undo_of_a_quarantine_restores(world: World) {
     assert!(twice.to_string().contains("already"), "{twice}");
     assert!(matches!(undone(&world, restore.id).await, Err(SubmitError::NotUndoable(_))));
     assert_eq!(world.head().await, world.at(2));
+}
+
+pub(crate) async fn the_terms_of_a_restore_reach_the_machine(world: World) {
+    let (order, act) = ordered(&world, sha1(1)).await;
+    ended(&world, outcome(&act, vec![copy("/demo/a", CopyState::Succeeded)])).await;
+    let terms = Terms { beside: true, keep_privileges: true };
+    world.store.undo(&world.caller(), order.id, terms, "sorry".into()).await.unwrap();
+    let acts = world.store.acts_for(world.home.organization, world.home.machine).await.unwrap();
+    assert_eq!(acts[0].what, Do::Restore(order.id, terms));
+    let audit = world.store.audit(world.home.organization, 0, 1000).await.unwrap();
+    assert!(audit.iter().any(|row| row.what == "order.restore.privileges"));
 }
 
 pub(crate) async fn a_failed_restore_may_be_tried_again(world: World) {

@@ -1,6 +1,6 @@
 //! Acts and their outcomes, in and out.
 
-use model::act::{Act, CopyResult, CopyState, Do, Outcome};
+use model::act::{Act, CopyResult, CopyState, Do, Outcome, Terms};
 use model::order::Failure;
 use model::{ActId, MachineId, OrderId, Time, VaultId};
 use uuid::Uuid;
@@ -16,7 +16,11 @@ impl From<&Act> for v1::Act {
     fn from(act: &Act) -> Self {
         let what = match &act.what {
             Do::Quarantine(file) => v1::act::What::Quarantine((*file).into()),
-            Do::Restore(order) => v1::act::What::Restore(order.0.as_bytes().to_vec()),
+            Do::Restore(order, _) => v1::act::What::Restore(order.0.as_bytes().to_vec()),
+        };
+        let terms = match &act.what {
+            Do::Restore(_, terms) => Some((*terms).into()),
+            Do::Quarantine(_) => None,
         };
         Self {
             id: act.id.0.as_bytes().to_vec(),
@@ -25,7 +29,20 @@ impl From<&Act> for v1::Act {
             what: Some(what),
             after: Some(act.after.into()),
             deadline: act.deadline.ticks(),
+            terms,
         }
+    }
+}
+
+impl From<Terms> for v1::Terms {
+    fn from(terms: Terms) -> Self {
+        Self { beside: terms.beside, keep_privileges: terms.keep_privileges }
+    }
+}
+
+impl From<v1::Terms> for Terms {
+    fn from(terms: v1::Terms) -> Self {
+        Self { beside: terms.beside, keep_privileges: terms.keep_privileges }
     }
 }
 
@@ -35,7 +52,9 @@ impl TryFrom<&v1::Act> for Act {
     fn try_from(act: &v1::Act) -> Result<Self, Malformed> {
         let what = match act.what.as_ref().ok_or(Malformed("what"))? {
             v1::act::What::Quarantine(file) => Do::Quarantine(file.try_into()?),
-            v1::act::What::Restore(order) => Do::Restore(OrderId(guid(order, "restore")?)),
+            v1::act::What::Restore(order) => {
+                Do::Restore(OrderId(guid(order, "restore")?), act.terms.unwrap_or_default().into())
+            }
         };
         Ok(Self {
             id: ActId(guid(&act.id, "act")?),
@@ -135,8 +154,11 @@ mod tests {
             deadline: Time::from_seconds(4),
         };
         assert_eq!(Act::try_from(&v1::Act::from(&act)), Ok(act.clone()));
-        let act = Act { what: Do::Restore(OrderId::random()), ..act };
-        assert_eq!(Act::try_from(&v1::Act::from(&act)), Ok(act.clone()));
+        for (beside, keep_privileges) in [(false, false), (true, false), (false, true)] {
+            let terms = Terms { beside, keep_privileges };
+            let act = Act { what: Do::Restore(OrderId::random(), terms), ..act.clone() };
+            assert_eq!(Act::try_from(&v1::Act::from(&act)), Ok(act));
+        }
 
         let outcome = Outcome {
             act: act.id,

@@ -37,7 +37,7 @@ impl Body {
         }
     }
 
-    /// Whether `key` is there and true.
+    /// The truth value under `key`; what is not there is false.
     pub fn flag(&self, key: &'static str) -> Result<bool, BodyError> {
         match self.value(key) {
             None | Some(Value::Null) => Ok(false),
@@ -97,6 +97,15 @@ mod tests {
         assert!(Body::parse(b"\xff\xfe").is_err());
         let number = Body::parse(br#"{"Comment":7}"#).unwrap();
         assert_eq!(number.required("Comment"), Err(BodyError::Incorrect));
+    }
+
+    #[test]
+    fn a_flag_is_true_only_if_it_says_so() {
+        let body = Body::parse(br#"{"beside":true,"KeepPrivileges":false,"Other":"true"}"#).unwrap();
+        assert_eq!(body.flag("Beside"), Ok(true));
+        assert_eq!(body.flag("KeepPrivileges"), Ok(false));
+        assert_eq!(body.flag("Absent"), Ok(false));
+        assert_eq!(body.flag("Other"), Err(BodyError::Incorrect));
     }
 
     #[test]

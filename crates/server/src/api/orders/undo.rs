@@ -22,11 +22,11 @@ pub(in crate::api) async fn handle(
     id: OrderInPath,
     body: ActionBody,
 ) -> Result<impl IntoResponse, ApiError> {
-    let comment = body.comment()?;
+    let (comment, terms) = (body.comment()?, body.terms()?);
     let order = app.store.order(calling.identity.organization, id.id(KIND)?).await?;
     let order = order.ok_or_else(|| id.unknown(KIND))?;
     Need::of(&order.want).check(&calling.identity)?;
-    let undone = app.store.undo(&calling.caller_of(&body)?, order.id, comment).await;
+    let undone = app.store.undo(&calling.caller_of(&body)?, order.id, terms, comment).await;
     let undone = undone.map_err(|error| {
         let machine = order.want.machine().map(|machine| machine.to_string()).unwrap_or_default();
         ApiError::submit(error, order.want.file(), machine)
@@ -67,6 +67,23 @@ mod tests {
         let json = scene.call("POST", &path, WHY).await.json();
         assert_eq!(json["want"], "restore");
         assert_eq!(json["undoes"], made["id"]);
+    }
+
+    #[tokio::test]
+    async fn copies_come_back_on_terms() {
+        let scene = Scene::new().await;
+        scene.quarantines(file(1), "/opt/one").await;
+        scene.ends_its_acts().await;
+        let path = newest(&scene).await;
+        let odd = r#"{"Comment":"false alarm","Beside":"yes"}"#;
+        assert_eq!(scene.call("POST", &path, odd).await.status, 400);
+        let terms = r#"{"Comment":"false alarm","Beside":true,"KeepPrivileges":true}"#;
+        assert_eq!(scene.call("POST", &path, terms).await.status, 201);
+        scene.later(1);
+        scene.call("POST", &format!("/api/files/{}/block", file(2).sha1), WHY).await;
+        let block = newest(&scene).await;
+        let answer = scene.call("POST", &block, terms).await;
+        assert!(answer.status != 201 && answer.text.contains("took no copies"), "{}", answer.text);
     }
 
     #[tokio::test]

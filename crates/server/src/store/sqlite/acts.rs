@@ -1,6 +1,6 @@
 //! Acts: what is to be done on one machine, and how far it is.
 
-use model::act::{Act, Do};
+use model::act::{Act, Do, Terms};
 use model::log::Position;
 use model::order::{Failure, State};
 use model::{ActId, Epoch, FileId, Generation, MachineId, OrderId, OrganizationId, Time};
@@ -42,7 +42,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Kept> {
         order: OrderId(guid(row, "order")?),
         machine: row.get("machine")?,
         what: match some_guid(row, "restores")? {
-            Some(order) => Do::Restore(OrderId(order)),
+            Some(order) => {
+                let terms =
+                    Terms { beside: row.get("beside")?, keep_privileges: row.get("keep_privileges")? };
+                Do::Restore(OrderId(order), terms)
+            }
             None => Do::Quarantine(file),
         },
         file,
@@ -62,14 +66,14 @@ pub(super) fn insert(
     file: FileId,
 ) -> rusqlite::Result<i64> {
     let (file_kind, file) = of_file(&file);
-    let restores = match &act.what {
-        Do::Quarantine(_) => None,
-        Do::Restore(order) => Some(order.0.into_bytes()),
+    let (restores, terms) = match &act.what {
+        Do::Quarantine(_) => (None, Terms::default()),
+        Do::Restore(order, terms) => (Some(order.0.into_bytes()), *terms),
     };
     tx.prepare_cached(
         "INSERT INTO act (organization, id, \"order\", machine, what, file_kind, file, restores, after_epoch,
-                          after_generation, deadline, state)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                          after_generation, deadline, state, beside, keep_privileges)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )?
     .execute(params![
         organization.number,
@@ -83,7 +87,9 @@ pub(super) fn insert(
         int(act.after.epoch.0),
         int(act.after.generation.0),
         act.deadline.ticks(),
-        State::Pending.word()
+        State::Pending.word(),
+        terms.beside,
+        terms.keep_privileges
     ])?;
     let number = tx.last_insert_rowid();
     tx.hint(Hint::ActsChanged(organization.id, act.machine));

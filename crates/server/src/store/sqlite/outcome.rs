@@ -59,7 +59,7 @@ fn of_failed(copies: &[CopyResult]) -> String {
 
 /// What the result says of the machine: which copies are no more, or back.
 fn effects(tx: &Tx<'_>, act: &Kept, outcome: &Outcome) -> Result<(), StoreError> {
-    let back = matches!(act.what, Do::Restore(_));
+    let back = matches!(act.what, Do::Restore(..));
     for copy in outcome.copies.iter().filter(|copy| copy.state == CopyState::Succeeded) {
         copies::moved(tx, act.organization, act.machine, act.file, &copy.path, back)?;
     }

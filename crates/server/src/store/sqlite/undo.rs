@@ -1,10 +1,10 @@
 //! Undo: the order that takes another one back.
 
-use model::act::{Act, CopyResult, CopyState, Do};
+use model::act::{Act, CopyResult, CopyState, Do, Terms};
 use model::order::{Order, Want};
 use model::{ActId, FileId, MachineId, OrderId};
 
-use super::audit::Actor;
+use super::audit::{self, Actor};
 use super::organizations::{self, Organization};
 use super::quarantine::TIME_TO_BEGIN;
 use super::rules::{self, Cause};
@@ -12,11 +12,12 @@ use super::tx::Tx;
 use super::{acts, block, copies, machines, orders};
 use crate::store::{Caller, SubmitError};
 
-/// Undoes an order. What comes back is the order that does so.
+/// Undoes an order; copies come back on these terms. What comes back is the order that does so.
 pub(in crate::store) fn undo(
     tx: &Tx<'_>,
     by: &Caller,
     id: OrderId,
+    terms: Terms,
     comment: &str,
 ) -> Result<Order, SubmitError> {
     let organization = organizations::get(tx, by.organization)?;
@@ -27,6 +28,11 @@ pub(in crate::store) fn undo(
         } else {
             format!("Order {id} is being undone, by order {other}: wait until that has ended")
         }));
+    }
+    if terms != Terms::default() && !matches!(original.want, Want::Quarantine(..)) {
+        return Err(not(format!(
+            "Order {id} took no copies, so that there are no terms on which they come back"
+        )));
     }
     let undoing = match original.want {
         Want::Block(file) => {
@@ -45,7 +51,7 @@ pub(in crate::store) fn undo(
             block::begin(tx, &organization, by, file, comment, Some(id))?.1
         }
         Want::Quarantine(machine, file) => {
-            restore(tx, &organization, by, &original, (machine, file), comment)?
+            restore(tx, &organization, by, &original, (machine, file, terms), comment)?
         }
         Want::Restore(..) => {
             return Err(not(format!("Order {id} is itself an undo: order a new quarantine instead")));
@@ -64,7 +70,7 @@ fn restore(
     organization: &Organization,
     by: &Caller,
     original: &Order,
-    (machine, file): (MachineId, FileId),
+    (machine, file, terms): (MachineId, FileId, Terms),
     comment: &str,
 ) -> Result<OrderId, SubmitError> {
     if !original.state.is_final() {
@@ -80,6 +86,10 @@ fn restore(
         return Err(SubmitError::AlreadyOpen);
     }
     let actor = Actor::from(by);
+    if terms.keep_privileges {
+        let subject = format!("{} {file} {machine}", original.id);
+        audit::write(tx, org, &actor, "order.restore.privileges", &subject, comment)?;
+    }
     let own = original.rule.map(|rule| rules::get(tx, org, rule)).transpose()?.flatten();
     if let Some(own) = own.filter(|own| own.ended.is_none()) {
         rules::end(tx, org, &own.rule, &Cause { by: &actor, comment })?;
@@ -101,7 +111,7 @@ fn restore(
         id: ActId::random(),
         order: new.id,
         machine,
-        what: Do::Restore(original.id),
+        what: Do::Restore(original.id, terms),
         after: head,
         deadline: tx.now.after(TIME_TO_BEGIN),
     };
