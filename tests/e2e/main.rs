@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod killed;
+mod orders;
 mod refusals;
 mod restart;
 mod story;

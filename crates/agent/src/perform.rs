@@ -47,7 +47,8 @@ pub(crate) fn run(core: &Core, taken: &Receiver<()>) {
 fn attempt(core: &Core, act: &Act) {
     let begun = core.ledger.lock().has_begun(act.id);
     let outcome = if !begun && core.server_now() > act.deadline {
-        failed(act, "its deadline passed before this machine could begin; order it again")
+        let reason = "its deadline passed before this machine could begin; order it again";
+        Outcome { failure: Some(Failure::timed_out(reason)), ..failed(act, reason) }
     } else if !begun && core.warden.holds_back() == Some(Level::Released) {
         failed(act, &format!("{}; engage the guard there and order it again", core.warden.notice()))
     } else {
@@ -56,9 +57,16 @@ fn attempt(core: &Core, act: &Act) {
             return;
         }
         let begun = core.ledger.lock().begin(act.id);
-        if let Err(error) = begun {
-            tracing::error!(act = %act.id, %error, "an act can't begin: the ledger can't be written");
-            return;
+        match begun {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::info!(act = %act.id, "an act was withdrawn before it began");
+                return;
+            }
+            Err(error) => {
+                tracing::error!(act = %act.id, %error, "an act can't begin: the ledger can't be written");
+                return;
+            }
         }
         core.nudge(Nudge::Begun(act.id));
         // Cut short: it goes on at the next start.

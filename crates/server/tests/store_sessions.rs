@@ -203,6 +203,38 @@ async fn a_quarantine_is_rules_act_begun_and_outcome() {
 }
 
 #[tokio::test]
+async fn a_machine_is_asked_not_to_begin_what_was_withdrawn() {
+    let plane = Plane::new().await;
+    let mut machine = plane.attach().await;
+    machine.rules().await;
+    machine.say(batch(1)).await;
+    assert_eq!(machine.hear().await, down::Message::SightingsStored(1));
+    let (by, file) = (plane.caller(), FileId::Sha256(FILE.sha256));
+    let order = plane.store.quarantine(&by, plane.home.machine, file, "bad".to_owned()).await.unwrap();
+    machine.rules().await;
+    let down::Message::Act(told) = machine.hear().await else { panic!("an act") };
+    assert!(!told.cancelled);
+    plane.store.cancel(&by, order.id, "not so bad".to_owned()).await.unwrap();
+    let again = v1::Act { cancelled: true, ..told.clone() };
+    assert_eq!(machine.hear().await, down::Message::Act(again.clone()));
+
+    // Lost in between: it is asked again.
+    drop(machine);
+    let mut machine = plane.attach().await;
+    machine.rules().await;
+    assert_eq!(machine.hear().await, down::Message::Act(again));
+    let failure = Some(model::order::Failure::cancelled("cancelled before the machine began"));
+    let act = Act::try_from(&told).unwrap();
+    let outcome = Outcome { act: act.id, copies: Vec::new(), stopped: 0, failure };
+    machine.say(up::Message::Outcome((&outcome).into())).await;
+    plane.becomes(order.id, State::Cancelled).await;
+    let (one, other) = (machine.hear().await, machine.hear().await);
+    let answers = [&one, &other];
+    assert!(answers.contains(&&down::Message::OutcomeStored(told.id.clone())));
+    assert!(answers.iter().any(|answer| matches!(answer, down::Message::Rules(rules) if rules.to == 2)));
+}
+
+#[tokio::test]
 async fn the_welcome_says_which_sightings_are_stored() {
     let plane = Plane::new().await;
     let (mut machine, welcome) = plane.welcomed().await;

@@ -136,7 +136,7 @@ impl Session<'_> {
         match message.message {
             Some(down::Message::Welcome(welcome)) => self.welcomed(&welcome)?,
             Some(down::Message::Rules(rules)) => self.adopt(&rules)?,
-            Some(down::Message::Act(act)) => self.take(Act::try_from(&act)?)?,
+            Some(down::Message::Act(act)) => self.take(Act::try_from(&act)?, act.cancelled)?,
             Some(down::Message::SightingsStored(sequence)) => {
                 // What the server knows this machine must not forget: acts rely on it.
                 self.core.inventory.settle()?;
@@ -206,15 +206,29 @@ impl Session<'_> {
         }
     }
 
-    fn take(&mut self, act: Act) -> io::Result<()> {
+    /// The server hands out every act that has not ended by its account, on each connection: whatever of it was
+    /// lost on the way is told again.
+    fn take(&mut self, act: Act, is_cancelled: bool) -> io::Result<()> {
         if act.machine != self.core.machine {
             tracing::error!(act = %act.id, machine = %act.machine, "an act for another machine is not taken");
             return Ok(());
         }
-        self.core.ledger.lock().take(act)?;
+        let id = act.id;
+        let (has_begun, outcome) = {
+            let mut ledger = self.core.ledger.lock();
+            ledger.take(act)?;
+            if is_cancelled {
+                ledger.cancel(id)?;
+            }
+            (ledger.has_begun(id), ledger.outcome(id).cloned())
+        };
+        match outcome {
+            Some(outcome) => return self.say(up::Message::Outcome((&outcome).into())),
+            None if has_begun => self.say(up::Message::ActBegun(id.0.as_bytes().to_vec()))?,
+            None => {}
+        }
         let _ = self.taken.try_send(());
-        // An act that ended before is not done again, but its outcome may have been lost on the way.
-        self.tell_ended()
+        Ok(())
     }
 
     fn tell(&mut self, nudge: Nudge) -> io::Result<()> {

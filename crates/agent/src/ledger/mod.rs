@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use model::act::{Act, Outcome};
 use model::bypass::Bypass;
 use model::log::Position;
+use model::order::Failure;
 use model::rule::Scope;
 use model::spared::Spared;
 use model::{ActId, MachineId, OrganizationId, RuleId, Time};
@@ -138,17 +139,39 @@ impl Ledger {
         Ok(())
     }
 
-    /// Notes that an act has begun: durable when it returns. From then on its deadline no longer matters.
+    /// Notes that an act has begun: durable when it returns. From then on its deadline no longer matters, and
+    /// nobody can withdraw it. False for one that has ended, as one does that was withdrawn.
     ///
     /// # Errors
     /// When the disk fails.
-    pub(crate) fn begin(&mut self, act: ActId) -> io::Result<()> {
+    pub(crate) fn begin(&mut self, act: ActId) -> io::Result<bool> {
+        if self.outcome(act).is_some() {
+            return Ok(false);
+        }
         if !self.has_begun(act) {
             let step = v1::ActStep { act: act.0.as_bytes().to_vec(), step: "begun".to_owned() };
             self.journal.append(&record(Record::ActStep(step)))?;
             self.state.note_begun(act);
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Withdraws an act that has not begun: it never begins, and that is its outcome; durable when it returns. One
+    /// that has begun goes on.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(crate) fn cancel(&mut self, act: ActId) -> io::Result<()> {
+        if self.has_begun(act) {
+            return Ok(());
+        }
+        let failure = Some(Failure::cancelled("cancelled before the machine began"));
+        self.ended(Outcome { act, copies: Vec::new(), stopped: 0, failure })
+    }
+
+    /// How an act ended, if it has.
+    pub(crate) fn outcome(&self, act: ActId) -> Option<&Outcome> {
+        self.state.acts.iter().find(|taken| taken.act.id == act)?.outcome.as_ref()
     }
 
     /// Whether an act has begun.
@@ -168,11 +191,14 @@ impl Ledger {
         unsent.filter_map(|taken| taken.outcome.clone()).collect()
     }
 
-    /// Notes how an act ended: durable when it returns.
+    /// Notes how an act ended: durable when it returns. An act ends once.
     ///
     /// # Errors
     /// When the disk fails.
     pub(crate) fn ended(&mut self, outcome: Outcome) -> io::Result<()> {
+        if self.outcome(outcome.act).is_some() {
+            return Ok(());
+        }
         self.journal.append(&record(Record::ActEnded((&outcome).into())))?;
         self.state.end(outcome);
         Ok(())

@@ -12,8 +12,10 @@ pub(super) fn run(api: &Api, format: Format) -> Result<(), Failure> {
         Format::Table => say::out(table::rows(
             ["order", "wants", "file", "machine", "state", "asked by", "why", "created"],
             list(&answer.json).iter().map(|order| {
-                ["id", "want", "sha", "machineId", "state", "requestor", "comment", "created"]
-                    .map(|key| text(order, key))
+                let get = |key| text(order, key);
+                [get("id"), get("want"), get("sha"), get("machineId"), super::show::state(order)]
+                    .into_iter()
+                    .chain([get("requestor"), get("comment"), get("created")])
             }),
         )),
     }

@@ -29,9 +29,9 @@ pub(crate) enum ApiError {
     /// Acts may touch nothing on that machine.
     #[error("OS Platform is not supported for this action: {0}")]
     NothingGuarded(String),
-    /// It can't be undone; the text says why.
+    /// It can't be undone or cancelled; the text says why.
     #[error("{0}")]
-    NotUndoable(String),
+    NotNow(String),
     /// No token, or one that does not count.
     #[error("{0}")]
     Unauthorized(String),
@@ -94,7 +94,7 @@ impl ApiError {
             Self::Query(_) => ("ODataError", StatusCode::BAD_REQUEST),
             Self::AlreadyOpen => ("ActiveRequestAlreadyExists", StatusCode::BAD_REQUEST),
             Self::NothingGuarded(_) => ("OsPlatformNotSupported", StatusCode::BAD_REQUEST),
-            Self::NotUndoable(_) => ("BadRequest", StatusCode::BAD_REQUEST),
+            Self::NotNow(_) => ("BadRequest", StatusCode::BAD_REQUEST),
             Self::Unauthorized(_) => ("Unauthorized", StatusCode::UNAUTHORIZED),
             Self::MissingRoles { .. } => ("Forbidden", StatusCode::FORBIDDEN),
             Self::Spared(_) => ("DisallowedOperation", StatusCode::FORBIDDEN),
@@ -135,7 +135,7 @@ impl ApiError {
             SubmitError::AlreadyOpen => Self::AlreadyOpen,
             SubmitError::NothingGuarded => Self::NothingGuarded(error.to_string()),
             SubmitError::Spared { .. } => Self::Spared(error.to_string()),
-            SubmitError::NotUndoable(reason) => Self::NotUndoable(reason),
+            SubmitError::NotUndoable(reason) | SubmitError::NotCancellable(reason) => Self::NotNow(reason),
             SubmitError::Store(error) => Self::Store(error),
         }
     }

@@ -19,6 +19,8 @@ pub(super) enum Need {
     /// To stop and quarantine, and undo that. Both clauses: the contract's page says one of three, its service
     /// wants two.
     Quarantine,
+    /// To withdraw what was ordered on a machine, by the contract's road: it asks for no right to read.
+    Cancel,
 }
 
 const MACHINE_READ: &[&str] = &["Machine.Read.All", "Machine.ReadWrite.All"];
@@ -31,10 +33,11 @@ impl Need {
             Self::MachineRead => &[MACHINE_READ],
             Self::Block => &[&["Ti.ReadWrite", "Ti.ReadWrite.All"]],
             Self::Quarantine => &[&["Machine.StopAndQuarantine"], MACHINE_READ],
+            Self::Cancel => &[&["Machine.StopAndQuarantine"]],
         }
     }
 
-    /// What giving an order needs, and so undoing it.
+    /// What giving an order needs, and so undoing or cancelling it.
     pub(super) const fn of(want: &Want) -> Self {
         match want {
             Want::Block(_) | Want::Unblock(_) => Self::Block,
@@ -87,6 +90,8 @@ mod tests {
             (Need::Quarantine, &["Machine.StopAndQuarantine", "Machine.ReadWrite.All"], true),
             (Need::Quarantine, &["Machine.StopAndQuarantine"], false),
             (Need::Quarantine, &["Machine.Read.All", "Machine.ReadWrite.All"], false),
+            (Need::Cancel, &["Machine.StopAndQuarantine"], true),
+            (Need::Cancel, &["Machine.Read.All"], false),
         ];
         for (need, roles, met) in table {
             assert_eq!(need.check(&with(roles)).is_ok(), *met, "{need:?} {roles:?}");

@@ -33,6 +33,8 @@ pub(super) fn router(app: &Arc<App>) -> Router {
                                                Contract("machines.quarantine"), Need::Quarantine, machines::quarantine::handle)
         .row(GET,  "/api/machineactions",      Contract("machineactions.list"), Need::MachineRead, machine_actions::list::handle)
         .row(GET,  "/api/machineactions/{id}", Contract("machineactions.show"), Need::MachineRead, machine_actions::show::handle)
+        .row(POST, "/api/machineactions/{id}/cancel",
+                                               Contract("machineactions.cancel"), Need::Cancel, machine_actions::cancel::handle)
 
         .row(GET,  "/testwdatppreview/files/{id}",         Contract("files.show"),    Need::FileRead, files::show::handle)
         .row(POST, "/testwdatppreview/files/{id}/block",   Contract("files.block"),   Need::Block,    files::block::handle)
@@ -49,6 +51,7 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .row(GET,  "/api/quell/orders",            Own("orders.list"),  Need::MachineRead, orders::list::handle)
         .row(GET,  "/api/quell/orders/{id}",       Own("orders.show"),  Need::MachineRead, orders::show::handle)
         .row(POST, "/api/quell/orders/{id}/undo",  Own("orders.undo"),  Need::Token,       orders::undo::handle)
+        .row(POST, "/api/quell/orders/{id}/cancel", Own("orders.cancel"), Need::Token,      orders::cancel::handle)
 
         // Who asks here has no token yet.
         .open("/api/quell/status",                            get(status::handle))

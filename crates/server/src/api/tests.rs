@@ -173,7 +173,8 @@ impl Scene {
     /// The machine does what it was told to.
     pub(super) async fn ends_its_acts(&self) {
         let store = &self.app.store;
-        for act in store.acts_for(self.organization, self.machine).await.unwrap() {
+        for open in store.acts_for(self.organization, self.machine).await.unwrap() {
+            let act = open.act;
             store.act_begun(self.organization, self.machine, act.id).await.unwrap();
             let copy = CopyResult {
                 path: "/opt/one".into(),

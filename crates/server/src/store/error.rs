@@ -95,6 +95,9 @@ pub enum SubmitError {
     /// There is nothing to undo, or not yet; the text says what to do.
     #[error("{0}")]
     NotUndoable(String),
+    /// It can't be withdrawn; the text says what to do.
+    #[error("{0}")]
+    NotCancellable(String),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

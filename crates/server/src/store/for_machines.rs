@@ -1,13 +1,13 @@
 //! The verbs that sessions use.
 
-use model::act::{Act, Outcome};
+use model::act::Outcome;
 use model::bypass::Bypass;
 use model::log::Position;
 use model::sighting::Sighting;
 use model::spared::Spared;
 use model::{ActId, MachineId, OrganizationId, RuleId};
 
-use super::{Attach, Attached, Back, Report, RuleDelta, Store, StoreError, sqlite};
+use super::{Attach, Attached, Back, OpenAct, Report, RuleDelta, Store, StoreError, sqlite};
 
 impl Store {
     /// Adds a machine to the organization. One that is known stays as it is.
@@ -96,9 +96,23 @@ impl Store {
         &self,
         organization: OrganizationId,
         machine: MachineId,
-    ) -> Result<Vec<Act>, StoreError> {
+    ) -> Result<Vec<OpenAct>, StoreError> {
         let Back::Sqlite(db) = &*self.back;
         db.read("acts_for", |look| sqlite::acts::open(look, organization, machine))
+    }
+
+    /// Notes that acts are on their way to their machine, before they are. Those that nobody has withdrawn
+    /// meanwhile come back; the others must not go.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn hand_out(
+        &self,
+        organization: OrganizationId,
+        acts: Vec<ActId>,
+    ) -> Result<Vec<ActId>, StoreError> {
+        let Back::Sqlite(db) = &*self.back;
+        db.order("hand_out", move |tx| sqlite::acts::hand_out(tx, organization, &acts)).await
     }
 
     /// A machine has begun an act.

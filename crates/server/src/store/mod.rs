@@ -11,14 +11,14 @@ mod sqlite;
 use std::path::Path;
 use std::sync::Arc;
 
-use model::order::Order;
+use model::order::{Inverse, Order};
 use model::{Clock, FileId, Generation, MachineId, OrderId, OrganizationId};
 use uuid::Uuid;
 
 pub use self::error::{StoreError, SubmitError};
 pub use self::rows::{
-    Application, Attach, Attached, AuditRow, Block, Caller, Cancellation, Home, KnownCopy, KnownFile,
-    Machine, Page, Report, RuleDelta,
+    Application, Attach, Attached, AuditRow, Block, Caller, Home, KnownCopy, KnownFile, Machine, OpenAct,
+    Page, Report, RuleDelta,
 };
 use self::sqlite::Sqlite;
 use crate::hints::Hints;
@@ -187,6 +187,34 @@ impl Store {
         let Back::Sqlite(db) = &*self.back;
         db.order("quarantine", move |tx| sqlite::quarantine::quarantine(tx, &by, machine, file, &comment))
             .await
+    }
+
+    /// Asks for an order to be withdrawn. It is, if no machine has begun; its state says so, at once when no
+    /// machine has heard of it, else when the machine has answered.
+    ///
+    /// # Errors
+    /// When it has ended, is of a kind that takes effect at once, or the store fails.
+    pub async fn cancel(&self, by: &Caller, order: OrderId, comment: String) -> Result<Order, SubmitError> {
+        let by = by.clone();
+        let Back::Sqlite(db) = &*self.back;
+        db.order("cancel", move |tx| sqlite::cancel::cancel(tx, &by, order, &comment)).await
+    }
+
+    /// What the undo of an order would do now.
+    ///
+    /// # Errors
+    /// When it can't be undone now, or the store fails.
+    pub async fn inverse(
+        &self,
+        organization: OrganizationId,
+        order: OrderId,
+    ) -> Result<Inverse, SubmitError> {
+        let Back::Sqlite(db) = &*self.back;
+        // The reader's errors are the store's; whether it can be undone is an answer.
+        db.read("inverse", |look| match sqlite::undo::inverse(look, organization, order) {
+            Err(SubmitError::Store(error)) => Err(error),
+            answer => Ok(answer),
+        })?
     }
 
     /// Takes an order back: a quarantine by a restore, a block by an unblock, an unblock by a block. What comes

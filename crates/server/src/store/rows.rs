@@ -3,8 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use model::act::Act;
 use model::facts::Facts;
 use model::log::{Entry, Position};
+use model::order::Cancellation;
 use model::rule::Rule;
 use model::{Digests, Epoch, FileId, Generation, MachineId, OrderId, OrganizationId, RuleId, Time};
 use uuid::Uuid;
@@ -162,15 +164,15 @@ pub struct Block {
     pub cancellation: Option<Cancellation>,
 }
 
-/// How a rule ended.
+/// An act that its machine has yet to end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cancellation {
-    /// When.
-    pub at: Time,
-    /// By whom.
-    pub by: String,
-    /// Why, in their words.
-    pub comment: String,
+pub struct OpenAct {
+    /// The act.
+    pub act: Act,
+    /// It was on its way to the machine before.
+    pub is_handed: bool,
+    /// Somebody asked for its order to be withdrawn.
+    pub is_cancelled: bool,
 }
 
 /// A machine presents itself.

@@ -25,6 +25,8 @@ impl From<&Act> for v1::Act {
             what: Some(what),
             after: Some(act.after.into()),
             deadline: act.deadline.ticks(),
+            // Not of the act: its sender says whether it was withdrawn.
+            cancelled: false,
         }
     }
 }

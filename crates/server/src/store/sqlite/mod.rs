@@ -5,6 +5,7 @@
 
 mod columns;
 mod failure;
+mod holds;
 mod readers;
 mod schema;
 mod tx;
@@ -28,6 +29,7 @@ pub(super) mod orders;
 
 pub(super) mod block;
 pub(super) mod bypassed;
+pub(super) mod cancel;
 pub(super) mod expire;
 pub(super) mod lifted;
 pub(super) mod outcome;

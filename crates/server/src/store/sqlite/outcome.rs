@@ -8,7 +8,7 @@ use rusqlite::params;
 use super::acts::{self, Kept};
 use super::audit::{self, Actor};
 use super::tx::Tx;
-use super::{copies, machines, organizations};
+use super::{cancel, copies, machines, organizations};
 use crate::store::StoreError;
 
 /// Takes a result. Told twice it changes nothing; told after the act had ended otherwise it is kept beside
@@ -32,6 +32,9 @@ pub(in crate::store) fn take(
         late(tx, &act, outcome, &(state, failure), &by)?;
         return effects(tx, &act, outcome);
     }
+    if let Some(why) = failure.as_ref().filter(|_| state == State::Cancelled) {
+        return cancel::withdraw(tx, &act, why, &by);
+    }
     copies::replace(tx, organization, act.number, false, &outcome.copies)?;
     tx.prepare_cached("UPDATE act SET stopped = ?2 WHERE number = ?1")?
         .execute(params![act.number, outcome.stopped])?;
@@ -42,7 +45,7 @@ pub(in crate::store) fn take(
 /// What a result makes of its act.
 fn result(outcome: &Outcome) -> (State, Option<Failure>) {
     if let Some(failure) = &outcome.failure {
-        return (State::Failed, Some(failure.clone()));
+        return (failure.state(), Some(failure.clone()));
     }
     let state = State::of_copies(&outcome.copies);
     (state, (state == State::Failed).then(|| Failure::because(of_failed(&outcome.copies))))
@@ -74,6 +77,10 @@ fn late(
     (state, failure): &(State, Option<Failure>),
     by: &Actor,
 ) -> Result<(), StoreError> {
+    if act.state == *state && !matches!(state, State::Succeeded | State::Failed) {
+        // Both say that it was never begun, each in its own words.
+        return Ok(());
+    }
     let same_end = act.state == *state && act.failure == *failure && act.stopped == outcome.stopped;
     if same_end && copies::of_act(tx, act.number, false)? == outcome.copies {
         return Ok(());
@@ -83,14 +90,16 @@ fn late(
     }
     copies::replace(tx, act.organization, act.number, true, &outcome.copies)?;
     tx.prepare_cached(
-        "UPDATE act SET late = ?2, late_stopped = ?3, late_code = ?4, late_reason = ?5 WHERE number = ?1",
+        "UPDATE act SET late = ?2, late_stopped = ?3, late_code = ?4, late_reason = ?5, late_state = ?6
+         WHERE number = ?1",
     )?
     .execute(params![
         act.number,
         tx.now.ticks(),
         outcome.stopped,
         failure.as_ref().map(|failure| failure.code),
-        failure.as_ref().map(|failure| &failure.reason)
+        failure.as_ref().map(|failure| &failure.reason),
+        state.word()
     ])?;
     let told = format!("{} after the act was {}", state.word(), act.state.word());
     Ok(audit::write(tx, act.organization, by, "act.late", &act.id.to_string(), &told)?)

@@ -71,7 +71,7 @@ pub(in crate::store) fn quarantine(
 
 /// The machine's own deny of the file: the one in force under any of the file's names, else a new one under
 /// the name the caller used.
-fn own_deny(
+pub(super) fn own_deny(
     tx: &Tx<'_>,
     organization: i64,
     machine: MachineId,
