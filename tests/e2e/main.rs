@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod collects;
 mod killed;
 mod orders;
 mod refusals;

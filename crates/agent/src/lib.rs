@@ -17,6 +17,7 @@ pub mod running;
 pub mod vault;
 
 mod attach;
+mod collecting;
 mod core;
 mod hearing;
 mod perform;

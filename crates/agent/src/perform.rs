@@ -30,18 +30,23 @@ const AGAIN: Duration = Duration::from_millis(500);
 pub(crate) fn run(core: &Core, taken: &Receiver<()>) {
     loop {
         // Not in the head of the loop: the ledger would stay locked while its acts are done.
-        let unfinished = core.ledger.lock().unfinished();
-        for act in unfinished {
+        for act in unfinished(core) {
             if core.halt.is_asked() {
                 return;
             }
             attempt(core, &act);
         }
-        let wait = if core.ledger.lock().unfinished().is_empty() { Duration::from_secs(3600) } else { AGAIN };
+        let wait = if unfinished(core).is_empty() { Duration::from_secs(3600) } else { AGAIN };
         if taken.recv_timeout(wait) == Err(crossbeam_channel::RecvTimeoutError::Disconnected) {
             return;
         }
     }
+}
+
+/// Samples are sent by a thread of its own.
+fn unfinished(core: &Core) -> Vec<Act> {
+    let all = core.ledger.lock().unfinished();
+    all.into_iter().filter(|act| !matches!(act.what, Do::Collect(_))).collect()
 }
 
 fn attempt(core: &Core, act: &Act) {
@@ -113,6 +118,7 @@ fn perform(core: &Core, act: &Act) -> Option<Outcome> {
     let outcome = match &act.what {
         Do::Quarantine(file) => quarantine(core, &grounds, act, *file)?,
         Do::Restore(of) => acts::restore(&grounds, act, *of),
+        Do::Collect(_) => return None,
     };
     for copy in outcome.copies.iter().filter(|copy| copy.state == CopyState::Succeeded) {
         let _ = core.looker.look(copy.path.clone());
@@ -154,7 +160,7 @@ fn quarantine(core: &Core, grounds: &Grounds, act: &Act, file: FileId) -> Option
 }
 
 /// Where copies of a file may lie: what is known, and what changed a moment ago.
-fn known_copies(core: &Core, file: &FileId) -> std::io::Result<Vec<PathBuf>> {
+pub(crate) fn known_copies(core: &Core, file: &FileId) -> std::io::Result<Vec<PathBuf>> {
     // In this order: what was looked at is no longer pending, and in the inventory behind the barrier.
     let mut unsettled: Vec<PathBuf> = core.pending.lock().keys().cloned().collect();
     if !wait_recorded(&core.looker.noticed, RECORD_PATIENCE) {

@@ -13,6 +13,8 @@ pub enum Do {
     Quarantine(FileId),
     /// Bring back what the act of that order took.
     Restore(OrderId),
+    /// Send a copy's bytes to the server.
+    Collect(FileId),
 }
 
 impl Do {
@@ -21,6 +23,7 @@ impl Do {
         match self {
             Self::Quarantine(_) => "quarantine",
             Self::Restore(_) => "restore",
+            Self::Collect(_) => "collect",
         }
     }
 }

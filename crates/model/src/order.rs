@@ -77,6 +77,10 @@ pub enum Want {
     Quarantine(MachineId, FileId),
     /// The undo of a quarantine: bring its copies back and let the file run there again.
     Restore(MachineId, FileId),
+    /// A copy's bytes are to come from a machine to the server.
+    Collect(MachineId, FileId),
+    /// The undo of that: the server's sample is deleted.
+    Discard(MachineId, FileId),
 }
 
 impl Want {
@@ -87,15 +91,20 @@ impl Want {
             Self::Unblock(_) => "unblock",
             Self::Quarantine(..) => "quarantine",
             Self::Restore(..) => "restore",
+            Self::Collect(..) => "collect",
+            Self::Discard(..) => "discard",
         }
     }
 
     /// The file it is about.
     pub const fn file(&self) -> FileId {
         match self {
-            Self::Block(file) | Self::Unblock(file) | Self::Quarantine(_, file) | Self::Restore(_, file) => {
-                *file
-            }
+            Self::Block(file)
+            | Self::Unblock(file)
+            | Self::Quarantine(_, file)
+            | Self::Restore(_, file)
+            | Self::Collect(_, file)
+            | Self::Discard(_, file) => *file,
         }
     }
 
@@ -103,7 +112,10 @@ impl Want {
     pub const fn machine(&self) -> Option<MachineId> {
         match self {
             Self::Block(_) | Self::Unblock(_) => None,
-            Self::Quarantine(machine, _) | Self::Restore(machine, _) => Some(*machine),
+            Self::Quarantine(machine, _)
+            | Self::Restore(machine, _)
+            | Self::Collect(machine, _)
+            | Self::Discard(machine, _) => Some(*machine),
         }
     }
 }
@@ -190,7 +202,7 @@ pub struct Inverse {
     pub copies: usize,
     /// The rule that it would end.
     pub ends: Option<RuleId>,
-    /// Other orders that want that rule: it goes on for as long as there is one.
+    /// Other orders that want that rule, or the sample it would delete: it goes on for as long as there is one.
     pub kept_by: Vec<OrderId>,
 }
 

@@ -33,7 +33,7 @@ fn what_a_newer_quell_has_written_is_left_alone() {
     database.pragma_update(None, "user_version", 99).unwrap();
     drop(database);
     let refused = Store::open(directory.path(), Arc::new(SystemClock)).err();
-    assert_eq!(refused, Some(StoreError::NewerSchema { found: 99, known: 1 }));
+    assert!(matches!(refused, Some(StoreError::NewerSchema { found: 99, .. })), "{refused:?}");
 }
 
 #[test]

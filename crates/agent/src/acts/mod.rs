@@ -1,8 +1,9 @@
-//! What is done on this machine by order: stop and quarantine, and its undo.
+//! What is done on this machine by order: stop and quarantine, its undo, and the reading of a copy.
 //!
 //! An act may be done again after a crash: what it did already is seen and reported, not done twice. It
 //! touches copies and processes on guarded filesystems only.
 
+mod collect;
 mod quarantine;
 mod restore;
 
@@ -21,6 +22,7 @@ use model::act::{CopyResult, CopyState};
 
 use crate::vault::Vault;
 
+pub(crate) use collect::{DISTURBED, Readable, open_copy};
 pub use quarantine::quarantine;
 pub use restore::restore;
 

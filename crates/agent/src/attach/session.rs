@@ -12,6 +12,7 @@ use model::act::Act;
 use wire::link::v1::{self, down, up};
 use wire::link::{Malformed, acts, frame, things};
 
+use crate::collecting::{LinkEnd, Said};
 use crate::core::{Core, Nudge};
 use crate::ledger::Refused;
 
@@ -52,6 +53,7 @@ struct Session<'a> {
     core: &'a Core,
     stream: UnixStream,
     taken: &'a Sender<()>,
+    samples: &'a LinkEnd,
     /// Sightings sent and not yet stored: one batch at a time.
     in_flight: Option<u64>,
     sent: u64,
@@ -69,12 +71,16 @@ pub(super) fn run(
     stream: UnixStream,
     nudges: &Receiver<Nudge>,
     taken: &Sender<()>,
+    samples: &LinkEnd,
     whole: bool,
 ) -> Ended {
+    // Of the connection before.
+    samples.outgoing.try_iter().for_each(drop);
     let mut session = Session {
         core,
         stream,
         taken,
+        samples,
         in_flight: None,
         sent: 0,
         owes_adoption: false,
@@ -118,6 +124,10 @@ impl Session<'_> {
                     Ok(nudge) => self.tell(nudge)?,
                     Err(_) => return Ok(()),
                 },
+                recv(self.samples.outgoing) -> message => match message {
+                    Ok(message) => self.say(message)?,
+                    Err(_) => return Ok(()),
+                },
                 default(TICK) => {}
             }
             self.settle_adoption()?;
@@ -153,10 +163,18 @@ impl Session<'_> {
             Some(down::Message::LiftedStored(rule)) => {
                 self.core.ledger.lock().lifted_stored(model::RuleId(rule))?;
             }
+            Some(down::Message::SampleWanted(wanted)) => self.pass_on(Said::Wanted(wanted)),
+            Some(down::Message::SampleRefused(refused)) => self.pass_on(Said::Refused(refused)),
+            Some(down::Message::SampleStored(act)) => self.pass_on(Said::Stored(act)),
             Some(down::Message::BypassStored(id)) => self.core.ledger.lock().bypass_stored(id)?,
             None => {}
         }
         Ok(())
+    }
+
+    /// To the thread that sends samples, which lives as long as the process.
+    fn pass_on(&self, said: Said) {
+        let _ = self.samples.said.send(said);
     }
 
     fn welcomed(&mut self, welcome: &v1::Welcome) -> io::Result<()> {
@@ -166,6 +184,7 @@ impl Session<'_> {
         }
         self.core.spool.lock().agree(welcome.sightings_stored)?;
         self.core.attached.store(true, Ordering::Relaxed);
+        self.pass_on(Said::Attached);
         self.beat_every = Duration::from_secs(u64::from(welcome.heartbeat_seconds.clamp(1, 3600)));
         self.beat()
     }
@@ -228,6 +247,7 @@ impl Session<'_> {
             None => {}
         }
         let _ = self.taken.try_send(());
+        self.pass_on(Said::Taken);
         Ok(())
     }
 

@@ -80,6 +80,8 @@ fn inverse(inverse: &Value) -> String {
     };
     match inverse["want"].as_str() {
         Some("restore") => format!("bring {} copies back, and {deny}", text(inverse, "copies")),
+        Some("discard") if kept_by.is_empty() => "delete the sample".to_owned(),
+        Some("discard") => format!("leave the sample, as other orders brought it: {kept_by}"),
         Some("block") => "block the file again".to_owned(),
         _ => deny,
     }

@@ -32,6 +32,9 @@ pub(crate) enum ApiError {
     /// It can't be undone or cancelled; the text says why.
     #[error("{0}")]
     NotNow(String),
+    /// There is no room for a sample.
+    #[error("{0}")]
+    NoRoom(String),
     /// No token, or one that does not count.
     #[error("{0}")]
     Unauthorized(String),
@@ -95,6 +98,7 @@ impl ApiError {
             Self::AlreadyOpen => ("ActiveRequestAlreadyExists", StatusCode::BAD_REQUEST),
             Self::NothingGuarded(_) => ("OsPlatformNotSupported", StatusCode::BAD_REQUEST),
             Self::NotNow(_) => ("BadRequest", StatusCode::BAD_REQUEST),
+            Self::NoRoom(_) => ("QuotaExceeded", StatusCode::INSUFFICIENT_STORAGE),
             Self::Unauthorized(_) => ("Unauthorized", StatusCode::UNAUTHORIZED),
             Self::MissingRoles { .. } => ("Forbidden", StatusCode::FORBIDDEN),
             Self::Spared(_) => ("DisallowedOperation", StatusCode::FORBIDDEN),
@@ -135,6 +139,7 @@ impl ApiError {
             SubmitError::AlreadyOpen => Self::AlreadyOpen,
             SubmitError::NothingGuarded => Self::NothingGuarded(error.to_string()),
             SubmitError::Spared { .. } => Self::Spared(error.to_string()),
+            SubmitError::NoRoom(reason) => Self::NoRoom(reason),
             SubmitError::NotUndoable(reason) | SubmitError::NotCancellable(reason) => Self::NotNow(reason),
             SubmitError::Store(error) => Self::Store(error),
         }

@@ -21,6 +21,10 @@ pub(super) enum Need {
     Quarantine,
     /// To withdraw what was ordered on a machine, by the contract's road: it asks for no right to read.
     Cancel,
+    /// To have a file's bytes brought to the server, and deleted there.
+    Collect,
+    /// To have the bytes.
+    SampleRead,
 }
 
 const MACHINE_READ: &[&str] = &["Machine.Read.All", "Machine.ReadWrite.All"];
@@ -33,6 +37,8 @@ impl Need {
             Self::MachineRead => &[MACHINE_READ],
             Self::Block => &[&["Ti.ReadWrite", "Ti.ReadWrite.All"]],
             Self::Quarantine => &[&["Machine.StopAndQuarantine"], MACHINE_READ],
+            Self::Collect => &[&["Machine.CollectFile"], MACHINE_READ],
+            Self::SampleRead => &[&["Sample.Read.All"]],
             Self::Cancel => &[&["Machine.StopAndQuarantine"]],
         }
     }
@@ -42,6 +48,7 @@ impl Need {
         match want {
             Want::Block(_) | Want::Unblock(_) => Self::Block,
             Want::Quarantine(..) | Want::Restore(..) => Self::Quarantine,
+            Want::Collect(..) | Want::Discard(..) => Self::Collect,
         }
     }
 
@@ -92,6 +99,10 @@ mod tests {
             (Need::Quarantine, &["Machine.Read.All", "Machine.ReadWrite.All"], false),
             (Need::Cancel, &["Machine.StopAndQuarantine"], true),
             (Need::Cancel, &["Machine.Read.All"], false),
+            (Need::Collect, &["Machine.CollectFile", "Machine.Read.All"], true),
+            (Need::Collect, &["Machine.StopAndQuarantine", "Machine.Read.All", "Sample.Read.All"], false),
+            (Need::SampleRead, &["Sample.Read.All"], true),
+            (Need::SampleRead, &["File.Read.All", "Machine.CollectFile"], false),
         ];
         for (need, roles, met) in table {
             assert_eq!(need.check(&with(roles)).is_ok(), *met, "{need:?} {roles:?}");

@@ -48,6 +48,9 @@ pub(super) fn router(app: &Arc<App>) -> Router {
                                                Contract("filemachineactions.show"), Need::MachineRead, preview::show::handle)
 
         .row(GET,  "/api/quell/files/{id}/copies", Own("files.copies"), Need::MachineRead, files::copies::handle)
+        .row(GET,  "/api/quell/files/{id}/sample", Own("files.sample"), Need::SampleRead,  files::sample::handle)
+        .row(POST, "/api/quell/machines/{id}/collect",
+                                                   Own("machines.collect"), Need::Collect, machines::collect::handle)
         .row(GET,  "/api/quell/orders",            Own("orders.list"),  Need::MachineRead, orders::list::handle)
         .row(GET,  "/api/quell/orders/{id}",       Own("orders.show"),  Need::MachineRead, orders::show::handle)
         .row(POST, "/api/quell/orders/{id}/undo",  Own("orders.undo"),  Need::Token,       orders::undo::handle)

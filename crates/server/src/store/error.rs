@@ -92,6 +92,9 @@ pub enum SubmitError {
     /// Acts may touch nothing on that machine.
     #[error("nothing is guarded on the machine: start its agent with --guard PATH")]
     NothingGuarded,
+    /// The sample can't be kept; the text says what to do.
+    #[error("{0}")]
+    NoRoom(String),
     /// There is nothing to undo, or not yet; the text says what to do.
     #[error("{0}")]
     NotUndoable(String),

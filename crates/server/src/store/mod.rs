@@ -17,11 +17,12 @@ use uuid::Uuid;
 
 pub use self::error::{StoreError, SubmitError};
 pub use self::rows::{
-    Application, Attach, Attached, AuditRow, Block, Caller, Home, KnownCopy, KnownFile, Machine, OpenAct,
-    Page, Report, RuleDelta,
+    Application, Attach, Attached, AuditRow, Block, Caller, Home, KeptSamples, KnownCopy, KnownFile, Machine,
+    Offer, OpenAct, Page, Report, RuleDelta, Sample,
 };
 use self::sqlite::Sqlite;
 use crate::hints::Hints;
+use crate::samples::Limits;
 
 /// The store of a deployment. Clones share it; dropping the last one closes it.
 #[derive(Clone)]
@@ -187,6 +188,44 @@ impl Store {
         let Back::Sqlite(db) = &*self.back;
         db.order("quarantine", move |tx| sqlite::quarantine::quarantine(tx, &by, machine, file, &comment))
             .await
+    }
+
+    /// A copy's bytes are to come from that machine.
+    ///
+    /// # Errors
+    /// When the order makes no sense there now, there is no room, or the store fails.
+    pub async fn collect(
+        &self,
+        by: &Caller,
+        machine: MachineId,
+        file: FileId,
+        comment: String,
+        limits: Limits,
+    ) -> Result<Order, SubmitError> {
+        let by = by.clone();
+        let Back::Sqlite(db) = &*self.back;
+        db.order("collect", move |tx| sqlite::collect::collect(tx, &by, machine, file, &comment, limits))
+            .await
+    }
+
+    /// The sample of a file, for somebody who will have its bytes: the audit says so from now on. None if the
+    /// server does not have it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn read_sample(&self, by: &Caller, file: FileId) -> Result<Option<Sample>, StoreError> {
+        let by = by.clone();
+        let Back::Sqlite(db) = &*self.back;
+        db.order("read_sample", move |tx| sqlite::collect::read(tx, &by, file)).await
+    }
+
+    /// All that may lie where samples are kept.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn kept_samples(&self) -> Result<KeptSamples, StoreError> {
+        let Back::Sqlite(db) = &*self.back;
+        db.read("kept_samples", sqlite::collect::kept)
     }
 
     /// Asks for an order to be withdrawn. It is, if no machine has begun; its state says so, at once when no

@@ -1,5 +1,6 @@
 //! What the store tells, and what it is told.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -8,7 +9,9 @@ use model::facts::Facts;
 use model::log::{Entry, Position};
 use model::order::Cancellation;
 use model::rule::Rule;
-use model::{Digests, Epoch, FileId, Generation, MachineId, OrderId, OrganizationId, RuleId, Time};
+use model::{
+    ActId, Digests, Epoch, FileId, Generation, MachineId, OrderId, OrganizationId, RuleId, Sha256, Time,
+};
 use uuid::Uuid;
 
 /// Who asks for something.
@@ -173,6 +176,35 @@ pub struct OpenAct {
     pub is_handed: bool,
     /// Somebody asked for its order to be withdrawn.
     pub is_cancelled: bool,
+}
+
+/// A file whose bytes the server has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Which.
+    pub sha256: Sha256,
+    /// Length in bytes.
+    pub size: u64,
+}
+
+/// What becomes of a sample that a machine offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// It is to come; its room is taken.
+    Wanted,
+    /// Another order brought it before.
+    Here,
+    /// It is not taken, and why.
+    Refused(String),
+}
+
+/// All that may lie where samples are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct KeptSamples {
+    /// Whole ones, and those which may be whole in a moment.
+    pub samples: HashSet<(OrganizationId, Sha256)>,
+    /// On their way, by their acts.
+    pub coming: HashSet<ActId>,
 }
 
 /// A machine presents itself.

@@ -17,6 +17,7 @@ impl From<&Act> for v1::Act {
         let what = match &act.what {
             Do::Quarantine(file) => v1::act::What::Quarantine((*file).into()),
             Do::Restore(order) => v1::act::What::Restore(order.0.as_bytes().to_vec()),
+            Do::Collect(file) => v1::act::What::Collect((*file).into()),
         };
         Self {
             id: act.id.0.as_bytes().to_vec(),
@@ -38,6 +39,7 @@ impl TryFrom<&v1::Act> for Act {
         let what = match act.what.as_ref().ok_or(Malformed("what"))? {
             v1::act::What::Quarantine(file) => Do::Quarantine(file.try_into()?),
             v1::act::What::Restore(order) => Do::Restore(OrderId(guid(order, "restore")?)),
+            v1::act::What::Collect(file) => Do::Collect(file.try_into()?),
         };
         Ok(Self {
             id: ActId(guid(&act.id, "act")?),
@@ -135,8 +137,10 @@ mod tests {
             deadline: Time::from_seconds(4),
         };
         assert_eq!(Act::try_from(&v1::Act::from(&act)), Ok(act.clone()));
-        let act = Act { what: Do::Restore(OrderId::random()), ..act };
-        assert_eq!(Act::try_from(&v1::Act::from(&act)), Ok(act.clone()));
+        for what in [Do::Restore(OrderId::random()), Do::Collect(FileId::Sha256(model::Sha256([2; 32])))] {
+            let act = Act { what, ..act.clone() };
+            assert_eq!(Act::try_from(&v1::Act::from(&act)), Ok(act));
+        }
 
         let outcome = Outcome {
             act: act.id,

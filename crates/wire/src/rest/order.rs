@@ -67,7 +67,7 @@ pub struct Inverse {
     want: Option<&'static str>,
     copies: usize,
     deny_ends: bool,
-    /// Orders that want the deny, too.
+    /// Orders that want the deny, too, or brought the sample.
     #[serde(serialize_with = "texts")]
     deny_kept_by: Vec<OrderId>,
     /// Why it is not possible.

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::audit::{self, Actor};
 use super::columns::{failure, failure_in, file, guid, int, of_file, some_guid, time, uint, word};
 use super::tx::Tx;
-use super::{copies, machines, orders, organizations};
+use super::{collect, copies, machines, orders, organizations};
 use crate::hints::Hint;
 use crate::store::{OpenAct, StoreError};
 
@@ -39,9 +39,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Kept> {
         id: ActId(guid(row, "id")?),
         order: OrderId(guid(row, "order")?),
         machine: row.get("machine")?,
-        what: match some_guid(row, "restores")? {
-            Some(order) => Do::Restore(OrderId(order)),
-            None => Do::Quarantine(file),
+        what: match (some_guid(row, "restores")?, &*row.get::<_, String>("what")?) {
+            (Some(order), _) => Do::Restore(OrderId(order)),
+            (None, "collect") => Do::Collect(file),
+            (None, _) => Do::Quarantine(file),
         },
         file,
         state: word(row, "state", State::from_word)?,
@@ -61,7 +62,7 @@ pub(super) fn insert(
 ) -> rusqlite::Result<i64> {
     let (file_kind, file) = of_file(&file);
     let restores = match &act.what {
-        Do::Quarantine(_) => None,
+        Do::Quarantine(_) | Do::Collect(_) => None,
         Do::Restore(order) => Some(order.0.into_bytes()),
     };
     tx.prepare_cached(
@@ -247,6 +248,9 @@ pub(super) fn step(
         failure.map(|failure| failure.code),
         failure.map(|failure| &failure.reason)
     ])?;
+    if to.is_final() {
+        collect::ended(tx, act.number)?;
+    }
     let what = format!("act.{}", to.word().to_lowercase());
     let why = failure.map_or("", |failure| &failure.reason);
     audit::write(tx, act.organization, by, &what, &act.id.to_string(), why)?;

@@ -90,6 +90,7 @@ pub(super) fn withdraw(tx: &Tx<'_>, act: &Kept, why: &Failure, by: &Actor) -> Re
         }
         // The undone order did not want its deny any more.
         Do::Restore(_) => {}
+        Do::Collect(_) => {}
     }
     Ok(())
 }

@@ -30,6 +30,7 @@ pub(super) mod orders;
 pub(super) mod block;
 pub(super) mod bypassed;
 pub(super) mod cancel;
+pub(super) mod collect;
 pub(super) mod expire;
 pub(super) mod lifted;
 pub(super) mod outcome;

@@ -104,6 +104,8 @@ fn read(organization: OrganizationId, row: &Row<'_>) -> rusqlite::Result<Order> 
         ("unblock", _) => Some(Want::Unblock(file)),
         ("quarantine", Some(machine)) => Some(Want::Quarantine(machine, file)),
         ("restore", Some(machine)) => Some(Want::Restore(machine, file)),
+        ("collect", Some(machine)) => Some(Want::Collect(machine, file)),
+        ("discard", Some(machine)) => Some(Want::Discard(machine, file)),
         _ => None,
     })?;
     let cancellation = match row.get::<_, Option<String>>("cancelled_by")? {
@@ -197,22 +199,31 @@ pub(in crate::store) fn newest(
     Ok(orders.collect::<Result<_, _>>()?)
 }
 
-/// Whether an act about the same file is wanted on the machine already, whatever name it was given there.
+/// Of these a machine has one at a time about a file,
+pub(super) const MOVES: &[&str] = &["quarantine", "restore"];
+/// and of these, whatever is moved meanwhile.
+pub(super) const COLLECTS: &[&str] = &["collect"];
+
+/// Whether an act of these kinds about the same file is wanted on the machine already, whatever name it was given
+/// there.
 pub(super) fn open_for(
     connection: &Connection,
     organization: i64,
     machine: i64,
     wanted: FileId,
+    kinds: &[&str],
 ) -> rusqlite::Result<bool> {
     let its_files = files::named(connection, organization, wanted)?;
     let open = connection
         .prepare_cached(
-            "SELECT file_kind, file FROM \"order\" WHERE organization = ?1 AND machine = ?2
+            "SELECT want, file_kind, file FROM \"order\" WHERE organization = ?1 AND machine = ?2
                  AND state IN ('Pending', 'InProgress')",
         )?
-        .query_map([organization, machine], file)?
+        .query_map([organization, machine], |row| Ok((row.get::<_, String>("want")?, file(row)?)))?
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(open.into_iter().any(|other| files::same(wanted, &its_files, other)))
+    let is_meant =
+        |(want, other): (String, FileId)| kinds.contains(&&*want) && files::same(wanted, &its_files, other);
+    Ok(open.into_iter().any(is_meant))
 }
 
 /// The order that undoes that one, unless it came to nothing.

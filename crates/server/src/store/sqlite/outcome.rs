@@ -8,7 +8,7 @@ use rusqlite::params;
 use super::acts::{self, Kept};
 use super::audit::{self, Actor};
 use super::tx::Tx;
-use super::{cancel, copies, machines, organizations};
+use super::{cancel, collect, copies, machines, organizations};
 use crate::store::StoreError;
 
 /// Takes a result. Told twice it changes nothing; told after the act had ended otherwise it is kept beside
@@ -27,7 +27,12 @@ pub(in crate::store) fn take(
         audit::write(tx, organization, &by, "act.unknown", &outcome.act.to_string(), &told)?;
         return Ok(());
     };
-    let (state, failure) = result(outcome);
+    let (mut state, mut failure) = result(outcome);
+    let is_collect = matches!(act.what, Do::Collect(_));
+    if is_collect && state == State::Succeeded && collect::is_here(tx, organization, act.order)?.is_none() {
+        (state, failure) =
+            (State::Failed, Some(Failure::because("the machine says it sent it, and it is not here")));
+    }
     if act.state.is_final() {
         late(tx, &act, outcome, &(state, failure), &by)?;
         return effects(tx, &act, outcome);
@@ -62,7 +67,11 @@ fn of_failed(copies: &[CopyResult]) -> String {
 
 /// What the result says of the machine: which copies are no more, or back.
 fn effects(tx: &Tx<'_>, act: &Kept, outcome: &Outcome) -> Result<(), StoreError> {
-    let back = matches!(act.what, Do::Restore(_));
+    let back = match act.what {
+        Do::Quarantine(_) => false,
+        Do::Restore(_) => true,
+        Do::Collect(_) => return Ok(()),
+    };
     for copy in outcome.copies.iter().filter(|copy| copy.state == CopyState::Succeeded) {
         copies::moved(tx, act.organization, act.machine, act.file, &copy.path, back)?;
     }

@@ -11,7 +11,7 @@ use super::organizations::{self, Organization};
 use super::quarantine::TIME_TO_BEGIN;
 use super::rules::{self, Cause};
 use super::tx::Tx;
-use super::{acts, block, copies, machines, orders};
+use super::{acts, block, collect, copies, machines, orders};
 use crate::store::{Caller, SubmitError};
 
 /// What the undo of an order would do now.
@@ -40,11 +40,12 @@ fn plan(
             format!("Order {id} is being undone, by order {other}: wait until that has ended")
         }));
     }
-    if order.undoes.is_some() || matches!(order.want, Want::Restore(..)) {
+    if order.undoes.is_some() {
         let instead = match order.want {
             Want::Restore(..) => "order a new quarantine instead",
             Want::Unblock(_) => "block the file anew instead",
-            Want::Block(_) | Want::Quarantine(..) => "unblock the file instead",
+            Want::Discard(..) => "collect the file anew instead",
+            Want::Block(_) | Want::Quarantine(..) | Want::Collect(..) => "unblock the file instead",
         };
         return Err(not(format!("Order {id} is itself an undo: {instead}")));
     }
@@ -63,7 +64,12 @@ fn plan(
             quarantine_is_over(connection, org, &order, machine, file)?;
             (Want::Restore(machine, file), taken(&order).count())
         }
-        Want::Restore(..) => return Err(SubmitError::UnknownOrder),
+        Want::Collect(machine, file) => {
+            let inverse = collect::inverse(connection, org, &order, machine, file)?;
+            return Ok((order, inverse));
+        }
+        // Made by an undo alone.
+        Want::Restore(..) | Want::Discard(..) => return Err(SubmitError::UnknownOrder),
     };
     let mut inverse = Inverse { want, copies: its_copies, ends: None, kept_by: Vec::new() };
     let in_force = order.rule.map(|rule| rules::get(connection, org, rule)).transpose()?.flatten();
@@ -102,7 +108,7 @@ fn quarantine_is_over(
     }
     let (number, _) =
         machines::find(connection, organization, machine)?.ok_or(SubmitError::UnknownMachine)?;
-    if orders::open_for(connection, organization, number, file)? {
+    if orders::open_for(connection, organization, number, file, orders::MOVES)? {
         return Err(SubmitError::AlreadyOpen);
     }
     Ok(())
@@ -126,7 +132,8 @@ pub(in crate::store) fn undo(
         Want::Unblock(file) => block::let_go(tx, &organization, by, file, comment, &original)?,
         Want::Block(file) => block::begin(tx, &organization, by, file, comment, Some(id))?.1,
         Want::Restore(machine, file) => restore(tx, &organization, by, &original, (machine, file), comment)?,
-        Want::Quarantine(..) => return Err(SubmitError::UnknownOrder),
+        Want::Discard(..) => collect::discard(tx, &organization, by, &original, &inverse, comment)?,
+        Want::Quarantine(..) | Want::Collect(..) => return Err(SubmitError::UnknownOrder),
     };
     Ok(orders::made(tx, &organization, undoing)?)
 }
