@@ -209,7 +209,7 @@ impl Scene {
             let limits = samples.limits();
             store.sample_offered(self.organization, self.machine, act, offered, limits).await.unwrap();
             let mut arriving = Arriving::open(samples, self.organization, act, digests, size).unwrap();
-            arriving.write(bytes).unwrap();
+            arriving.write(bytes.to_vec()).unwrap();
             let sample = Sample { sha256: digests.sha256, size };
             let noted = store.sample_stored(self.organization, self.machine, act, sample);
             arriving.keep(async { noted.await.map_err(std::io::Error::other) }).await.unwrap();

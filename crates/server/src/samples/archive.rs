@@ -13,6 +13,8 @@ use tokio::sync::mpsc;
 use zip::write::SimpleFileOptions;
 use zip::{AesMode, CompressionMethod, ZipWriter};
 
+use super::mask;
+
 /// By custom: it keeps scanners and double clicks out, and nobody is to guess it.
 pub(crate) const PASSWORD: &str = "infected";
 
@@ -48,7 +50,10 @@ fn write(sha256: Sha256, mut file: File, pieces: Pieces) -> io::Result<()> {
     loop {
         match file.read(&mut piece)? {
             0 => break,
-            read => zip.write_all(&piece[..read])?,
+            read => {
+                mask(&mut piece[..read]);
+                zip.write_all(&piece[..read])?;
+            }
         }
     }
     zip.finish()?.into_inner().flush()

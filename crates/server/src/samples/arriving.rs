@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use model::{ActId, Digests, OrganizationId};
 use sha2::Digest;
 
-use super::{Samples, private};
+use super::{Samples, mask, private};
 
 /// A sample on its way in. What has come stays when this is dropped, and is gone on with later.
 #[derive(Debug)]
@@ -50,8 +50,9 @@ impl Arriving {
     }
 
     /// Takes the next bytes in.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let written = self.file.write_all(bytes);
+    pub(crate) fn write(&mut self, mut bytes: Vec<u8>) -> io::Result<()> {
+        mask(&mut bytes);
+        let written = self.file.write_all(&bytes);
         if written.is_ok() {
             self.at += bytes.len() as u64;
         } else {
@@ -79,6 +80,7 @@ impl Arriving {
             match self.file.read(&mut piece)? {
                 0 => break,
                 read => {
+                    mask(&mut piece[..read]);
                     hasher.update(&piece[..read]);
                     length += read as u64;
                 }

@@ -24,17 +24,19 @@ async fn what_was_cut_short_goes_on_and_leaves_behind_a_password() {
     let (organization, act, names) = (OrganizationId::random(), ActId::random(), digests(&bytes));
     let open = || Arriving::open(&samples, organization, act, names, bytes.len() as u64).unwrap();
     let mut arriving = open();
-    arriving.write(&bytes[..70_000]).unwrap();
+    arriving.write(bytes[..70_000].to_vec()).unwrap();
     drop(arriving);
     let mut arriving = open();
     assert_eq!(arriving.at, 70_000);
-    arriving.write(&bytes[70_000..]).unwrap();
+    arriving.write(bytes[70_000..].to_vec()).unwrap();
     assert!(arriving.check().unwrap());
     arriving.keep(async { Ok::<_, io::Error>(()) }).await.unwrap();
 
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let place = samples.place(organization, names.sha256);
     assert_eq!((mode(&dir.path().join("samples")), mode(&place)), (0o700, 0o600));
+    let lies = std::fs::read(&place).unwrap();
+    assert!(lies.len() == bytes.len() && lies[..64] != bytes[..64], "it lies there masked");
     let (file, turn) = samples.read(organization, names.sha256).unwrap();
     let archive = axum::body::to_bytes(archive(names.sha256, file, turn), usize::MAX).await.unwrap();
     assert!(!archive.windows(64).any(|window| window == &bytes[4000..4064]), "nothing of it lies open");
@@ -53,7 +55,7 @@ async fn what_is_another_file_is_not_kept() {
     let (_dir, samples) = samples();
     let mut arriving =
         Arriving::open(&samples, OrganizationId::random(), ActId::random(), digests(b"one"), 3).unwrap();
-    arriving.write(b"two").unwrap();
+    arriving.write(b"two".to_vec()).unwrap();
     assert!(!arriving.check().unwrap());
     arriving.give_up();
     assert!(samples.found().is_empty());
@@ -65,7 +67,7 @@ async fn what_the_store_does_not_name_is_removed() {
     let store = Store::open(dir.path(), Arc::new(crate::clock::SystemClock)).unwrap();
     let organization = OrganizationId::random();
     let mut arriving = Arriving::open(&samples, organization, ActId::random(), digests(b"one"), 3).unwrap();
-    arriving.write(b"one").unwrap();
+    arriving.write(b"one".to_vec()).unwrap();
     arriving.keep(async { Ok::<_, io::Error>(()) }).await.unwrap();
     drop(Arriving::open(&samples, organization, ActId::random(), digests(b"two"), 3).unwrap());
     assert_eq!(samples.found().len(), 2);

@@ -94,7 +94,7 @@ impl Receiver<'_> {
         if arriving.at + chunk.bytes.len() as u64 > until || chunk.bytes.is_empty() {
             return Err(Malformed("sample (more or less than it has credit for)").into());
         }
-        let written = blocking(move || match arriving.write(&chunk.bytes) {
+        let written = blocking(move || match arriving.write(chunk.bytes) {
             Ok(()) => Ok(arriving),
             Err(error) => {
                 arriving.give_up();
