@@ -3,9 +3,11 @@
 
 #![forbid(unsafe_code)]
 
+mod boot;
 mod collects;
 mod killed;
 mod orders;
 mod refusals;
 mod restart;
+mod services;
 mod story;

@@ -15,6 +15,7 @@ pub mod measure;
 pub mod peers;
 pub mod plane;
 pub mod sample;
+pub mod systemd;
 pub mod up;
 pub mod userland;
 

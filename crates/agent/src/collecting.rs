@@ -217,5 +217,5 @@ fn unfinished(core: &Core) -> Vec<Act> {
 }
 
 fn outcome(act: &Act, copies: Vec<CopyResult>, failure: Option<Failure>) -> Outcome {
-    Outcome { act: act.id, copies, stopped: 0, failure }
+    Outcome { act: act.id, copies, stopped: 0, services: Vec::new(), failure }
 }

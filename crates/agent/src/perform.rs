@@ -156,7 +156,8 @@ fn quarantine(core: &Core, grounds: &Grounds, act: &Act, file: FileId) -> Option
     }
     // The same act again: what it has taken is told with what it finds now.
     let again = pass();
-    Some(Outcome { stopped: outcome.stopped + again.stopped, ..again })
+    let services = outcome.services.into_iter().chain(again.services).collect();
+    Some(Outcome { stopped: outcome.stopped + again.stopped, services, ..again })
 }
 
 /// Where copies of a file may lie: what is known, and what changed a moment ago.
@@ -206,7 +207,13 @@ pub(crate) fn own_denies(core: &Core, digests: &Digests) -> Vec<RuleId> {
 }
 
 fn failed(act: &Act, reason: &str) -> Outcome {
-    Outcome { act: act.id, copies: Vec::new(), stopped: 0, failure: Some(Failure::because(reason)) }
+    Outcome {
+        act: act.id,
+        copies: Vec::new(),
+        stopped: 0,
+        services: Vec::new(),
+        failure: Some(Failure::because(reason)),
+    }
 }
 
 #[cfg(test)]
@@ -224,14 +231,14 @@ mod tests {
         let mut copies: Vec<_> = (0..5000).map(|number| copy(number, CopyState::Succeeded)).collect();
         copies.push(copy(5000, CopyState::Failed));
         let act = model::ActId::random();
-        let outcome = fitting(Outcome { act, copies, stopped: 0, failure: None });
+        let outcome = fitting(Outcome { act, copies, stopped: 0, services: Vec::new(), failure: None });
         assert!(outcome.copies.iter().any(|copy| copy.state == CopyState::Failed));
         assert!(outcome.copies.len() > 900 && outcome.failure.is_none());
         let message = wire::link::v1::Outcome::from(&outcome);
         assert!(wire::link::frame::encode(&message).is_ok());
 
         let copies = (0..5000).map(|number| copy(number, CopyState::Failed)).collect();
-        let outcome = fitting(Outcome { act, copies, stopped: 0, failure: None });
+        let outcome = fitting(Outcome { act, copies, stopped: 0, services: Vec::new(), failure: None });
         assert!(outcome.failure.is_some(), "what is not told has failed all the same");
     }
 }

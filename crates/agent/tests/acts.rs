@@ -200,3 +200,42 @@ fn what_is_spared_or_not_guarded_is_left_alone_and_named() {
     assert!(scene.is_running(runs_spared) && scene.is_running(runs_outside));
     assert_eq!(outcome.stopped, 0);
 }
+
+#[test]
+fn a_copy_in_the_layers_of_a_mounted_overlay_is_told_and_left() {
+    let Some(mut scene) = Scene::open(Kind::Ext4) else { return };
+    let directories = ["lower", "upper", "work", "merged", "apart"];
+    directories.iter().for_each(|name| fs::create_dir(scene.arena.path(name)).unwrap());
+    let place = |name: &str| scene.arena.path(name).display().to_string();
+    let layers = format!("lowerdir={},upperdir={},workdir={}", place("lower"), place("upper"), place("work"));
+    let image = scene.program("lower/evil", "/bin/sleep");
+    let [written, apart] = ["upper/evil-written", "apart/evil"].map(|name| scene.arena.path(name));
+    fs::copy(&image, &written).unwrap();
+    fs::copy(&image, &apart).unwrap();
+    let merged = scene.arena.path("merged");
+    scene.arena.mount(&["-t", "overlay", "-o", &layers, "overlay"], &merged);
+    let pid = scene.start(&merged.join("evil"), &["300"]);
+    // What runs from an overlay runs from no filesystem that was named.
+    scene.grounds.everywhere = true;
+
+    let known = [image.clone(), written.clone(), apart.clone()];
+    let outcome = quarantined(&scene, &act_on(&image), &known);
+    assert!(!scene.is_running(pid), "{outcome:?}");
+    let reason = |path: &Path| {
+        let copy = outcome.copies.iter().find(|copy| copy.path == *path).unwrap();
+        (copy.state, copy.reason.clone().unwrap_or_default())
+    };
+    assert_eq!(reason(&apart).0, CopyState::Succeeded);
+    for (path, kind) in [(&image, "an image's layer"), (&written, "a container's writable layer")] {
+        let (state, reason) = reason(path);
+        assert!(state == CopyState::Failed && reason.contains(kind), "{outcome:?}");
+        assert!(reason.contains(&merged.display().to_string()), "{reason}");
+    }
+    assert!(image.exists() && written.exists() && !apart.exists());
+    assert!(merged.join("evil").exists());
+
+    // Nobody uses them any more.
+    sys::mounts::unmount_lazily(&merged).unwrap();
+    let outcome = quarantined(&scene, &act_on(&image), &known);
+    assert_eq!(succeeded(&outcome), [&image, &written]);
+}

@@ -94,6 +94,8 @@ pub struct Outcome {
     pub copies: Vec<CopyResult>,
     /// How many processes were stopped.
     pub stopped: u32,
+    /// Services that were stopped with them: the machine would have started them again.
+    pub services: Vec<String>,
     /// Why it failed as a whole, whatever became of the copies.
     pub failure: Option<Failure>,
 }

@@ -151,6 +151,8 @@ pub struct Order {
     pub copies: Vec<CopyResult>,
     /// How many processes it stopped.
     pub stopped: u32,
+    /// Services that were stopped with them.
+    pub services: Vec<String>,
     /// Its machine does not begin later than this.
     pub deadline: Option<Time>,
     /// Somebody asked for it to be withdrawn. Whether it was stands in its state.

@@ -193,7 +193,8 @@ async fn a_quarantine_is_rules_act_begun_and_outcome() {
     assert_eq!(machine.hear().await, down::Message::Act(told.clone()));
     let vault = Some(VaultId::random());
     let copy = CopyResult { path: "/demo/a".into(), state: CopyState::Succeeded, reason: None, vault };
-    let outcome = Outcome { act: act.id, copies: vec![copy], stopped: 1, failure: None };
+    let outcome =
+        Outcome { act: act.id, copies: vec![copy], stopped: 1, services: Vec::new(), failure: None };
     for _ in 0..2 {
         machine.say(up::Message::Outcome((&outcome).into())).await;
         assert_eq!(machine.hear().await, down::Message::OutcomeStored(told.id.clone()));
@@ -232,7 +233,7 @@ async fn a_machine_is_asked_not_to_begin_what_was_withdrawn() {
     assert_eq!(machine.hear().await, down::Message::Act(again));
     let failure = Some(model::order::Failure::cancelled("cancelled before the machine began"));
     let act = Act::try_from(&told).unwrap();
-    let outcome = Outcome { act: act.id, copies: Vec::new(), stopped: 0, failure };
+    let outcome = Outcome { act: act.id, copies: Vec::new(), stopped: 0, services: Vec::new(), failure };
     machine.say(up::Message::Outcome((&outcome).into())).await;
     plane.becomes(order.id, State::Cancelled).await;
     let (one, other) = (machine.hear().await, machine.hear().await);
@@ -434,6 +435,7 @@ async fn a_sample_comes_in_pieces_on_credit_and_goes_on_where_it_was_cut() {
         act: model::ActId(uuid::Uuid::from_slice(&act).unwrap()),
         copies: Vec::new(),
         stopped: 0,
+        services: Vec::new(),
         failure: None,
     };
     machine.say(up::Message::Outcome((&outcome).into())).await;
@@ -473,7 +475,7 @@ async fn what_is_too_large_or_another_file_is_refused() {
 
     // Its word alone is not believed.
     let id = model::ActId(uuid::Uuid::from_slice(&act).unwrap());
-    let outcome = Outcome { act: id, copies: Vec::new(), stopped: 0, failure: None };
+    let outcome = Outcome { act: id, copies: Vec::new(), stopped: 0, services: Vec::new(), failure: None };
     machine.say(up::Message::Outcome((&outcome).into())).await;
     let failed = plane.becomes(order.id, State::Failed).await;
     assert!(failed.failure.unwrap().reason.contains("not here"));
@@ -501,7 +503,8 @@ async fn the_quota_counts_what_is_on_its_way() {
         plane.store.orders(plane.home.organization, server::store::Page { skip: 0, top: 9 }).await.unwrap();
     let acts = plane.store.acts_for(plane.home.organization, plane.home.machine).await.unwrap();
     let failure = Some(model::order::Failure::because("somebody wants to write to it"));
-    let outcome = Outcome { act: acts[0].act.id, copies: Vec::new(), stopped: 0, failure };
+    let outcome =
+        Outcome { act: acts[0].act.id, copies: Vec::new(), stopped: 0, services: Vec::new(), failure };
     machine.say(up::Message::Outcome((&outcome).into())).await;
     machine.hear().await;
     plane.becomes(orders[2].id, State::Failed).await;

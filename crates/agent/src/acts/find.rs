@@ -12,6 +12,7 @@ use model::facts::FileType;
 use model::{Digests, FileId};
 use sys::identity::{Identity, Stat};
 
+use super::layers::Layers;
 use super::{Grounds, failed, names};
 use crate::digest::hash_plainly;
 use crate::running::Interpreter;
@@ -37,6 +38,8 @@ pub(super) struct Copy {
 pub(super) struct Copies {
     /// To be taken.
     pub(super) found: Vec<Copy>,
+    /// To be left where they are, and why.
+    pub(super) held: Vec<(Copy, String)>,
     /// Never to be taken.
     pub(super) failed: Vec<CopyResult>,
 }
@@ -57,6 +60,9 @@ pub(super) fn copies(grounds: &Grounds, wanted: FileId, known: &[PathBuf]) -> Co
             copies.add(grounds, wanted, &path);
         }
     }
+    if !copies.found.is_empty() {
+        copies.hold(&Layers::now());
+    }
     copies
 }
 
@@ -76,6 +82,20 @@ impl Copies {
             },
             // Gone between two looks, or nothing that can be read: no known copy.
             Err(error) => tracing::debug!(path = %path.display(), %error, "no copy"),
+        }
+    }
+
+    /// All that are the file.
+    pub(super) fn seen(&self) -> impl Iterator<Item = &Copy> {
+        self.found.iter().chain(self.held.iter().map(|(copy, _)| copy))
+    }
+
+    fn hold(&mut self, layers: &Layers) {
+        for copy in std::mem::take(&mut self.found) {
+            match layers.hold(&copy.found.path) {
+                Some(reason) => self.held.push((copy, reason)),
+                None => self.found.push(copy),
+            }
         }
     }
 }

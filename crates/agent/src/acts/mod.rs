@@ -8,8 +8,10 @@ mod quarantine;
 mod restore;
 
 mod find;
+mod layers;
 mod names;
 mod recognize;
+mod services;
 mod stop;
 
 use std::fmt;

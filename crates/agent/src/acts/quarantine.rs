@@ -26,7 +26,7 @@ pub fn quarantine(
     let mut copies = find::copies(grounds, file, &known);
     let of_the_file = |resting: &&Resting| file.names(&resting.digests);
     let mut recognizer = Recognizer::new(file, rested.iter().filter(of_the_file).map(|r| r.size));
-    copies.found.iter().for_each(|copy| recognizer.learn(copy));
+    copies.seen().for_each(|copy| recognizer.learn(copy));
     step("stop");
     let mut stopped = stop::stop(grounds, &mut recognizer);
     let before = known.len();
@@ -34,11 +34,13 @@ pub fn quarantine(
     if known.len() > before {
         step("find what was running");
         copies = find::copies(grounds, file, &known);
-        copies.found.iter().for_each(|copy| recognizer.learn(copy));
+        copies.seen().for_each(|copy| recognizer.learn(copy));
     }
     step("take");
     let mut results = taken_before(&rested, act);
     results.append(&mut copies.failed);
+    let held = copies.held.into_iter();
+    results.extend(held.map(|(copy, reason)| failed(copy.found.path, reason, None)));
     let why = Taking { act: act.id, order: act.order, wanted: file };
     for copy in copies.found {
         let path = copy.found.path.clone();
@@ -51,10 +53,12 @@ pub fn quarantine(
     let again = stop::stop(grounds, &mut recognizer);
     stopped.count += again.count;
     stopped.failures.extend(again.failures);
+    stopped.services.extend(again.services);
     Outcome {
         act: act.id,
         copies: results,
         stopped: stopped.count,
+        services: stopped.services,
         failure: failure(stopped.failures.into_iter().collect()),
     }
 }

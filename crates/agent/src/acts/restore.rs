@@ -16,5 +16,5 @@ pub fn restore(grounds: &Grounds, act: &Act, of: OrderId) -> Outcome {
             Err(refusal) => failed(resting.path, refusal.to_string(), Some(resting.id)),
         },
     ));
-    Outcome { act: act.id, copies, stopped: 0, failure: None }
+    Outcome { act: act.id, copies, stopped: 0, services: Vec::new(), failure: None }
 }

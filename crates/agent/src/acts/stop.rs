@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::Grounds;
 use super::recognize::Recognizer;
+use super::services::{self, Services};
 use crate::running::{Depth, Look, Piece, Reach, hunt};
 
 /// What was stopped, and what was not.
@@ -17,6 +18,8 @@ pub(super) struct Stopped {
     pub(super) failures: BTreeSet<String>,
     /// From where the file was run: perhaps copies that nobody knew.
     pub(super) seen: BTreeSet<PathBuf>,
+    /// What was stopped with them.
+    pub(super) services: Vec<String>,
 }
 
 /// Stops until a whole look at all processes finds none.
@@ -33,10 +36,12 @@ pub(super) fn stop(grounds: &Grounds, recognizer: &mut Recognizer) -> Stopped {
     let reach = Reach::new(grounds, &look);
     let recognizer = Mutex::new(recognizer);
     let never = Mutex::new(BTreeSet::new());
+    let mut stopped_in = Services::new();
     let meant = |pid: i32, depth: Depth| {
         let found = runs(&reach, &recognizer, pid, depth)?;
         if reach.may_end(pid) {
-            return Some(found);
+            let (piece, path) = found;
+            return Some((piece, (path, services::of(pid))));
         }
         never.lock().insert(format!("process {pid} runs it, and is never stopped"));
         None
@@ -44,12 +49,19 @@ pub(super) fn stop(grounds: &Grounds, recognizer: &mut Recognizer) -> Stopped {
     match hunt(&look, &|| {}, &meant) {
         Ok(hunted) => {
             stopped.count = u32::try_from(hunted.ended.len()).unwrap_or(u32::MAX);
-            stopped.failures.extend(hunted.left.iter().map(|(pid, _, why)| format!("process {pid}: {why}")));
+            let left = hunted.left.iter();
+            stopped.failures.extend(left.map(|(pid, _, why)| format!("process {pid}: {why}")));
             if !hunted.is_complete {
                 stopped.failures.insert("new processes that run it were still being started".to_owned());
             }
-            stopped.seen.extend(hunted.ended.into_iter().map(|(_, path)| path));
-            stopped.seen.extend(hunted.left.into_iter().map(|(_, path, _)| path));
+            for (pid, (path, service)) in hunted.ended {
+                stopped.seen.insert(path);
+                if let Some(service) = service {
+                    stopped_in.add(service, pid);
+                }
+            }
+            stopped.seen.extend(hunted.left.into_iter().map(|(_, (path, _), _)| path));
+            stopped.services = stopped_in.stop(&mut stopped.failures);
         }
         Err(error) => {
             stopped.failures.insert(format!("/proc can't be read: {error}"));

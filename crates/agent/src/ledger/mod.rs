@@ -166,7 +166,7 @@ impl Ledger {
             return Ok(());
         }
         let failure = Some(Failure::cancelled("cancelled before the machine began"));
-        self.ended(Outcome { act, copies: Vec::new(), stopped: 0, failure })
+        self.ended(Outcome { act, copies: Vec::new(), stopped: 0, services: Vec::new(), failure })
     }
 
     /// How an act ended, if it has.

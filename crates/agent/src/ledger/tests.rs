@@ -106,7 +106,7 @@ fn an_act_is_taken_once_and_its_outcome_waits_until_it_is_stored() {
     assert!(ledger.has_begun(act.id), "an act that has begun goes on after a restart");
     assert_eq!(ledger.unfinished().len(), 1);
     let failure = Some(Failure::because("a test"));
-    let outcome = Outcome { act: act.id, copies: Vec::new(), stopped: 2, failure };
+    let outcome = Outcome { act: act.id, copies: Vec::new(), stopped: 2, services: Vec::new(), failure };
     ledger.ended(outcome.clone()).unwrap();
     drop(ledger);
 
@@ -139,7 +139,7 @@ fn an_act_is_withdrawn_before_it_has_begun_and_never_after() {
     let state =
         |ledger: &Ledger, act: ActId| ledger.outcome(act).unwrap().failure.as_ref().map(Failure::state);
     assert_eq!(state(&ledger, withdrawn.id), Some(model::order::State::Cancelled));
-    let done = Outcome { act: begun.id, copies: Vec::new(), stopped: 0, failure: None };
+    let done = Outcome { act: begun.id, copies: Vec::new(), stopped: 0, services: Vec::new(), failure: None };
     ledger.ended(done).unwrap();
     ledger.cancel(begun.id).unwrap();
     assert_eq!(state(&ledger, begun.id), None, "an act ends once");

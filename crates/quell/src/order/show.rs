@@ -27,6 +27,7 @@ fn describe(order: &Value) -> String {
         ("state", state(order)),
         ("failure", get("failure")),
         ("stopped", format!("{} processes", get("stopped"))),
+        ("services", get("services")),
         ("asked by", get("requestor")),
         ("why", get("comment")),
         ("created", get("created")),

@@ -195,7 +195,8 @@ impl Scene {
                 reason: None,
                 vault: Some(model::VaultId::random()),
             };
-            let outcome = Outcome { act: act.id, copies: vec![copy], stopped: 0, failure: None };
+            let outcome =
+                Outcome { act: act.id, copies: vec![copy], stopped: 0, services: Vec::new(), failure: None };
             store.act_ended(self.organization, self.machine, outcome).await.unwrap();
         }
     }

@@ -23,7 +23,7 @@ pub(crate) fn copy(path: &str, state: CopyState) -> CopyResult {
 }
 
 pub(crate) fn outcome(act: &Act, copies: Vec<CopyResult>) -> Outcome {
-    Outcome { act: act.id, copies, stopped: 2, failure: None }
+    Outcome { act: act.id, copies, stopped: 2, services: Vec::new(), failure: None }
 }
 
 pub(crate) async fn ended(world: &World, outcome: Outcome) {
@@ -164,8 +164,12 @@ pub(crate) async fn a_failure_of_the_act_is_the_orders(world: World) {
     let (order, act) = ordered(&world, sha1(1)).await;
     let failure = Failure::because("the vault is full");
     let copies = vec![copy("/demo/a", CopyState::Succeeded)];
-    ended(&world, Outcome { failure: Some(failure.clone()), ..outcome(&act, copies) }).await;
+    let services = vec!["demo.service".to_owned()];
+    let told =
+        Outcome { failure: Some(failure.clone()), services: services.clone(), ..outcome(&act, copies) };
+    ended(&world, told).await;
     let done = shown(&world, &order).await;
+    assert_eq!((done.stopped, &done.services), (2, &services));
     assert!(done.is_partly_done());
     assert_eq!((done.state, done.failure), (State::Failed, Some(failure)));
 }

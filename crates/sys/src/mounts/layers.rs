@@ -6,21 +6,44 @@ use std::path::PathBuf;
 
 use super::Mount;
 
+/// One of the directories that an overlay was made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// As whoever mounted it named it; it may have meant another place than it does here and now.
+    pub path: PathBuf,
+    /// What is written through the overlay goes there.
+    pub is_upper: bool,
+}
+
 /// The directories that an overlay was made of, as whoever mounted it named them; the paths may have meant another
 /// place than they do here and now. `None` when they are not all told, or not as absolute paths.
 pub fn layers(overlay: &Mount) -> Option<Vec<PathBuf>> {
+    let layers = named(overlay)?;
+    let is_whole = !layers.is_empty() && layers.iter().all(|layer| layer.path.is_absolute());
+    is_whole.then(|| layers.into_iter().map(|layer| layer.path).collect())
+}
+
+/// Those of the directories that are told as absolute paths.
+pub fn absolute_layers(overlay: &Mount) -> Vec<Layer> {
+    let mut layers = named(overlay).unwrap_or_default();
+    layers.retain(|layer| layer.path.is_absolute());
+    layers
+}
+
+fn named(overlay: &Mount) -> Option<Vec<Layer>> {
+    let layer = |path, is_upper| Layer { path: OsString::from_vec(path).into(), is_upper };
     let mut layers = Vec::new();
     for option in overlay.options.split(',') {
         let Some((name, value)) = option.split_once('=') else { continue };
         let value = unescape(value)?;
         match name {
-            "lowerdir" => layers.extend(parts(&value)),
-            "upperdir" | "lowerdir+" | "datadir+" => layers.push(value),
+            "lowerdir" => layers.extend(parts(&value).into_iter().map(|part| layer(part, false))),
+            "lowerdir+" | "datadir+" => layers.push(layer(value, false)),
+            "upperdir" => layers.push(layer(value, true)),
             _ => {}
         }
     }
-    let is_whole = !layers.is_empty() && layers.iter().all(|layer| layer.first() == Some(&b'/'));
-    is_whole.then(|| layers.into_iter().map(|layer| OsString::from_vec(layer).into()).collect())
+    Some(layers)
 }
 
 /// Undoes the table's own escapes: `\ooo`. What is no text was lost already.
@@ -73,5 +96,9 @@ mod tests {
         for (options, expected) in cases {
             assert_eq!(told(options), expected, "{options}");
         }
+        let root = super::super::containing(std::path::Path::new("/")).unwrap();
+        let overlay = Mount { options: "rw,lowerdir=l/X:/a,upperdir=/u".to_owned(), ..root };
+        let layer = |path: &str, is_upper| Layer { path: path.into(), is_upper };
+        assert_eq!(absolute_layers(&overlay), [layer("/a", false), layer("/u", true)]);
     }
 }

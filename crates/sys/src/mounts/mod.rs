@@ -10,7 +10,7 @@ mod tree;
 
 pub use changes::{Changes, MountGroup};
 pub use kind::{Kind, hides_changes, is_local, is_local_magic, is_volatile, kind};
-pub use layers::layers;
+pub use layers::{Layer, absolute_layers, layers};
 pub use namespace::{Namespace, Namespaces, Visitor, is_of_our_users, namespaces};
 pub use open::open;
 pub use tree::{Tree, Way};

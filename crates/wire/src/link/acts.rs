@@ -83,6 +83,7 @@ impl From<&Outcome> for v1::Outcome {
             act: outcome.act.0.as_bytes().to_vec(),
             copies: outcome.copies.iter().map(Into::into).collect(),
             stopped: outcome.stopped,
+            services: outcome.services.clone(),
             failure: outcome
                 .failure
                 .as_ref()
@@ -99,6 +100,7 @@ impl TryFrom<v1::Outcome> for Outcome {
             act: ActId(guid(&outcome.act, "act")?),
             copies: outcome.copies.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             stopped: outcome.stopped,
+            services: outcome.services,
             failure: outcome.failure.map(|failure| Failure { code: failure.code, reason: failure.reason }),
         })
     }
@@ -151,6 +153,7 @@ mod tests {
                 vault: Some(VaultId::random()),
             }],
             stopped: 3,
+            services: vec!["demo.service".to_owned()],
             failure: Some(Failure::because("no")),
         };
         assert_eq!(Outcome::try_from(v1::Outcome::from(&outcome)), Ok(outcome));

@@ -33,6 +33,8 @@ pub struct Order {
     partly_done: bool,
     /// Processes.
     stopped: u32,
+    /// Stopped with them, as the machine would have started them again.
+    services: Vec<String>,
     deadline: Option<Stamp>,
     cancellation: Option<Cancellation>,
     late: Option<Late>,
@@ -132,6 +134,7 @@ impl From<&model::order::Order> for Order {
             error_h_result: order.failure.as_ref().map_or(0, |failure| failure.code),
             partly_done: order.is_partly_done(),
             stopped: order.stopped,
+            services: order.services.clone(),
             deadline: order.deadline.map(Stamp),
             cancellation: order.cancellation.as_ref().map(|cancellation| Cancellation {
                 requestor: cancellation.by.clone(),
@@ -196,6 +199,7 @@ pub(super) mod tests {
                 copy(b"/srv/\xff", CopyState::Failed, Some("not guarded")),
             ],
             stopped: 0,
+            services: Vec::new(),
             deadline: None,
             cancellation: None,
             undone_by: None,
@@ -220,7 +224,15 @@ pub(super) mod tests {
           "created": "2017-12-04T13:13:26.2106524Z",
           "updated": "2017-12-04T13:13:58Z",
           "undoes": "6f1d364c-680c-499a-b30c-dd9265ad4c9e",
+          "undoneBy": null,
           "failure": null,
+          "errorHResult": 0,
+          "partlyDone": false,
+          "stopped": 0,
+          "services": [],
+          "deadline": null,
+          "cancellation": null,
+          "late": null,
           "copies": [
             {
               "path": "/opt/a",

@@ -7,7 +7,7 @@ use model::{ActId, Epoch, FileId, Generation, MachineId, OrderId, OrganizationId
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::audit::{self, Actor};
-use super::columns::{failure, failure_in, file, guid, int, of_file, some_guid, time, uint, word};
+use super::columns::{failure, failure_in, file, guid, int, lines, of_file, some_guid, time, uint, word};
 use super::tx::Tx;
 use super::{collect, copies, machines, orders, organizations};
 use crate::hints::Hint;
@@ -166,6 +166,7 @@ pub(super) fn open_of(
 /// What an order's act adds to it.
 pub(super) struct Done {
     pub(super) stopped: u32,
+    pub(super) services: Vec<String>,
     pub(super) deadline: Time,
     pub(super) late: Option<Late>,
 }
@@ -190,7 +191,8 @@ pub(super) fn of_order(
                 }),
             };
             let stopped = if late.is_some() { "late_stopped" } else { "stopped" };
-            Ok(Done { stopped: row.get(stopped)?, deadline: time(row, "deadline")?, late })
+            let services = lines(row, "services")?;
+            Ok(Done { stopped: row.get(stopped)?, services, deadline: time(row, "deadline")?, late })
         })
         .optional()
 }

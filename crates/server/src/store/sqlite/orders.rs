@@ -129,6 +129,7 @@ fn read(organization: OrganizationId, row: &Row<'_>) -> rusqlite::Result<Order> 
         generation: Generation(uint(row, "generation")?),
         copies: Vec::new(),
         stopped: 0,
+        services: Vec::new(),
         deadline: None,
         cancellation,
         undone_by: None,
@@ -154,10 +155,10 @@ fn complete(connection: &Connection, organization: &Organization, order: Order) 
     let copies = copies::of_order(connection, organization.number, order.id)?;
     let undone_by = undoing(connection, organization.number, order.id)?.map(|(by, _)| by);
     let done = acts::of_order(connection, organization.number, order.id)?;
-    let Some(acts::Done { stopped, deadline, late }) = done else {
+    let Some(acts::Done { stopped, services, deadline, late }) = done else {
         return Ok(Order { copies, undone_by, ..order });
     };
-    Ok(Order { copies, undone_by, stopped, deadline: Some(deadline), late, ..order })
+    Ok(Order { copies, undone_by, stopped, services, deadline: Some(deadline), late, ..order })
 }
 
 /// An order that has just been made or changed.

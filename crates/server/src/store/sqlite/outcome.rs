@@ -7,6 +7,7 @@ use rusqlite::params;
 
 use super::acts::{self, Kept};
 use super::audit::{self, Actor};
+use super::columns::of_lines;
 use super::tx::Tx;
 use super::{cancel, collect, copies, machines, organizations};
 use crate::store::StoreError;
@@ -41,8 +42,11 @@ pub(in crate::store) fn take(
         return cancel::withdraw(tx, &act, why, &by);
     }
     copies::replace(tx, organization, act.number, false, &outcome.copies)?;
-    tx.prepare_cached("UPDATE act SET stopped = ?2 WHERE number = ?1")?
-        .execute(params![act.number, outcome.stopped])?;
+    tx.prepare_cached("UPDATE act SET stopped = ?2, services = ?3 WHERE number = ?1")?.execute(params![
+        act.number,
+        outcome.stopped,
+        of_lines(&outcome.services)
+    ])?;
     acts::step(tx, &act, state, failure.as_ref(), &by)?;
     effects(tx, &act, outcome)
 }
@@ -99,7 +103,8 @@ fn late(
     }
     copies::replace(tx, act.organization, act.number, true, &outcome.copies)?;
     tx.prepare_cached(
-        "UPDATE act SET late = ?2, late_stopped = ?3, late_code = ?4, late_reason = ?5, late_state = ?6
+        "UPDATE act SET late = ?2, late_stopped = ?3, late_code = ?4, late_reason = ?5, late_state = ?6,
+             services = ?7
          WHERE number = ?1",
     )?
     .execute(params![
@@ -108,7 +113,8 @@ fn late(
         outcome.stopped,
         failure.as_ref().map(|failure| failure.code),
         failure.as_ref().map(|failure| &failure.reason),
-        state.word()
+        state.word(),
+        of_lines(&outcome.services)
     ])?;
     let told = format!("{} after the act was {}", state.word(), act.state.word());
     Ok(audit::write(tx, act.organization, by, "act.late", &act.id.to_string(), &told)?)

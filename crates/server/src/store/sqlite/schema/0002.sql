@@ -13,3 +13,5 @@ ALTER TABLE act ADD COLUMN handed INTEGER;
 CREATE INDEX act_begun ON act (begun) WHERE state = 'InProgress';
 -- What a result that came too late would have made of the act.
 ALTER TABLE act ADD COLUMN late_state TEXT;
+-- Services that were stopped with what they ran, one a line.
+ALTER TABLE act ADD COLUMN services TEXT NOT NULL DEFAULT '';

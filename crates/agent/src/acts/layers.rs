@@ -1,0 +1,99 @@
+//! Copies in the layers of overlays that are mounted: containers' files and images.
+//!
+//! What is changed below an overlay while it is mounted is undefined by the kernel's own word: the container would go on
+//! seeing the file that lies in the vault. So such a copy is denied, and told with where it lies.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use sys::mounts::{Visitor, absolute_layers, namespaces};
+
+/// The layers of all overlays that root has mounted, in whichever mount namespace. What a user mounts in a namespace of
+/// his own does not count: he could name any directory, and so keep a copy from being taken.
+#[derive(Debug, Default)]
+pub(super) struct Layers {
+    /// By the directory: what is written through an overlay goes there, and where the overlays are mounted.
+    by_path: BTreeMap<PathBuf, (bool, Vec<PathBuf>)>,
+}
+
+/// Mount points that are named in one reason.
+const NAMED: usize = 3;
+
+impl Layers {
+    pub(super) fn now() -> Self {
+        // Who has visited other mount namespaces can't come back with all it had.
+        let visit = || Self::visit().unwrap_or_default();
+        std::thread::scope(|scope| scope.spawn(visit).join()).unwrap_or_default()
+    }
+
+    fn visit() -> std::io::Result<Self> {
+        let visitor = Visitor::new()?;
+        let mut tables = Vec::new();
+        for (number, namespace) in namespaces()?.enumerate() {
+            if number > 0 && (!namespace.is_of_our_users || visitor.enter(&namespace).is_err()) {
+                continue;
+            }
+            tables.extend(visitor.mounts().unwrap_or_default());
+        }
+        let mut layers = Self::default();
+        tables.retain(|mount| mount.filesystem == "overlay");
+        for overlay in tables {
+            for layer in absolute_layers(&overlay) {
+                layers.add(&layer.path, layer.is_upper, &overlay.point);
+            }
+        }
+        Ok(layers)
+    }
+
+    fn add(&mut self, path: &Path, is_upper: bool, point: &Path) {
+        // Images' layers are often named by a link.
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let (is_written, points) = self.by_path.entry(path).or_default();
+        *is_written |= is_upper;
+        if !points.iter().any(|known| known == point) {
+            points.push(point.to_owned());
+        }
+    }
+
+    /// Why what lies at `path` is not to be moved, if it is a layer's.
+    pub(super) fn hold(&self, path: &Path) -> Option<String> {
+        let layer = path.ancestors().skip(1).find(|directory| self.by_path.contains_key(*directory))?;
+        let (is_written, points) = self.by_path.get(layer)?;
+        let named: Vec<_> = points.iter().take(NAMED).map(|point| point.display().to_string()).collect();
+        let more = points.len().saturating_sub(named.len());
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let place = format!("{}, of the overlay mounted at {}{more}", layer.display(), named.join(", "));
+        Some(if *is_written {
+            format!(
+                "it lies in a container's writable layer {place}: denied there; end the container and order it again"
+            )
+        } else {
+            format!(
+                "it lies in an image's layer {place}: denied there; remove the image, or end what uses it and order it again"
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn upper_and_lower_are_told_apart() {
+        let mut layers = Layers::default();
+        layers.add(Path::new("/no such/lower"), false, Path::new("/run/a"));
+        for point in ["/run/a", "/run/b", "/run/c", "/run/d", "/run/a"] {
+            layers.add(Path::new("/no such/lower"), false, Path::new(point));
+        }
+        layers.add(Path::new("/no such/upper"), true, Path::new("/run/a"));
+        let hold = |path: &str| layers.hold(Path::new(path));
+        let lower = hold("/no such/lower/bin/x").unwrap();
+        assert!(lower.contains("image's layer /no such/lower, of"), "{lower}");
+        assert!(lower.contains("/run/a, /run/b, /run/c and 1 more:"), "{lower}");
+        let upper = hold("/no such/upper/x").unwrap();
+        assert!(upper.contains("writable layer /no such/upper,"), "{upper}");
+        assert_eq!(hold("/no such/upper two/x"), None);
+        assert_eq!(hold("/no such/lower"), None);
+    }
+}
