@@ -135,6 +135,7 @@ impl Receiver<'_> {
         match kept {
             Ok(()) => self.say(down::Message::SampleStored(act.0.as_bytes().to_vec())).await,
             Err(Kept::Io(error)) => self.refuse(act, format!("the server can't keep it: {error}")).await,
+            Err(Kept::Store(StoreError::Refused(why))) => self.refuse(act, why).await,
             Err(Kept::Store(error)) => Err(error.into()),
         }
     }

@@ -80,7 +80,7 @@ suite!(sqlite, server::store::Store::open,
         the_undo_of_a_block_is_an_unblock,
         a_deny_ends_with_the_last_order_that_wants_it,
         a_block_ends_with_the_last_order_or_by_an_unblock,
-        what_root_lifted_nobody_holds,
+        what_root_lifted_nobody_wants,
         what_is_open_or_unknown_is_not_undone,
     ],
 );

@@ -125,7 +125,7 @@ pub(crate) async fn a_block_ends_with_the_last_order_or_by_an_unblock(world: Wor
     }
 }
 
-pub(crate) async fn what_root_lifted_nobody_holds(world: World) {
+pub(crate) async fn what_root_lifted_nobody_wants(world: World) {
     world.guarding().await;
     world.saw(1, vec![sighting(1, "/demo/a", Seen::AtRest)]).await;
     let (order, act) = ordered(&world, sha1(1)).await;

@@ -7,10 +7,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::audit::Actor;
 use super::columns::{guid, int, rule, time};
-use super::holds::{self, LetGo};
 use super::organizations::{self, Organization};
 use super::rules::{self, Cause, Deny};
 use super::tx::Tx;
+use super::wanting::{self, LetGo};
 use super::{coverage, orders, spared};
 use crate::store::{Block, Caller, StoreError, SubmitError};
 
@@ -100,10 +100,10 @@ pub(super) fn let_go(
 ) -> Result<OrderId, SubmitError> {
     let rule = original.rule.ok_or(SubmitError::NotBlocked)?;
     let actor = Actor::from(by);
-    let ended = match holds::let_go(tx, organization.number, original, &Cause { by: &actor, comment })? {
+    let ended = match wanting::let_go(tx, organization.number, original, &Cause { by: &actor, comment })? {
         LetGo::Ended(generation) => generation,
         // Nothing for machines to adopt.
-        LetGo::Kept | LetGo::NotHeld => original.generation,
+        LetGo::Kept | LetGo::NotWanted => original.generation,
     };
     let ending = Ending { id: OrderId::random(), file, undoes: Some(original.id), rule, ended };
     Ok(unblocking(tx, organization, by, comment, &ending)?)

@@ -13,7 +13,7 @@ use super::acts::{self, Kept};
 use super::audit::{self, Actor};
 use super::rules::Cause;
 use super::tx::Tx;
-use super::{holds, orders, organizations, quarantine};
+use super::{orders, organizations, quarantine, wanting};
 use crate::hints::Hint;
 use crate::store::{Caller, StoreError, SubmitError};
 
@@ -78,14 +78,14 @@ pub(super) fn withdraw(tx: &Tx<'_>, act: &Kept, why: &Failure, by: &Actor) -> Re
     let cause = Cause { by, comment: &why.reason };
     match &act.what {
         Do::Quarantine(_) => {
-            holds::let_go(tx, organization.number, &order, &cause)?;
+            wanting::let_go(tx, organization.number, &order, &cause)?;
         }
         // Its copies stay in the vault, so the file may not run there either: as if nobody had asked.
         Do::Restore(of) if order.rule.is_some() => {
             let undone = orders::made(tx, &organization, *of)?;
             if let Want::Quarantine(machine, file) = undone.want {
                 let rule = quarantine::own_deny(tx, organization.number, machine, file, undone.id, &cause)?;
-                holds::take(tx, organization.number, undone.id, rule.rule.id)?;
+                wanting::take(tx, organization.number, undone.id, rule.rule.id)?;
             }
         }
         // The undone order did not want its deny any more.

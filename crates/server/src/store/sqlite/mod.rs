@@ -5,10 +5,10 @@
 
 mod columns;
 mod failure;
-mod holds;
 mod readers;
 mod schema;
 mod tx;
+mod wanting;
 mod writer;
 
 pub(super) mod applications;

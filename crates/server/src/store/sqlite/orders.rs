@@ -32,7 +32,7 @@ pub(super) fn insert(tx: &Tx<'_>, organization: i64, new: &New<'_>) -> rusqlite:
     let (_, file) = of_file(&file);
     tx.prepare_cached(
         "INSERT INTO \"order\" (organization, id, want, file_kind, file, machine, undoes, requestor, asked_from,
-                              comment, created, updated, state, rule, generation, holds)
+                              comment, created, updated, state, rule, generation, wanting)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?14, ?15)",
     )?
     .execute(params![

@@ -6,9 +6,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::audit::{self, Actor};
 use super::columns::{int, of_identifier, of_scope, rule, uint, word};
-use super::holds;
 use super::log::{self, Turn};
 use super::tx::Tx;
+use super::wanting;
 
 /// A rule of the store: what it says, and since when.
 #[derive(Clone, Copy, Debug)]
@@ -233,7 +233,7 @@ pub(super) fn end(
         cause.by.who,
         cause.comment
     ])?;
-    holds::drop_all(tx, organization, rule.id)?;
+    wanting::drop_all(tx, organization, rule.id)?;
     audit::write(tx, organization, cause.by, "rule.end", &rule.id.to_string(), cause.comment)?;
     Ok(ended)
 }

@@ -6,11 +6,11 @@ use model::{ActId, FileId, MachineId, OrderId, OrganizationId};
 use rusqlite::Connection;
 
 use super::audit::Actor;
-use super::holds::{self, LetGo};
 use super::organizations::{self, Organization};
 use super::quarantine::TIME_TO_BEGIN;
 use super::rules::{self, Cause};
 use super::tx::Tx;
+use super::wanting::{self, LetGo};
 use super::{acts, block, collect, copies, machines, orders};
 use crate::store::{Caller, SubmitError};
 
@@ -75,7 +75,7 @@ fn plan(
     let in_force = order.rule.map(|rule| rules::get(connection, org, rule)).transpose()?.flatten();
     match in_force.filter(|standing| standing.ended.is_none()) {
         Some(standing) => {
-            inverse.kept_by = holds::others(connection, org, standing.rule.id, id)?;
+            inverse.kept_by = wanting::others(connection, org, standing.rule.id, id)?;
             inverse.ends = inverse.kept_by.is_empty().then_some(standing.rule.id);
         }
         None if matches!(order.want, Want::Block(_)) => {
@@ -154,7 +154,7 @@ fn restore(
     let org = organization.number;
     let (number, _) = machines::find(tx, org, machine)?.ok_or(SubmitError::UnknownMachine)?;
     let actor = Actor::from(by);
-    let let_go = holds::let_go(tx, org, original, &Cause { by: &actor, comment })?;
+    let let_go = wanting::let_go(tx, org, original, &Cause { by: &actor, comment })?;
     let head = organizations::numbered(tx, org)?.head;
     let new = orders::New {
         id: OrderId::random(),
@@ -165,7 +165,7 @@ fn restore(
         comment,
         state: State::Pending,
         // Named only if it was let go here: then a cancel puts it back.
-        rule: original.rule.filter(|_| let_go != LetGo::NotHeld),
+        rule: original.rule.filter(|_| let_go != LetGo::NotWanted),
         generation: head.generation,
     };
     orders::insert(tx, org, &new)?;

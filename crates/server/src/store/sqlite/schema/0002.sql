@@ -1,12 +1,12 @@
 -- Who still wants a rule, who withdrew an order, and what a machine was handed.
 
 -- 1: it wants its rule to be in force. A rule that orders want ends with the last of them.
-ALTER TABLE "order" ADD COLUMN holds INTEGER NOT NULL DEFAULT 0 CHECK (holds IN (0, 1));
+ALTER TABLE "order" ADD COLUMN wanting INTEGER NOT NULL DEFAULT 0 CHECK (wanting IN (0, 1));
 -- That somebody asked for it to be withdrawn; whether it was stands in its state.
 ALTER TABLE "order" ADD COLUMN cancelled_at INTEGER;
 ALTER TABLE "order" ADD COLUMN cancelled_by TEXT;
 ALTER TABLE "order" ADD COLUMN cancelled_comment TEXT;
-CREATE INDEX order_holds ON "order" (organization, rule) WHERE holds = 1;
+CREATE INDEX order_wanting ON "order" (organization, rule) WHERE wanting = 1;
 
 -- When it was first on its way to its machine: from then on only the machine can say that it will not begin.
 ALTER TABLE act ADD COLUMN handed INTEGER;
