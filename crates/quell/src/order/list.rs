@@ -13,9 +13,18 @@ pub(super) fn run(api: &Api, format: Format) -> Result<(), Failure> {
             ["order", "wants", "file", "machine", "state", "asked by", "why", "created"],
             list(&answer.json).iter().map(|order| {
                 let get = |key| text(order, key);
-                [get("id"), get("want"), get("sha"), get("machineId"), super::show::state(order)]
-                    .into_iter()
-                    .chain([get("requestor"), get("comment"), get("created")])
+                let state = super::show::state(order);
+                let (file, machine) = (get("sha"), get("machineId"));
+                [
+                    get("id"),
+                    get("want"),
+                    file,
+                    machine,
+                    state,
+                    get("requestor"),
+                    get("comment"),
+                    get("created"),
+                ]
             }),
         )),
     }
