@@ -92,7 +92,10 @@ fn the_agent_at_any_moment_of_a_quarantine_and_its_undo() {
         let sample = Sample::fresh();
         let path = filesystem.root().join(format!("sample {round}"));
         sample.put(&path);
-        api.wait_known(&sample.sha1);
+        // What lay there before a new agent watched is found by its sweep, which gives way to all others.
+        wait_for("the file to be known", Duration::from_secs(60), || {
+            (api.get(&format!("/api/files/{}", sample.sha1)).0 == 200).then_some(())
+        });
         let order = api.quarantine(up.field("machineId"), &sample.sha1);
         kill_after(round * 6);
         let id = order["id"].as_str().unwrap();

@@ -86,7 +86,7 @@ fn an_undo_waits_for_a_machine_that_is_away() {
         assert_eq!(api.get(&format!("/api/quell/orders/{id}")).1["state"], json!("Pending"));
         assert!(!path.exists());
         let told = up.cli(&["order", "show", id]);
-        assert!(told.contains("cancel it") && told.contains("InProgress"), "{told}");
+        assert!(told.contains("itself an undo") && told.contains("InProgress"), "{told}");
         kill_process(agent, Signal::CONT).unwrap();
         let undo = ended(&api, &undo);
         assert_eq!(

@@ -27,7 +27,10 @@ fn describe(order: &Value) -> String {
         ("state", state(order)),
         ("failure", get("failure")),
         ("stopped", format!("{} processes", get("stopped"))),
-        ("services", get("services")),
+        (
+            "services",
+            Some(get("services")).filter(|names| !names.is_empty()).unwrap_or_else(|| "-".to_owned()),
+        ),
         ("asked by", get("requestor")),
         ("why", get("comment")),
         ("created", get("created")),
