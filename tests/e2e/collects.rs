@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tests::filesystem::Filesystem;
 use tests::sample::Sample;
-use tests::up::{Up, one_of, options};
+use tests::up::{Options, Up, one_of, options};
 use tests::{is_private, wait_for};
 
 fn with_samples(more: &[&str], test: impl FnOnce(&Up, &Path)) {
@@ -81,6 +81,21 @@ fn from_its_place_and_from_the_vault_and_deleted_by_the_undo() {
         let kept = Path::new(up.field("dataDir")).join("samples").join(up.field("tenantId"));
         assert_eq!(fs::read_dir(kept).unwrap().count(), 0);
     });
+}
+
+/// A filesystem that is mounted in the data directory is not the agent's own.
+#[test]
+fn from_the_demo() {
+    if !is_private() {
+        return;
+    }
+    let filesystem = Filesystem::tmpfs();
+    let dir = tempfile::tempdir().unwrap();
+    let up = Up::start(&Options { guard: None, ..options(dir.path(), filesystem.root()) });
+    let sample = put(&up, &Path::new(up.field("dataDir")).join("demo/another"), 0);
+    let order = ended(&up, &collect(&up, &sample));
+    assert_eq!(order["state"], json!("Succeeded"), "{order}");
+    up.stop();
 }
 
 #[test]

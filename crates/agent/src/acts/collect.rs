@@ -11,6 +11,7 @@ use model::{Digests, FileId, Kinds, VaultId};
 use sys::identity::Identity;
 use sys::lease::Lease;
 
+use super::find::is_ours;
 use super::{Grounds, failed};
 use crate::digest::Hasher;
 use crate::vault::{directory, mount_of, open_regular};
@@ -79,22 +80,10 @@ pub(crate) fn open_copy(
             Err(error) => results.push(failed(resting.path, error.to_string(), Some(resting.id))),
         }
     }
-    let places = known.iter().filter(|path| !path.starts_with(grounds.vault.data_dir()));
-    for path in places {
+    for path in known {
         // What is gone, or nothing that can be read, is no copy.
         let Ok(file) = open(path) else { continue };
-        match guards(grounds, &file) {
-            Ok(true) => {}
-            Ok(false) => {
-                results.push(failed(path.clone(), "not guarded", None));
-                continue;
-            }
-            Err(error) => {
-                results.push(failed(path.clone(), error.to_string(), None));
-                continue;
-            }
-        }
-        match whole(file, wanted) {
+        match in_place(grounds, path, file, wanted) {
             Ok(Some((file, digests, size))) => {
                 return Ok(Readable { file, path: path.clone(), vault: None, digests, size });
             }
@@ -112,10 +101,22 @@ fn open(path: &Path) -> io::Result<File> {
     open_regular(directory(parent)?.as_fd(), Path::new(name))
 }
 
-/// The mount's device and not the file's: on btrfs they differ.
-fn guards(grounds: &Grounds, file: &File) -> io::Result<bool> {
+/// As [`whole`], on guarded filesystems only; none for what is another file, or this machine's own.
+fn in_place(
+    grounds: &Grounds,
+    path: &Path,
+    file: File,
+    wanted: FileId,
+) -> io::Result<Option<(File, Digests, u64)>> {
     let stat = Identity::of(file.as_fd())?;
-    Ok(grounds.guards(stat.device) || grounds.guards(mount_of(file.as_fd())?.device))
+    if is_ours(grounds, path, &stat) {
+        return Ok(None);
+    }
+    // The mount's device and not the file's: on btrfs they differ.
+    if !grounds.guards(stat.device) && !grounds.guards(mount_of(file.as_fd())?.device) {
+        return Err(io::Error::other("not guarded"));
+    }
+    whole(file, wanted)
 }
 
 /// The file with its names and length, under a lease, when it is the one wanted. Read behind all others.
