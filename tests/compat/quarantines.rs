@@ -165,7 +165,7 @@ fn a_cancel_is_the_contracts_and_comes_too_late_for_what_has_ended() {
     let cancel = format!("{place}/cancel");
     world.post(&cancel, "{}").refuses(400, "MissingRequiredParameter");
     world
-        .post(&format!("/api/machineactions/{}/cancel", UNSEEN), r#"{"Comment":"c"}"#)
+        .post(&format!("/api/machineactions/{UNSEEN}/cancel"), r#"{"Comment":"c"}"#)
         .refuses(404, "ResourceNotFound");
     // Whether the machine has begun is its own haste: either answer is the contract's, and so is what comes of it.
     let answer = world.post(&cancel, r#"{"Comment":"no longer"}"#);
