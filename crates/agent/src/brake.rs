@@ -18,8 +18,6 @@ pub const FILE: &str = "/etc/quell/released";
 pub const COMMAND_LINE: &str = "/proc/cmdline";
 /// The word on it.
 const WORD: &str = "quell.release";
-/// Where what denies by itself is pinned.
-const PINS: &str = "/sys/fs/bpf/quell";
 /// Nobody has more to say.
 const LONGEST: u64 = 4096;
 
@@ -161,17 +159,6 @@ impl std::fmt::Display for Pulled {
                 if comment.is_empty() { Ok(()) } else { write!(f, ": {comment}") }
             }
         }
-    }
-}
-
-/// Removes what denies by itself, if there is any, so that nothing is denied without a process of ours.
-///
-/// # Errors
-/// When there is some, and it can't be removed.
-pub fn unpin() -> io::Result<()> {
-    match fs::remove_dir_all(PINS) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }
 

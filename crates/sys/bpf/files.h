@@ -31,6 +31,8 @@ struct look {
 	__u32 generation;
 	/* Above 0: so many have it open for writing. Below: so many forbid that. */
 	__s32 writers;
+	/* What `openings` said before everything else was looked at. */
+	__u64 openings;
 };
 
 /* Looks at any inode, at one that the verifier does not know too. */
@@ -38,6 +40,7 @@ static __always_inline void look_at(struct inode *inode, struct look *look)
 {
 	struct inode___seconds *seconds = (void *)inode;
 
+	look->openings = *openings_of(BPF_CORE_READ(inode, i_ino));
 	if (bpf_core_field_exists(seconds->i_ctime_sec)) {
 		look->ctime_seconds = BPF_CORE_READ(seconds, i_ctime_sec);
 		look->ctime_nanoseconds = BPF_CORE_READ(seconds, i_ctime_nsec) & NANOSECONDS;
@@ -63,6 +66,7 @@ static __always_inline void look_quickly(struct inode *inode, struct look *look)
 {
 	struct inode___seconds *seconds = (void *)inode;
 
+	look->openings = *openings_of(inode->i_ino);
 	if (bpf_core_field_exists(seconds->i_ctime_sec)) {
 		look->ctime_seconds = seconds->i_ctime_sec;
 		look->ctime_nanoseconds = seconds->i_ctime_nsec & NANOSECONDS;
@@ -87,13 +91,13 @@ static __always_inline void look_quickly(struct inode *inode, struct look *look)
 static __always_inline bool is_same(struct look *one, struct look *other)
 {
 	return one->ctime_seconds == other->ctime_seconds && one->ctime_nanoseconds == other->ctime_nanoseconds &&
-	       one->size == other->size && one->generation == other->generation;
+	       one->size == other->size && one->generation == other->generation && one->openings == other->openings;
 }
 
 static __always_inline bool is_fresh(struct known *known, struct look *look)
 {
 	return known->ctime_seconds == look->ctime_seconds && known->ctime_nanoseconds == look->ctime_nanoseconds &&
-	       known->size == look->size && known->generation == look->generation;
+	       known->size == look->size && known->generation == look->generation && known->openings == look->openings;
 }
 
 /*

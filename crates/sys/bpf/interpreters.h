@@ -3,6 +3,14 @@
 #ifndef QUELL_INTERPRETERS_H
 #define QUELL_INTERPRETERS_H
 
+/* Whether the task may be one that executes what it reads: `by_interpreter` knows. Every open asks. */
+static __always_inline bool may_interpret(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+
+	return *hint_of(task->mm->exe_file->f_inode->i_ino);
+}
+
 /* Whether the task executes what it reads. */
 static __always_inline bool by_interpreter(void)
 {
@@ -29,6 +37,7 @@ static __always_inline void add_interpreter(struct file *file)
 	struct name name = {};
 	__u8 yes = 1;
 
+	*hint_of(file->f_inode->i_ino) = 1;
 	name_of(file->f_inode, &name);
 	if (!belongs_to_root(file) || bpf_map_update_elem(&interpreters, &name, &yes, BPF_ANY))
 		bpf_map_update_elem(&others_interpreters, &name, &yes, BPF_ANY);
@@ -43,7 +52,7 @@ static __always_inline void notice_interpreter(struct file *file)
 	char name[NAME] = {};
 	bool ends = false;
 
-	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(file, f_path.dentry, d_name.name));
+	bpf_probe_read_kernel_str(name, sizeof(name), file->f_path.dentry->d_name.name);
 #pragma unroll
 	for (int i = 0; i < NAME; i++) {
 		if ((name[i] >= '0' && name[i] <= '9') || name[i] == '.' || name[i] == '-')

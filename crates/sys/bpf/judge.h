@@ -115,6 +115,7 @@ static __always_inline void describe(struct known *known, struct look *look, str
 	known->ctime_nanoseconds = look->ctime_nanoseconds;
 	known->size = look->size;
 	known->generation = look->generation;
+	known->openings = look->openings;
 	known->algorithm = finding->content.algorithm;
 	__builtin_memcpy(known->digest, finding->content.digest, DIGEST);
 	known->judged = finding->epoch << 8 | finding->verdict;
@@ -381,25 +382,11 @@ static __always_inline int judge_mapped(struct vm_area_struct *vma)
 	return -EPERM;
 }
 
-static __always_inline bool is_prober(struct standing *standing)
-{
-	return standing && standing->prober && standing->prober == bpf_get_current_pid_tgid() >> 32;
-}
-
-/* User space asks by a mapping whether this kernel tells digests, and by which algorithm. */
-static __always_inline bool probed(struct file *file)
+static __always_inline bool is_prober(void)
 {
 	struct standing *standing = how_things_stand();
-	__u8 digest[DIGEST] = {};
-	__u32 only = 0;
-	__s64 *told;
 
-	if (!is_prober(standing))
-		return false;
-	told = bpf_map_lookup_elem(&answer, &only);
-	if (told)
-		*told = bpf_ima_file_hash(file, digest, DIGEST);
-	return true;
+	return standing && standing->prober && standing->prober == bpf_get_current_pid_tgid() >> 32;
 }
 
 #endif

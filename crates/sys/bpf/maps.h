@@ -11,6 +11,7 @@ struct known {
 	__u32 generation;
 	__u32 algorithm;
 	__u8 digest[DIGEST];
+	__u64 openings;
 	/* These three alone change. The epoch, eight bits up; YOUNG or not; the verdict. */
 	__u64 judged;
 	__u64 rule;
@@ -118,6 +119,27 @@ struct {
 	__type(key, __u32);
 	__type(value, __s64);
 } answer SEC(".maps");
+
+/*
+ * How often the kernel has opened a file for itself to write, by the low bits of its inode number: what was remembered
+ * before counts no more. Others with the same bits are hashed once more than they need be.
+ */
+#define OPENINGS (1 << 17)
+__u64 openings[OPENINGS];
+
+/* Whether an inode whose number has these low bits is an interpreter. Nothing is taken out. */
+#define HINTS (1 << 16)
+__u8 hints[HINTS];
+
+static __always_inline volatile __u64 *openings_of(unsigned long inode)
+{
+	return &openings[inode & (OPENINGS - 1)];
+}
+
+static __always_inline __u8 *hint_of(unsigned long inode)
+{
+	return &hints[inode & (HINTS - 1)];
+}
 
 static __always_inline struct standing *how_things_stand(void)
 {

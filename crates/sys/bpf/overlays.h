@@ -145,4 +145,12 @@ static __always_inline void forget(struct inode *inode)
 	bpf_map_delete_elem(&apart, &name);
 }
 
+/* The same for a file that the kernel has opened for itself, which no type tells of; it may be an error instead. */
+static __always_inline void forget_opened(struct file *file)
+{
+	if (!file || (unsigned long)file >= -4095ul || !(BPF_CORE_READ(file, f_mode) & FMODE_WRITE))
+		return;
+	__sync_fetch_and_add(openings_of(BPF_CORE_READ(file, f_inode, i_ino)), 1);
+}
+
 #endif

@@ -261,7 +261,7 @@ impl Warden {
     fn release(&self) {
         let why = self.sentry.pulled().map(|pulled| pulled.to_string()).unwrap_or_default();
         tracing::error!("nothing is denied on this machine: {why}");
-        if let Err(error) = crate::brake::unpin() {
+        if let Err(error) = crate::guard::bpf::release() {
             tracing::error!(%error, "what denies by itself could not be removed");
         }
     }

@@ -12,6 +12,7 @@
 //! something is published.
 
 mod batch;
+mod hooks;
 mod mapping;
 pub mod pins;
 mod shapes;
@@ -24,9 +25,9 @@ use std::path::{Path, PathBuf};
 
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::links::FdLink;
-use aya::programs::{Lsm, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
 
+use hooks::{ANSWER, Hooks, MEET, WhileNeeded};
 use mapping::open_at_once;
 pub use mapping::{have_judged, map_executable};
 pub use shapes::{Content, Copy, Counts, Effect, Event, Hook, Outcome, Rule, SHA256, Spared};
@@ -35,21 +36,6 @@ use standing::Standing;
 
 /// The compiled programs.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/guard.bpf.o");
-
-/// Does nothing. Where it does not load, no other would.
-const PROBE: (&str, &str) = ("quell_probe", "file_open");
-
-/// Each program with its hook, and whether the guard can do without.
-const PROGRAMS: [(&str, &str, bool); 6] = [
-    // What forgets comes first, so that nothing is remembered before.
-    ("quell_open", "file_open", false),
-    // Only where the kernel has hooks by path (CONFIG_SECURITY_PATH), as those of all distributions do.
-    ("quell_cut", "path_truncate", true),
-    ("quell_protect", "file_mprotect", false),
-    ("quell_map", "mmap_file", false),
-    ("quell_read", "file_post_open", true),
-    ("quell_exec", "bprm_check_security", false),
-];
 
 /// The largest set of rules.
 pub const MOST_RULES: usize = 1 << 20;
@@ -63,8 +49,7 @@ pub struct Programs {
     links: Vec<(&'static str, FdLink)>,
     pinned: Option<PathBuf>,
     standing: Standing,
-    /// Those that the kernel has no hook for.
-    missing: Vec<&'static str>,
+    hooks: Hooks,
 }
 
 /// Whether this kernel takes LSM programs, tried with one that does nothing.
@@ -75,16 +60,7 @@ pub fn probe() -> io::Result<()> {
     let btf = Btf::from_sys_fs().map_err(other)?;
     let mut ebpf =
         EbpfLoader::new().btf(Some(&btf)).map_max_entries("rules", 1).load(OBJECT).map_err(other)?;
-    try_out(&mut ebpf, &btf)
-}
-
-fn try_out(ebpf: &mut Ebpf, btf: &Btf) -> io::Result<()> {
-    let (name, hook) = PROBE;
-    let program = lsm(ebpf, name)?;
-    program.load(hook, btf).map_err(|error| refused(hook, error))?;
-    let link = program.attach().map_err(other)?;
-    program.detach(link).map_err(other)?;
-    program.unload().map_err(other)
+    hooks::try_out(&mut ebpf, &btf)
 }
 
 impl Programs {
@@ -105,16 +81,9 @@ impl Programs {
     fn load_telling(btf: &Btf, level: VerifierLogLevel) -> io::Result<Self> {
         let mut ebpf =
             EbpfLoader::new().btf(Some(btf)).verifier_log_level(level).load(OBJECT).map_err(other)?;
-        try_out(&mut ebpf, btf)?;
-        let mut missing = Vec::new();
-        for (name, hook, optional) in PROGRAMS {
-            match lsm(&mut ebpf, name)?.load(hook, btf) {
-                // The hook is not there; or it is, and no program may sleep in it (`file_post_open` before 6.12).
-                Err(error) if optional && is_missing(&error) => missing.push(name),
-                outcome => outcome.map_err(|error| refused(hook, error))?,
-            }
-        }
-        Ok(Self { ebpf, links: Vec::new(), pinned: None, standing: Standing::default(), missing })
+        hooks::try_out(&mut ebpf, btf)?;
+        let hooks = Hooks::load(&mut ebpf, btf)?;
+        Ok(Self { ebpf, links: Vec::new(), pinned: None, standing: Standing::default(), hooks })
     }
 
     /// Attaches the programs. What is not published yet they permit.
@@ -122,20 +91,19 @@ impl Programs {
     /// # Errors
     /// What the kernel says.
     pub fn attach(&mut self) -> io::Result<()> {
-        for (name, _, _) in PROGRAMS {
-            if self.missing.contains(&name) {
-                continue;
-            }
-            let program = lsm(&mut self.ebpf, name)?;
-            let id = program.attach().map_err(other)?;
-            self.links.push((name, program.take_link(id).map_err(other)?.into()));
-        }
+        self.links = self.hooks.attach(&mut self.ebpf)?;
         Ok(())
     }
 
     /// Whether what interpreters read is judged: from Linux 6.12 on.
     pub fn judges_scripts(&self) -> bool {
-        !self.missing.contains(&"quell_read")
+        self.hooks.judge_scripts()
+    }
+
+    /// Whether an open that only reads costs one program instead of two: where each way is known by which the kernel
+    /// opens files for itself.
+    pub fn asks_once(&self) -> bool {
+        self.hooks.ask_once()
     }
 
     /// By which algorithm the kernel tells the digests of files; to be asked when the programs are attached.
@@ -145,12 +113,7 @@ impl Programs {
     pub fn algorithm(&mut self) -> io::Result<u32> {
         let file = File::open("/proc/self/exe")?;
         self.map::<i64>("answer")?.set(0, -i64::from(libc::ENODATA), 0).map_err(other)?;
-        self.standing.prober = std::process::id();
-        self.stand()?;
-        let mapped = map_executable(file.as_fd());
-        self.standing.prober = 0;
-        self.stand()?;
-        mapped?;
+        self.probing(ANSWER, || map_executable(file.as_fd()))??;
         let answer = self.map::<i64>("answer")?.get(&0, 0).map_err(other)?;
         u32::try_from(answer)
             .map_err(|_| io::Error::from_raw_os_error(i32::try_from(-answer).unwrap_or(libc::EIO)))
@@ -230,18 +193,28 @@ impl Programs {
         self.hash::<[u8; NAME], u8>("names").and_then(|mut map| replace(&mut map, &names))
     }
 
-    /// This program executes what it reads, also where it runs already. To be told when the programs are attached:
-    /// that it is opened tells them which it is.
+    /// These programs execute what they read, also where they run already; one that cannot be opened is left out. To
+    /// be told when the programs are attached: that it is opened tells them which it is.
     ///
     /// # Errors
-    /// Those of opening it.
-    pub fn add_interpreter(&mut self, program: &Path) -> io::Result<()> {
+    /// None that is known.
+    pub fn add_interpreters(&mut self, programs: impl IntoIterator<Item: AsRef<Path>>) -> io::Result<()> {
+        self.probing(MEET, || {
+            for program in programs {
+                let _ = open_at_once(program.as_ref());
+            }
+        })
+    }
+
+    /// Does something of which a program takes note that is attached for so long.
+    fn probing<T>(&mut self, program: WhileNeeded, act: impl FnOnce() -> T) -> io::Result<T> {
+        let attached = program.attach(&mut self.ebpf)?;
         self.standing.prober = std::process::id();
-        self.stand()?;
-        let opened = open_at_once(program);
+        let done = self.stand().map(|()| act());
         self.standing.prober = 0;
         self.stand()?;
-        opened.map(drop)
+        drop(attached);
+        done
     }
 
     /// Puts rules and scope as they are now in force: from here on no verdict by earlier ones is given. `rules` says
@@ -368,34 +341,6 @@ pub fn stat_device(device: u64) -> u64 {
 pub fn since_boot() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()
-}
-
-/// Whether the kernel has no such hook for us.
-fn is_missing(error: &ProgramError) -> bool {
-    match error {
-        ProgramError::Btf(_) => true,
-        ProgramError::LoadError { io_error, .. } => io_error.raw_os_error() == Some(libc::EINVAL),
-        _ => false,
-    }
-}
-
-/// Why a program does not load, with what the verifier said.
-fn refused(hook: &str, error: ProgramError) -> io::Error {
-    match error {
-        ProgramError::LoadError { io_error, verifier_log } => {
-            let said = verifier_log.to_string();
-            let reason = if said.is_empty() { String::new() } else { format!(": {said}") };
-            io::Error::new(
-                io_error.kind(),
-                format!("the kernel takes no program at {hook}: {io_error}{reason}"),
-            )
-        }
-        error => other(error),
-    }
-}
-
-fn lsm<'e>(ebpf: &'e mut Ebpf, name: &str) -> io::Result<&'e mut Lsm> {
-    ebpf.program_mut(name).ok_or(io::ErrorKind::NotFound)?.try_into().map_err(other)
 }
 
 /// Makes the keys of a set these and no others; what stays is never missing meanwhile.

@@ -46,7 +46,8 @@ pub(super) fn remove_but(kept: Option<&Path>) -> io::Result<usize> {
         if kept == Some(&directory) {
             continue;
         }
-        disarm(&directory.join(STANDING))?;
+        // Without that they end as well, when the kernel gets round to it.
+        let _ = disarm(&directory.join(STANDING));
         for pin in fs::read_dir(&directory)? {
             fs::remove_file(pin?.path())?;
         }
@@ -54,7 +55,7 @@ pub(super) fn remove_but(kept: Option<&Path>) -> io::Result<usize> {
         removed += 1;
     }
     if kept.is_none() {
-        match fs::remove_dir(HOME) {
+        match fs::remove_dir_all(HOME) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }

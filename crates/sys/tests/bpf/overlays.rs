@@ -118,3 +118,25 @@ fn a_descriptor_from_before_the_copy() {
     assert_eq!(map(&File::open(overlay.path("x")).unwrap()), Ok(()), "the copy");
     assert_eq!(run(&overlay.path("x")), Ok(0));
 }
+
+/// Who opens a file through the overlay to write opens it below as well, where no change tells yet that he will.
+#[test]
+fn opened_for_writing_through_the_overlay() {
+    let Some(mut arena) = Arena::enter(Kind::Tmpfs) else { return };
+    let overlay = Overlay::mount(&arena, "merged", ["lower", "lower2"], true);
+    let (above, below) = (overlay.path("x"), arena.path("upper/x"));
+    write(&above, &fs::read("/bin/true").unwrap());
+    sleep(SETTLED);
+    for path in [&below, &above] {
+        assert_eq!(run(path), Ok(0));
+        let known = arena.hashed();
+        assert_eq!(run(path), Ok(0));
+        assert_eq!(arena.hashed(), known);
+    }
+    drop(File::options().write(true).open(&above).unwrap());
+    for path in [&below, &above] {
+        let known = arena.hashed();
+        assert_eq!((run(path), run(path)), (Ok(0), Ok(0)));
+        assert_eq!(arena.hashed(), known + 1, "{}", path.display());
+    }
+}

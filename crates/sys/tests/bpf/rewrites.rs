@@ -269,3 +269,27 @@ pub(crate) fn same_size() -> (Vec<u8>, Vec<u8>) {
     programs.iter_mut().for_each(|bytes| bytes.resize(size, 0));
     programs.into()
 }
+
+/// Nothing tells yet that it will change.
+#[test]
+fn opened_for_writing_and_left_alone() {
+    for kind in [Kind::Tmpfs, Kind::Ext4] {
+        let Some(mut arena) = Arena::enter(kind) else { return };
+        let program = arena.program("program", "");
+        sleep(SETTLED);
+        for _ in 0..2 {
+            let before = arena.hashed();
+            assert_eq!((run(&program), run(&program)), (Ok(0), Ok(0)));
+            assert_eq!(arena.hashed(), before + 1);
+            drop(writer(&program));
+        }
+    }
+}
+
+/// One program for each open is enough where the kernel has the hooks, as Linux 6.12 has.
+#[test]
+fn an_open_is_asked_about_once() {
+    let Some(mut arena) = Arena::enter(Kind::Tmpfs) else { return };
+    let programs = arena.programs();
+    assert_eq!(programs.asks_once(), programs.judges_scripts());
+}

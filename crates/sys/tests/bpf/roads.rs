@@ -218,7 +218,7 @@ fn scripts_by_interpreters_that_run_already() {
     while fs::read_link(&tool).unwrap() != shells[1] {
         std::thread::yield_now();
     }
-    arena.programs().add_interpreter(Path::new(&tool)).unwrap();
+    arena.programs().add_interpreters([&tool]).unwrap();
     arena.deny(&[&script]);
     for mut child in started {
         writeln!(child.stdin.take().unwrap(), ". {}", script.display()).unwrap();

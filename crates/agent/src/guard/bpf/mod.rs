@@ -107,10 +107,8 @@ impl InKernel {
         anyhow::ensure!(algorithm == SHA256, "the kernel tells digests of files, but not SHA-256");
         programs.guard(&devices(guarded)?)?;
         programs.name_interpreters(interpreters::NAMES)?;
-        for program in interpreters::running() {
-            // One that has ended meanwhile needs no judge.
-            let _ = programs.add_interpreter(&program);
-        }
+        // One that has ended meanwhile needs no judge.
+        programs.add_interpreters(interpreters::running())?;
         let told = Told::new(programs.take_events()?);
         let scope = Scope { everywhere, ..Scope::default() };
         let pins = level == Level::BpfPinned;
