@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod boot;
+mod brake;
 mod collects;
 mod killed;
 mod orders;

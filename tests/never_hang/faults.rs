@@ -66,6 +66,62 @@ fn frozen() {
     }
 }
 
+/// Nobody has been asked about for a while: the guard beats seldom, and the warden looks seldom.
+#[test]
+fn at_rest() {
+    head();
+    type Fault = (&'static str, fn(i32) -> Standing);
+    let faults: [Fault; 5] = [
+        ("SIGSTOP", |pid| {
+            signal(pid, Signal::STOP);
+            Standing::Stopped(pid)
+        }),
+        ("SIGKILL", |pid| {
+            signal(pid, Signal::KILL);
+            Standing::Stopped(pid)
+        }),
+        ("debugger on", |pid| Standing::Held(attach(pid))),
+        ("old freezer around", |pid| Standing::Frozen(Frozen::freeze(pid, true))),
+        ("unified freezer around", |pid| Standing::Frozen(Frozen::freeze(pid, false))),
+    ];
+    for (name, fault) in faults {
+        let Some(stage) = Stage::set() else { return };
+        let guard = stage.one("guard");
+        stage.endure_at_rest(&format!("{name} guard at rest"), || fault(guard), drop);
+        // And again, with the guard that came after it, or that goes on.
+        let (guard, work) = (stage.one("guard"), stage.one("work"));
+        let both = || {
+            signal(work, Signal::STOP);
+            fault(guard)
+        };
+        stage.endure_at_rest(&format!("SIGSTOP work and {name} guard at rest"), both, |standing| {
+            drop(standing);
+            signal(work, Signal::CONT);
+        });
+        stage.up.kill();
+    }
+}
+
+/// What keeps a process from going on; let go of when this is dropped.
+enum Standing {
+    Stopped(i32),
+    Held(Child),
+    Frozen(#[expect(dead_code, reason = "it thaws when it is dropped")] Option<Frozen>),
+}
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        match self {
+            Self::Stopped(pid) => signal(*pid, Signal::CONT),
+            Self::Held(debugger) => {
+                debugger.kill().unwrap();
+                debugger.wait().unwrap();
+            }
+            Self::Frozen(_) => {}
+        }
+    }
+}
+
 #[test]
 fn the_agent_and_another() {
     head();

@@ -10,12 +10,12 @@ mod openers;
 mod stage;
 mod watchdog;
 
-mod brake;
 mod crash_loop;
 mod faults;
 mod flood;
 mod full;
 mod holes;
 mod late;
+mod lever;
 mod stalling;
 mod upgrade;

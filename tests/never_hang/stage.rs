@@ -19,6 +19,8 @@ use crate::watchdog::{self, Watchdog};
 const BOUND: Duration = Duration::from_secs(1);
 /// How long openers go on after a fault.
 const WINDOW: Duration = Duration::from_millis(1500);
+/// How long openers go on before a fault, or a fault before they come.
+const SETTLED: Duration = Duration::from_millis(150);
 /// How long it may take until a denied file is denied again.
 pub(crate) const BACK: Duration = Duration::from_secs(10);
 
@@ -82,13 +84,46 @@ impl Stage {
         fault: impl FnOnce(&mut Vec<i32>) -> T,
         undo: impl FnOnce(T),
     ) -> Seen {
+        self.endure_as(case, most, Guard::Works, fault, undo)
+    }
+
+    /// As [`Self::endure`], with a fault that comes while nobody has been asked about for a while, and before anybody is.
+    pub(crate) fn endure_at_rest<T>(
+        &self,
+        case: &str,
+        fault: impl FnOnce() -> T,
+        undo: impl FnOnce(T),
+    ) -> Seen {
+        self.endure_as(case, WINDOW * 3, Guard::Rests, |_| fault(), undo)
+    }
+
+    fn endure_as<T>(
+        &self,
+        case: &str,
+        most: Duration,
+        guard: Guard,
+        fault: impl FnOnce(&mut Vec<i32>) -> T,
+        undo: impl FnOnce(T),
+    ) -> Seen {
         watchdog::control_once();
         let mut watchdog = Watchdog::turn_on();
         let mut pids = vec![self.one("guard")];
-        let openers = Openers::start(&self.allowed, &self.denied);
-        std::thread::sleep(Duration::from_millis(150));
-        let begun = Instant::now();
+        let start = || Openers::start(&self.allowed, &self.denied);
+        let openers = match guard {
+            Guard::Works => Some(start()),
+            Guard::Rests => {
+                wait_for("it to rest", BACK * 3, || rests(pids[0]).then_some(()));
+                None
+            }
+        };
+        std::thread::sleep(SETTLED);
+        let mut begun = Instant::now();
         let standing = fault(&mut pids);
+        let openers = openers.unwrap_or_else(|| {
+            std::thread::sleep(SETTLED);
+            begun = Instant::now();
+            start()
+        });
         std::thread::sleep(WINDOW);
         pids.extend(one_of(self.up.pid(), "guard"));
         let seen = openers.finish();
@@ -114,6 +149,24 @@ impl Stage {
         assert!(seen.other.ran > 10, "{case}: the other user starves: {seen:?}");
         seen
     }
+}
+
+/// What the guard does when a fault comes.
+enum Guard {
+    Works,
+    Rests,
+}
+
+/// Whether the guard's loop is woken less than three times a second: at work it beats more than twice as often.
+fn rests(guard: i32) -> bool {
+    let woken = || {
+        let status = fs::read_to_string(format!("/proc/{guard}/status")).unwrap();
+        let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        count.unwrap().trim().parse::<u64>().unwrap()
+    };
+    let before = woken();
+    std::thread::sleep(Duration::from_secs(1));
+    woken() < before + 3
 }
 
 /// What the columns mean.

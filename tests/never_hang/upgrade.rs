@@ -10,8 +10,8 @@ use tests::sample::is_denied;
 use tests::up::{Options, binary, one_of};
 use tests::wait_for;
 
-use crate::brake::{quell, with_brake};
 use crate::crash_loop::status;
+use crate::lever::{quell, with_lever};
 use crate::stage::{BACK, Stage, head, signal};
 
 /// How often in a row.
@@ -79,7 +79,7 @@ fn told_again_while_it_is_at_it_and_while_the_guard_has_fallen() {
 
 #[test]
 fn told_while_nothing_is_denied() {
-    let Some(stage) = Stage::set_with(with_brake) else { return };
+    let Some(stage) = Stage::set_with(with_lever) else { return };
     let (dir, run) = (stage.dir.path(), stage.one("run"));
     let renew_work = |level: &str| {
         let work = stage.one("work");

@@ -90,7 +90,7 @@ impl Collector {
             let reason = "its deadline passed before this machine could begin; order it again";
             outcome(act, Vec::new(), Some(Failure::timed_out(reason)))
         } else {
-            let begun = core.ledger.lock().begin(act.id);
+            let begun = core.ledger.lock().begin(act.id, None);
             match begun {
                 Ok(true) => core.nudge(Nudge::Begun(act.id)),
                 Ok(false) => return,

@@ -11,6 +11,7 @@ use model::log::Position;
 use model::{Clock, MachineId, Time};
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use crate::brake::Brake;
 use crate::clock::Ahead;
 use crate::filesystems::Filesystem;
 use crate::guard::client::{Guard, NotInForce};
@@ -37,6 +38,7 @@ pub(crate) struct Core {
     /// None when nothing is guarded.
     pub(crate) guard: Option<Guard>,
     pub(crate) warden: Warden,
+    pub(crate) brake: Brake,
     pub(crate) spared: RwLock<Arc<SparedSet>>,
     pub(crate) places: Arc<Places>,
     /// Every filesystem of the machine, as it was found last.
@@ -71,6 +73,8 @@ pub(crate) enum Nudge {
     Begun(model::ActId),
     /// An act ended, or root lifted a rule.
     Ended,
+    /// The brake holds something else.
+    Held,
     /// The spared set is another.
     Spared,
     /// Something of the heartbeat changed.
@@ -89,6 +93,7 @@ pub(crate) struct Parts {
     pub(crate) places: Arc<Places>,
     pub(crate) guards_everywhere: bool,
     pub(crate) warden: Warden,
+    pub(crate) brake: Brake,
     pub(crate) pending: Pending,
     pub(crate) looker: Looker,
     pub(crate) nudges: Sender<Nudge>,
@@ -110,6 +115,7 @@ impl Core {
             vault: parts.vault,
             guard: parts.guard,
             warden: parts.warden,
+            brake: parts.brake,
             spared: RwLock::new(Arc::new(spared)),
             places: parts.places,
             filesystems: ArcSwap::default(),

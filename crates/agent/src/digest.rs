@@ -1,5 +1,6 @@
 //! Reading a file once, for all its names and its facts.
 
+use std::cell::RefCell;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use md5::Md5;
 use model::facts::Facts;
 use model::{Digests, Kinds, Names};
+use rustix::io::ReadWriteFlags;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use sys::identity::Stat;
@@ -125,7 +127,11 @@ pub(crate) struct Hasher {
     md5: Option<Md5>,
     facts: Option<Facts>,
     size: u64,
-    piece: Vec<u8>,
+}
+
+thread_local! {
+    /// What a thread reads into: fresh memory for each file would cost as much as reading a tenth of a small one.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Hasher {
@@ -137,7 +143,6 @@ impl Hasher {
             md5: kinds.md5.then(Md5::new),
             facts: None,
             size: 0,
-            piece: Vec::new(),
         }
     }
 
@@ -146,21 +151,39 @@ impl Hasher {
     /// # Errors
     /// Those of reading.
     pub(crate) fn read_on(&mut self, file: BorrowedFd<'_>, most: u64) -> io::Result<bool> {
-        self.piece.resize(PIECE, 0);
-        let limit = self.size.saturating_add(most);
-        while self.size < limit {
-            let length = read_at(file, &mut self.piece, self.size)?;
-            let bytes = &self.piece[..length];
-            self.facts.get_or_insert_with(|| inspect::facts(&bytes[..length.min(inspect::HEAD)], 0));
-            if length == 0 {
-                return Ok(true);
+        self.read_as(file, most, ReadWriteFlags::empty())
+    }
+
+    /// As [`Self::read_on`], as far as the file is in memory. What was read is kept, and one may read on.
+    ///
+    /// # Errors
+    /// EAGAIN when a disk would have to be waited for, EOPNOTSUPP when the filesystem can't tell; those of reading.
+    pub(crate) fn read_from_memory(&mut self, file: BorrowedFd<'_>, most: u64) -> io::Result<bool> {
+        self.read_as(file, most, ReadWriteFlags::NOWAIT)
+    }
+
+    fn read_as(&mut self, file: BorrowedFd<'_>, most: u64, flags: ReadWriteFlags) -> io::Result<bool> {
+        BUFFER.with_borrow_mut(|buffer| {
+            buffer.resize(PIECE, 0);
+            let limit = self.size.saturating_add(most);
+            while self.size < limit {
+                // Whole or not at all: the facts are those of the whole beginning.
+                let length = read_at(file, buffer, self.size, flags)?;
+                self.take(&buffer[..length]);
+                if length == 0 {
+                    return Ok(true);
+                }
             }
-            self.sha256.update(bytes);
-            self.sha1.iter_mut().for_each(|sha1| sha1.update(bytes));
-            self.md5.iter_mut().for_each(|md5| md5.update(bytes));
-            self.size += length as u64;
-        }
-        Ok(false)
+            Ok(false)
+        })
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.facts.get_or_insert_with(|| inspect::facts(&bytes[..bytes.len().min(inspect::HEAD)], 0));
+        self.sha256.update(bytes);
+        self.sha1.iter_mut().for_each(|sha1| sha1.update(bytes));
+        self.md5.iter_mut().for_each(|md5| md5.update(bytes));
+        self.size += bytes.len() as u64;
     }
 
     /// All names of what was read, if all were asked for.
@@ -168,11 +191,6 @@ impl Hasher {
         let (names, facts) = self.finish();
         let digests = names.all().ok_or_else(|| io::Error::other("a digest of each kind was asked for"))?;
         Ok((digests, facts))
-    }
-
-    /// Lets go of memory that is needed only while it reads.
-    pub(crate) fn rest(&mut self) {
-        self.piece = Vec::new();
     }
 
     /// What was read is called so.
@@ -192,15 +210,16 @@ impl Hasher {
 /// Those of reading.
 pub fn look(file: BorrowedFd<'_>, size: u64) -> io::Result<Facts> {
     let mut head = [0; inspect::HEAD];
-    let length = read_at(file, &mut head, 0)?;
+    let length = read_at(file, &mut head, 0, ReadWriteFlags::empty())?;
     Ok(inspect::facts(&head[..length], size))
 }
 
 /// Fills `buffer` from `offset` on, as far as the file goes.
-fn read_at(file: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+fn read_at(file: BorrowedFd<'_>, buffer: &mut [u8], offset: u64, flags: ReadWriteFlags) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
-        match rustix::io::pread(file, &mut buffer[filled..], offset + filled as u64) {
+        let slices = &mut [io::IoSliceMut::new(&mut buffer[filled..])];
+        match rustix::io::preadv2(file, slices, offset + filled as u64, flags) {
             Ok(0) => break,
             Ok(length) => filled += length,
             Err(rustix::io::Errno::INTR) => {}
@@ -239,7 +258,6 @@ mod tests {
         let mut hasher = Hasher::new(Kinds { sha1: true, md5: false });
         let mut parts = 0;
         while !hasher.read_on(file.as_fd(), 1).unwrap() {
-            hasher.rest();
             parts += 1;
         }
         assert_eq!(parts, 4);

@@ -7,6 +7,7 @@ pub mod run;
 
 pub mod brake;
 pub mod guard;
+pub mod lever;
 pub mod ruleset;
 pub mod warden;
 

@@ -12,6 +12,7 @@ use model::rule::Scope;
 use model::{Digests, FileId, RuleId};
 
 use crate::acts::{self, Grounds, Guarded};
+use crate::brake::{self, Begin};
 use crate::core::{Core, Nudge};
 use crate::recorder::wait_recorded;
 use crate::running;
@@ -25,6 +26,8 @@ const SWEEP_PATIENCE: Duration = Duration::from_secs(60);
 const RECORD_PATIENCE: Duration = Duration::from_secs(5);
 /// How often acts that could not begin are tried again.
 const AGAIN: Duration = Duration::from_millis(500);
+/// How often acts that wait for approval are looked at: their deadlines may pass.
+const WAITING: Duration = Duration::from_secs(30);
 
 /// Does what the ledger holds, whenever `taken` says that there is something, until the agent stops.
 pub(crate) fn run(core: &Core, taken: &Receiver<()>) {
@@ -36,7 +39,15 @@ pub(crate) fn run(core: &Core, taken: &Receiver<()>) {
             }
             attempt(core, &act);
         }
-        let wait = if unfinished(core).is_empty() { Duration::from_secs(3600) } else { AGAIN };
+        let wait = {
+            let unfinished = unfinished(core);
+            let ledger = core.ledger.lock();
+            match unfinished.iter().all(|act| ledger.waits(act)) {
+                _ if unfinished.is_empty() => Duration::from_secs(3600),
+                true => WAITING,
+                false => AGAIN,
+            }
+        };
         if taken.recv_timeout(wait) == Err(crossbeam_channel::RecvTimeoutError::Disconnected) {
             return;
         }
@@ -52,8 +63,10 @@ fn unfinished(core: &Core) -> Vec<Act> {
 fn attempt(core: &Core, act: &Act) {
     let begun = core.ledger.lock().has_begun(act.id);
     let outcome = if !begun && core.server_now() > act.deadline {
-        let reason = "its deadline passed before this machine could begin; order it again";
-        Outcome { failure: Some(Failure::timed_out(reason)), ..failed(act, reason) }
+        let waited = core.ledger.lock().waits(act);
+        let why = if waited { "while it waited for approval" } else { "before this machine could begin" };
+        let reason = format!("its deadline passed {why}; order it again");
+        Outcome { failure: Some(Failure::timed_out(reason)), ..failed(act, "") }
     } else if !begun && core.warden.holds_back() == Some(Level::Released) {
         failed(act, &format!("{}; engage the guard there and order it again", core.warden.notice()))
     } else {
@@ -61,7 +74,15 @@ fn attempt(core: &Core, act: &Act) {
             tracing::warn!(act = %act.id, "an act waits for its rules to be in force");
             return;
         }
-        let begun = core.ledger.lock().begin(act.id);
+        let at = match brake::may_begin(core, act) {
+            Ok(Begin::Now(at)) => at,
+            Ok(Begin::Waits) => return,
+            Err(error) => {
+                tracing::error!(act = %act.id, %error, "an act can't begin: the ledger can't be written");
+                return;
+            }
+        };
+        let begun = core.ledger.lock().begin(act.id, at);
         match begun {
             Ok(true) => {}
             Ok(false) => {

@@ -11,13 +11,14 @@ use crossbeam_channel::{Receiver, bounded, unbounded};
 use model::{MachineId, OrganizationId};
 use parking_lot::Mutex;
 
-use crate::brake::Brake;
+use crate::brake::{self, Brake, Limits};
 use crate::clock::SystemClock;
 use crate::core::{Core, Nudge, Parts};
 use crate::guard::client::{Event, Guard};
 use crate::hearing::Hearing;
 use crate::inventory::{Inventory, Known, Note};
 use crate::ledger::Ledger;
+use crate::lever::Lever;
 use crate::looking::{Looker, Ours};
 use crate::places::{Places, Watched};
 use crate::recorder::{Recorder, wait_recorded};
@@ -47,7 +48,9 @@ pub struct Config {
     /// What ties it to its warden, if it has one.
     pub tether: Option<Tether>,
     /// Where root releases the guard.
-    pub brake: Brake,
+    pub lever: Lever,
+    /// How much goes on without approval.
+    pub limits: Limits,
 }
 
 /// How long the guard is waited for at a time.
@@ -87,6 +90,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     remember(&inventory, &spool)?;
     let spool = Arc::new(Mutex::new(spool));
     let vault = Arc::new(Vault::open(&data_dir, clock.clone())?);
+    let (taken, takes) = bounded(1);
     let core = Arc::new(Core::new(Parts {
         machine: config.machine,
         clock,
@@ -95,7 +99,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         inventory: inventory.clone(),
         vault,
         guard,
-        warden: Warden { tether: config.tether, brake: config.brake },
+        warden: Warden { tether: config.tether, lever: config.lever },
+        brake: Brake::new(config.limits, inventory.clone(), taken.clone()),
         places,
         guards_everywhere: config.guarded.iter().any(|path| path == Path::new("/")),
         pending: Pending::default(),
@@ -123,7 +128,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let watching = core.clone();
     spawn("rivals", move || rivals::watch(&watching))?;
 
-    let (taken, takes) = bounded(1);
+    let weighing = core.clone();
+    spawn("brake", move || brake::run(&weighing))?;
     let acting = core.clone();
     spawn("acts", move || perform::run(&acting, &takes))?;
     let (collector, samples) = collecting::pair();

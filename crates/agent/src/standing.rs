@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crate::brake::Brake;
 use crate::core::Core;
+use crate::lever::Lever;
 use crate::warden::{CRASHED, Level, Standing, Tether};
 
 /// How often the agent gives a sign of life.
@@ -19,7 +19,7 @@ pub(crate) struct Warden {
     /// None for an agent without a warden, as tests start it.
     pub(crate) tether: Option<Tether>,
     /// Where it says who released the guard.
-    pub(crate) brake: Brake,
+    pub(crate) lever: Lever,
 }
 
 impl Warden {
@@ -36,7 +36,7 @@ impl Warden {
     pub(crate) fn notice(&self) -> String {
         match self.holds_back() {
             Some(Level::Released) => {
-                let pulled = self.brake.pulled().map(|pulled| pulled.to_string());
+                let pulled = self.lever.pulled().map(|pulled| pulled.to_string());
                 pulled.unwrap_or_else(|| "released".to_owned())
             }
             Some(_) => CRASHED.to_owned(),

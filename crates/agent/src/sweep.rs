@@ -78,11 +78,13 @@ impl Errands {
             if let Some(directory) = wanted.below.pop_first() {
                 return Ok(Some(directory));
             }
-            self.0.1.wait_for(&mut wanted, Duration::from_secs(1));
+            self.0.1.wait_for(&mut wanted, REST);
         }
     }
 }
 
+/// How often one who has no errand looks whether the agent stops.
+const REST: Duration = Duration::from_secs(60);
 /// Where a machine keeps its programs.
 const PROGRAMS: [&str; 4] = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
 

@@ -22,6 +22,8 @@ use crate::places::{Place, Places};
 
 /// A file is looked at when nothing has happened to it for so long.
 const SETTLED: Duration = Duration::from_millis(100);
+/// How long the kernel's notes are waited for at a time.
+const REST: Duration = Duration::from_secs(60);
 /// Notes are read at most so often: the kernel merges equal ones meanwhile.
 const PACE: Duration = Duration::from_millis(10);
 /// So often is read at a time: who makes changes faster than we read must not keep what has settled waiting.
@@ -118,7 +120,7 @@ impl Watch {
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mut buffer = EventBuffer::default();
         loop {
-            let wait = self.next_due().map_or(Duration::from_secs(1), |due| due.max(PACE));
+            let wait = self.next_due().map_or(REST, |due| due.max(PACE));
             let timeout =
                 rustix::time::Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: wait.subsec_nanos().into() };
             match rustix::event::poll(&mut [PollFd::new(&self.group, PollFlags::IN)], Some(&timeout)) {

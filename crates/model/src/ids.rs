@@ -65,6 +65,11 @@ guid!(
     VaultId
 );
 
+guid!(
+    /// Something that a machine's brake holds back.
+    HoldId
+);
+
 /// An enrolled host: 40 lower-case hexadecimal digits in the compatible API.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MachineId(pub [u8; 20]);

@@ -20,8 +20,11 @@ pub mod rule;
 pub mod verdict;
 
 pub mod act;
+pub mod hold;
 pub mod order;
 
 pub use digest::{Digests, FileId, InvalidHash, Kinds, Md5, Names, Sha1, Sha256};
-pub use ids::{ActId, Epoch, Generation, GroupId, MachineId, OrderId, OrganizationId, RuleId, VaultId};
+pub use ids::{
+    ActId, Epoch, Generation, GroupId, HoldId, MachineId, OrderId, OrganizationId, RuleId, VaultId,
+};
 pub use time::{Clock, Time};

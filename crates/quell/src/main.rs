@@ -15,6 +15,8 @@ mod agent;
 mod file;
 #[cfg(feature = "client")]
 mod machine;
+#[cfg(all(feature = "serve", feature = "agent", feature = "client"))]
+mod operator;
 #[cfg(feature = "client")]
 mod order;
 #[cfg(feature = "client")]
@@ -63,6 +65,9 @@ enum Role {
     /// Follow and undo what was ordered
     #[cfg(feature = "client")]
     Order(order::Args),
+    /// The operator key, and what waits for its word
+    #[cfg(all(feature = "serve", feature = "agent", feature = "client"))]
+    Operator(operator::Args),
     /// Print a bearer token for calls of your own
     #[cfg(feature = "client")]
     Token(token::Args),
@@ -81,6 +86,8 @@ impl Role {
             Self::Machine(args) => machine::run(args),
             #[cfg(feature = "client")]
             Self::Order(args) => order::run(args),
+            #[cfg(all(feature = "serve", feature = "agent", feature = "client"))]
+            Self::Operator(args) => operator::run(args),
             #[cfg(feature = "client")]
             Self::Token(args) => token::run(args),
         }
@@ -99,6 +106,8 @@ impl Role {
             Self::Machine(args) => args.connection.format(),
             #[cfg(feature = "client")]
             Self::Order(args) => args.connection.format(),
+            #[cfg(all(feature = "serve", feature = "agent", feature = "client"))]
+            Self::Operator(args) => args.connection.format(),
             #[cfg(feature = "client")]
             Self::Token(args) => args.connection.format(),
         }

@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod config;
 pub mod hints;
+pub mod operator;
 pub mod samples;
 pub mod store;
 
@@ -30,6 +31,7 @@ use crate::api::{Edge, Failures, Limits};
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::operator::OperatorKey;
 use crate::samples::Samples;
 use crate::sessions::Sessions;
 use crate::store::Store;
@@ -62,6 +64,7 @@ impl Server {
         let store = Store::open(&config.data_dir, Arc::clone(&clock))?;
         let home = store.home(&config.host_name).await?;
         let tokens = Tokens::open(&config.data_dir, Arc::clone(&clock))?;
+        keep_operator_key(&store, &config.data_dir, home.organization).await?;
         let credentials = tokens::first_application(&store, home.organization, known_secret).await?;
 
         let listener = TcpListener::bind(config.listen).await.with_context(|| {
@@ -115,6 +118,30 @@ impl Drop for Running {
         self.serving.abort();
         self.chores.abort();
     }
+}
+
+/// Makes the operator key at the first start. Later its private half may be elsewhere; what machines are told is the
+/// public half that the store has kept.
+async fn keep_operator_key(
+    store: &Store,
+    data_dir: &std::path::Path,
+    organization: OrganizationId,
+) -> anyhow::Result<()> {
+    let path = OperatorKey::path(data_dir);
+    let kept = store.operator_key(organization).await?;
+    let key = match (path.exists(), kept) {
+        (true, _) => OperatorKey::read(&path)?,
+        (false, None) => OperatorKey::make(data_dir)?,
+        (false, Some(_)) => return Ok(()),
+    };
+    let kept = store.keep_operator_key(organization, key.public()).await?;
+    anyhow::ensure!(
+        kept == key.public(),
+        "{} is not the operator key {} that the machines know: move it away, or put that one in its place",
+        path.display(),
+        operator::fingerprint(&kept)
+    );
+    Ok(())
 }
 
 /// Tokens and secrets don't travel in the clear.

@@ -12,6 +12,7 @@ use model::act::Act;
 use wire::link::v1::{self, down, up};
 use wire::link::{Malformed, acts, frame, things};
 
+use crate::brake;
 use crate::collecting::{LinkEnd, Said};
 use crate::core::{Core, Nudge};
 use crate::ledger::Refused;
@@ -40,10 +41,16 @@ impl From<Malformed> for Ended {
 
 /// How long the guard may take to confirm a set of rules before it is asked again.
 const GUARD_PATIENCE: Duration = Duration::from_secs(2);
-/// How often what has not been confirmed is asked again, and the agent's stop noticed.
+/// How often what has not been confirmed is asked again.
 const TICK: Duration = Duration::from_millis(200);
+/// How long one waits for news otherwise, at the most.
+const REST: Duration = Duration::from_secs(30);
 /// A server that takes nothing for so long is gone.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What waits is told up to so many, each with so many of the files that run widely: a message has an end.
+const MOST_HELD: usize = 1000;
+const MOST_CROWDS: usize = 3;
 
 /// Rules, or changes of them, in one message from which on memory is given back afterwards.
 const MANY: usize = 1000;
@@ -59,6 +66,8 @@ struct Session<'a> {
     sent: u64,
     /// Rules are durable that are not in force, or not acknowledged yet.
     owes_adoption: bool,
+    /// What the server knows to be held.
+    held: Option<Vec<model::HoldId>>,
     /// They were so many that taking them in has left much memory behind.
     heard_many: bool,
     beat_every: Duration,
@@ -85,6 +94,7 @@ pub(super) fn run(
         sent: 0,
         owes_adoption: false,
         heard_many: false,
+        held: None,
         beat_every: Duration::from_secs(30),
         last_beat: None,
     };
@@ -110,6 +120,7 @@ impl Session<'_> {
         self.say(up::Message::Hello(hello))?;
         let incoming = read_in_background(self.stream.try_clone()?);
         self.tell_spared()?;
+        self.tell_held()?;
         self.tell_ended()?;
         loop {
             if self.core.halt.is_asked() {
@@ -128,7 +139,7 @@ impl Session<'_> {
                     Ok(message) => self.say(message)?,
                     Err(_) => return Ok(()),
                 },
-                default(TICK) => {}
+                default(self.patience()) => {}
             }
             self.settle_adoption()?;
             self.tell_sightings()?;
@@ -136,6 +147,12 @@ impl Session<'_> {
                 self.beat()?;
             }
         }
+    }
+
+    /// How long to wait for news: until the next heartbeat, unless something is owed.
+    fn patience(&self) -> Duration {
+        let until_beat = self.last_beat.map(|last| self.beat_every.saturating_sub(last.elapsed()));
+        if self.owes_adoption { TICK } else { until_beat.unwrap_or(REST).min(REST) }
     }
 
     fn say(&mut self, message: up::Message) -> io::Result<()> {
@@ -166,6 +183,13 @@ impl Session<'_> {
             Some(down::Message::SampleWanted(wanted)) => self.pass_on(Said::Wanted(wanted)),
             Some(down::Message::SampleRefused(refused)) => self.pass_on(Said::Refused(refused)),
             Some(down::Message::SampleStored(act)) => self.pass_on(Said::Stored(act)),
+            Some(down::Message::Approval(signed)) => {
+                if let Err((Some(hold), refused)) = brake::approve_signed(self.core, &signed) {
+                    let (hold, reason) = (hold.0.as_bytes().to_vec(), refused.to_string());
+                    self.say(up::Message::ApprovalRefused(v1::ApprovalRefused { hold, reason }))?;
+                }
+            }
+            Some(down::Message::ApprovedStored(id)) => self.core.ledger.lock().approved_stored(id)?,
             Some(down::Message::BypassStored(id)) => self.core.ledger.lock().bypass_stored(id)?,
             None => {}
         }
@@ -178,6 +202,7 @@ impl Session<'_> {
     }
 
     fn welcomed(&mut self, welcome: &v1::Welcome) -> io::Result<()> {
+        brake::pin(self.core, welcome)?;
         if self.core.set_server_clock(Time::from_ticks(welcome.server_time)) {
             // A guard that is away gets it when it is back.
             let _ = self.core.enforce(GUARD_PATIENCE);
@@ -192,8 +217,7 @@ impl Session<'_> {
     /// Durable first; in force and acknowledged by [`Self::settle_adoption`].
     fn adopt(&mut self, rules: &v1::Rules) -> Result<(), Ended> {
         self.heard_many |= rules.rules.len() + rules.entries.len() >= MANY;
-        let adopted = self.core.ledger.lock().adopt(rules);
-        match adopted {
+        match brake::adopt(self.core, rules) {
             Ok(is_whole) => self.owes_adoption |= is_whole,
             Err(Refused::Disk(error)) => return Err(error.into()),
             Err(refused) => return Err(Ended::Refused(refused)),
@@ -208,6 +232,8 @@ impl Session<'_> {
         match self.core.enforce(GUARD_PATIENCE) {
             Ok(position) => {
                 self.owes_adoption = false;
+                // First, or the server would take a rule that waits for one in force.
+                self.tell_held()?;
                 self.say(up::Message::Adopted(position.into()))?;
                 // Nobody waits for what follows.
                 self.core.ledger.lock().shorten();
@@ -242,7 +268,11 @@ impl Session<'_> {
             (ledger.has_begun(id), ledger.outcome(id).cloned())
         };
         match outcome {
-            Some(outcome) => return self.say(up::Message::Outcome((&outcome).into())),
+            Some(outcome) => {
+                self.say(up::Message::Outcome((&outcome).into()))?;
+                // What was withdrawn waits for nobody's approval.
+                return self.tell_held();
+            }
             None if has_begun => self.say(up::Message::ActBegun(id.0.as_bytes().to_vec()))?,
             None => {}
         }
@@ -257,16 +287,21 @@ impl Session<'_> {
             Nudge::Spooled => Ok(()),
             Nudge::Begun(act) => self.say(up::Message::ActBegun(act.0.as_bytes().to_vec())),
             Nudge::Ended => self.tell_ended(),
+            Nudge::Held => self.tell_held(),
             Nudge::Spared => self.tell_spared(),
             Nudge::Changed => self.beat(),
         }
     }
 
     fn tell_ended(&mut self) -> io::Result<()> {
-        let (outcomes, lifted, bypasses) = {
+        let (outcomes, lifted, bypasses, approvals) = {
             let ledger = self.core.ledger.lock();
-            (ledger.unsent(), ledger.lifted(), ledger.untold_bypasses())
+            (ledger.unsent(), ledger.lifted(), ledger.untold_bypasses(), ledger.untold_approvals())
         };
+        for approved in approvals {
+            self.say(up::Message::Approved(approved))?;
+        }
+        self.tell_held()?;
         for outcome in &outcomes {
             self.say(up::Message::Outcome(outcome.into()))?;
         }
@@ -276,6 +311,23 @@ impl Session<'_> {
         for bypass in bypasses {
             self.say(up::Message::Bypassed(bypass))?;
         }
+        Ok(())
+    }
+
+    /// Says what the brake holds, if that is something else than was said last.
+    fn tell_held(&mut self) -> io::Result<()> {
+        let mut holds = self.core.ledger.lock().holds();
+        let held: Vec<_> = holds.iter().map(|hold| hold.id).collect();
+        if self.held.as_ref() == Some(&held) {
+            return Ok(());
+        }
+        let left_out = holds.len().saturating_sub(MOST_HELD);
+        holds.truncate(MOST_HELD);
+        holds.iter_mut().for_each(|hold| hold.crowds.truncate(MOST_CROWDS));
+        let holds = holds.iter().map(Into::into).collect();
+        let left_out = u32::try_from(left_out).unwrap_or(u32::MAX);
+        self.say(up::Message::Holds(v1::Holds { holds, left_out }))?;
+        self.held = Some(held);
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::RecvTimeoutError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -21,6 +21,8 @@ use crate::guard::{bell, drain, ring};
 const PACE: Duration = Duration::from_secs(1);
 const SHARE: u32 = 2000;
 const SLOWEST: Duration = Duration::from_secs(10);
+/// While nothing changes, the guard is asked for its marks so often.
+const MARKS: Duration = Duration::from_secs(10);
 /// Whoever mounts all the time makes us use a twentieth of a processor, and keeps others waiting no longer than that.
 const BUSY_SHARE: u32 = 20;
 const LONGEST: Duration = Duration::from_secs(5);
@@ -83,6 +85,7 @@ impl Follower {
             ended: Arc::clone(&ended),
             namespaces: None,
             marked: None,
+            asked: Instant::now(),
             stuck: Vec::new(),
             missed: false,
             is_barred: false,
@@ -121,6 +124,8 @@ struct Following<H> {
     namespaces: Option<BTreeSet<u64>>,
     /// What was marked after the last look.
     marked: Option<BTreeSet<u64>>,
+    /// When that was.
+    asked: Instant,
     stuck: Vec<(Spot, JoinHandle<Duration>)>,
     /// The last look left something out, or the kernel will not tell of something: quiet proves nothing.
     missed: bool,
@@ -154,7 +159,9 @@ impl<H: FnMut(Told)> Following<H> {
             if !is_news {
                 pace = (spent * SHARE).clamp(PACE, SLOWEST);
             }
-            std::thread::sleep((spent * BUSY_SHARE).clamp(SETTLED, LONGEST));
+            if is_news || !visited.is_zero() {
+                std::thread::sleep((spent * BUSY_SHARE).clamp(SETTLED, LONGEST));
+            }
             is_news = self.wait(own, pace);
         }
     }
@@ -184,7 +191,11 @@ impl<H: FnMut(Told)> Following<H> {
             tracing::error!("looking for mounts hangs in many places; new filesystems are not guarded");
             return Duration::ZERO;
         }
+        if !is_news && self.is_unchanged() {
+            return Duration::ZERO;
+        }
         let marked = self.marks.as_ref().and_then(Marks::list);
+        self.asked = Instant::now();
         // The kernel tells of every change in what was looked into, and the guard of what it lost.
         let is_quiet = self.told.is_some() && !is_news && !self.missed && self.marked == marked;
         let mut round = Round { marked, ..Round::default() };
@@ -209,6 +220,14 @@ impl<H: FnMut(Told)> Following<H> {
             self.namespaces = unless;
         }
         spent
+    }
+
+    /// Whether there are the same namespaces as in the last round, and nothing else is to be looked at. Asks nothing but
+    /// the kernel, and no filesystem.
+    fn is_unchanged(&self) -> bool {
+        let ids = || sys::mounts::namespaces().ok().map(|all| all.map(|namespace| namespace.id).collect());
+        let is_quiet = self.told.is_some() && !self.missed && self.asked.elapsed() < MARKS;
+        is_quiet && self.namespaces.is_some() && ids() == self.namespaces
     }
 
     /// One round; `false` when the visitor was left behind, and another is to set out.

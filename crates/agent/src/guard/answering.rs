@@ -13,7 +13,7 @@ use wire::link::{frame, v1};
 
 use super::desk::{Desk, Moment};
 use super::protocol;
-use super::shared::{Shared, Word, drain};
+use super::shared::{Shared, Word, drain, ring};
 
 const QUESTION: u64 = 0;
 const WORD: u64 = 1;
@@ -28,6 +28,8 @@ const REPLIES_AT_A_TIME: usize = 64;
 const MOST_IN_VAIN: u32 = 1000;
 /// How often overdue leases are looked for while there are late openers.
 const TICK: Duration = Duration::from_secs(1);
+/// Nobody was asked about for so long when the loop begins to rest.
+const QUIET: Duration = Duration::from_secs(2);
 /// When it is told to end, one whose exec began just before may still be about to ask.
 const STRAGGLERS: Duration = Duration::from_millis(20);
 /// And no longer does it wait for hashes of files that run already.
@@ -41,6 +43,10 @@ pub(super) struct Answering<'g> {
     words: Receiver<Word>,
     agent: Option<OwnedFd>,
     end: BorrowedFd<'g>,
+    /// Rung when it rests no longer.
+    reporter: &'g OwnedFd,
+    /// When something happened last.
+    stirred: Instant,
     /// Since when it has been told to end.
     ends: Option<Instant>,
     /// The agent's socket is full, and is waited for.
@@ -62,6 +68,7 @@ impl<'g> Answering<'g> {
         clock: &'g dyn Clock,
         words: Receiver<Word>,
         end: BorrowedFd<'g>,
+        reporter: &'g OwnedFd,
     ) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let watch = |source: BorrowedFd<'_>, name| {
@@ -78,6 +85,8 @@ impl<'g> Answering<'g> {
             words,
             agent: None,
             end,
+            reporter,
+            stirred: Instant::now(),
             ends: None,
             blocked: false,
             has_let_go: false,
@@ -103,6 +112,10 @@ impl<'g> Answering<'g> {
                 Err(rustix::io::Errno::INTR) => 0,
                 outcome => outcome?,
             };
+            let roused = count > 0 && self.shared.rests();
+            if roused {
+                self.shared.go_on(self.desk.group.as_fd());
+            }
             let snapshot = self.shared.snapshot.load();
             let time = snapshot.time(self.clock.now());
             let moment = Moment { instant: Instant::now(), time, snapshot };
@@ -126,6 +139,19 @@ impl<'g> Answering<'g> {
             if self.is_over(&moment) {
                 return Ok(());
             }
+            if roused {
+                ring(self.reporter);
+            }
+            self.rest(count > 0, &moment);
+        }
+    }
+
+    /// Rests when nobody has asked for a while.
+    fn rest(&mut self, stirred: bool, moment: &Moment) {
+        if stirred || !self.desk.questions.is_empty() || self.ends.is_some() {
+            self.stirred = moment.instant;
+        } else if moment.instant >= self.stirred + QUIET {
+            self.shared.rest(self.desk.group.as_fd());
         }
     }
 

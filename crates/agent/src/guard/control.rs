@@ -21,8 +21,10 @@ use super::snapshot::Snapshot;
 use super::{policy, protocol};
 use crate::warden::{Said, Tether};
 
-/// How often the counters are reported.
+/// How often the counters are reported, when they have changed.
 const EACH: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+/// How often one looks for something to report while nobody is asked about: the loop rings when it goes on.
+const AT_REST: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 /// How long who connects may take to say what for.
 const HANDSHAKE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 /// As above, for reports that the agent must get whole.
@@ -44,6 +46,8 @@ pub(super) struct Control<'g> {
     pub(super) is_in_force: bool,
     /// The warden may say something.
     pub(super) hears_warden: bool,
+    /// What the agent was told of the counters.
+    pub(super) told: Option<v1::GuardCounters>,
     /// Another guard has the seat: whoever still finds this one is to look again.
     pub(super) is_relieved: bool,
 }
@@ -103,7 +107,9 @@ impl Control<'_> {
             PollFd::new(warden, PollFlags::IN),
         ];
         // Interrupted or not, what is ready is looked at below.
-        let _ = poll(&mut sources, Some(&EACH));
+        // The kernel's level counts without anybody being asked.
+        let rests = self.shared.rests() && self.in_kernel.is_none();
+        let _ = poll(&mut sources, Some(if rests { &AT_REST } else { &EACH }));
         let ready = |n: usize| !sources[n].revents().is_empty();
         [ready(1), self.agent.is_some() && ready(2), self.hears_warden && ready(3)]
     }
@@ -144,6 +150,7 @@ impl Control<'_> {
             }
             Ok(Some(protocol::CONTROL)) => {
                 self.agent = Some(socket);
+                self.told = None;
                 self.send(Report::Ready(self.ready()));
             }
             _ => {}
@@ -302,8 +309,12 @@ impl Control<'_> {
                 return;
             }
         }
-        self.send(Report::Counters(self.shared.counters.message()));
-        self.send(Report::Costs(self.shared.costs.message()));
+        let counters = self.shared.counters.message();
+        if self.told.as_ref() != Some(&counters) {
+            self.send(Report::Counters(counters.clone()));
+            self.send(Report::Costs(self.shared.costs.message()));
+            self.told = Some(counters);
+        }
     }
 
     /// Sends to the agent; one that does not listen is dropped, and comes again when it lives.

@@ -166,7 +166,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         pulse: opens::Pulse::new(Instant::now()),
         looked_at_late: Instant::now(),
     };
-    let answering = Answering::new(desk, &shared, &SystemClock, words, end.as_fd())?;
+    let answering = Answering::new(desk, &shared, &SystemClock, words, end.as_fd(), &outbox.bell)?;
     let control = Control {
         address,
         listener,
@@ -178,6 +178,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         asks: false,
         in_kernel,
         is_in_force: false,
+        told: None,
         is_relieved: false,
         hears_warden: shared.tether.as_ref().is_some_and(|tether| tether.channel.is_some()),
     };

@@ -25,6 +25,8 @@ pub(super) struct Shared {
     pub(super) costs: Costs,
     /// Users may log in: looked at now and then.
     pub(super) may_log_in: AtomicBool,
+    /// Nobody has asked for a while.
+    pub(super) rests: AtomicBool,
     /// The loop has ended, and so shall the others.
     pub(super) ended: AtomicBool,
     /// The warden's, which ends a guard that does not answer.
@@ -55,6 +57,7 @@ impl Shared {
             recent: Recent::default(),
             costs: Costs::default(),
             may_log_in: AtomicBool::new(false),
+            rests: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             tether,
         })
@@ -69,8 +72,31 @@ impl Shared {
 
     /// How long the loop may wait that would wait so long (`None`: for ever).
     pub(super) fn wait(&self, left: Option<Duration>) -> Option<Duration> {
-        let most = self.tether.as_ref().map(|tether| tether.page.until_beat());
+        let most = self.tether.as_ref().map(|tether| match self.rests() {
+            true => Tether::RESTS,
+            false => tether.page.until_beat(),
+        });
         left.into_iter().chain(most).min()
+    }
+
+    pub(super) fn rests(&self) -> bool {
+        self.rests.load(Ordering::Relaxed)
+    }
+
+    /// Rests until `group` is asked, if there is a warden who hears of that. To be called by the loop, in each pass in
+    /// which it may rest.
+    pub(super) fn rest(&self, group: BorrowedFd<'_>) {
+        let Some(tether) = &self.tether else { return };
+        match self.rests() {
+            true => tether.rest_on(),
+            false => self.rests.store(tether.rest(group), Ordering::Relaxed),
+        }
+    }
+
+    /// Rests no longer. To be called before anything is taken from the group.
+    pub(super) fn go_on(&self, group: BorrowedFd<'_>) {
+        self.tether.iter().for_each(|tether| tether.go_on(group));
+        self.rests.store(false, Ordering::Relaxed);
     }
 
     /// Puts a snapshot in force, and returns when no verdict by an older one is still on its way.

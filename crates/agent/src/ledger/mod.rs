@@ -4,6 +4,8 @@
 //! durable: a rule is acknowledged, an act begun, an outcome sent only after its record is on the disk.
 
 mod adoption;
+mod brake;
+mod braking;
 mod bypasses;
 mod standing;
 mod state;
@@ -22,12 +24,12 @@ use model::spared::Spared;
 use model::{ActId, MachineId, OrganizationId, RuleId, Time};
 use wire::link::v1::{self, ledger_record::Record};
 
+use crate::clock::Moment;
 use crate::journal::Journal;
 use crate::ruleset::RuleSet;
 
-use adoption::Adoption;
 pub(crate) use adoption::Refused;
-use standing::Next;
+pub(crate) use braking::Braked;
 use state::{State, record, shape};
 
 /// Above this length the ledger is rewritten, when that makes it much shorter.
@@ -103,30 +105,6 @@ impl Ledger {
         self.state.standing.in_force()
     }
 
-    /// Takes the server's rules: durable when it returns. Nothing is in force yet; the guard is told next. False
-    /// for a part of a set of which more must come before it is one.
-    ///
-    /// # Errors
-    /// When they don't continue what is here, or the disk fails; nothing has changed then.
-    pub(crate) fn adopt(&mut self, rules: &v1::Rules) -> Result<bool, Refused> {
-        let adoption = Adoption::read(rules)?;
-        let standing = &mut self.state.standing;
-        adoption.follows(standing.position, standing.chain)?;
-        if adoption.to == standing.position && !rules.whole {
-            return Ok(true);
-        }
-        if rules.whole && rules.part == 0 {
-            // Parts of a set that never came to its end don't pile up.
-            standing.abandon();
-            self.shorten();
-        }
-        let next = self.state.standing.next(adoption)?;
-        self.journal.append(&record(Record::Adopted(rules.clone()))).map_err(Refused::Disk)?;
-        let is_whole = !matches!(next, Next::Part(_));
-        self.state.standing.take(next);
-        Ok(is_whole)
-    }
-
     /// Takes an act: durable when it returns. One that was taken before is not taken again.
     ///
     /// # Errors
@@ -140,18 +118,20 @@ impl Ledger {
     }
 
     /// Notes that an act has begun: durable when it returns. From then on its deadline no longer matters, and
-    /// nobody can withdraw it. False for one that has ended, as one does that was withdrawn.
+    /// nobody can withdraw it. With a moment, it counts for the brake. False for one that has ended, as one does
+    /// that was withdrawn.
     ///
     /// # Errors
     /// When the disk fails.
-    pub(crate) fn begin(&mut self, act: ActId) -> io::Result<bool> {
+    pub(crate) fn begin(&mut self, act: ActId, at: Option<Moment>) -> io::Result<bool> {
         if self.outcome(act).is_some() {
             return Ok(false);
         }
         if !self.has_begun(act) {
-            let step = v1::ActStep { act: act.0.as_bytes().to_vec(), step: "begun".to_owned() };
+            let step = "begun".to_owned();
+            let step = v1::ActStep { act: act.0.as_bytes().to_vec(), step, at: at.as_ref().map(Into::into) };
             self.journal.append(&record(Record::ActStep(step)))?;
-            self.state.note_begun(act);
+            self.state.note_begun(act, at);
         }
         Ok(true)
     }

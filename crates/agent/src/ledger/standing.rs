@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::io;
 
 use model::RuleId;
+use model::hold::{Held, Hold};
 use model::log::{Change, Position};
-use model::rule::Rule;
+use model::rule::{Effect, Rule};
 use wire::link::{Malformed, v1};
 
 use super::adoption::{Adoption, Content, Refused};
@@ -29,9 +30,11 @@ pub(super) struct Standing {
     pub(super) position: Position,
     pub(super) chain: [u8; 32],
     rules: RuleSet,
-    /// The rules without those that are lifted.
+    /// The rules without those that are lifted or wait.
     in_force: RuleSet,
     lifted: BTreeMap<RuleId, Lifted>,
+    /// Rules that wait for approval.
+    held: BTreeMap<RuleId, Hold>,
     gathering: Option<Whole>,
     /// Read from the disk, and not in the rules yet.
     changes: Vec<Change>,
@@ -56,9 +59,14 @@ pub(super) struct Set {
     position: Position,
     chain: Option<[u8; 32]>,
     rules: RuleSet,
-    in_force: RuleSet,
+    /// What is to be in force, unless the brake holds some of it.
+    pub(super) in_force: RuleSet,
     /// What was lifted and stands no more.
     gone: Vec<RuleId>,
+    /// What waited and stands no more, or says something else.
+    no_longer_held: Vec<RuleId>,
+    /// Whether it may deny what was not denied before.
+    pub(super) may_deny_more: bool,
 }
 
 impl Standing {
@@ -79,7 +87,7 @@ impl Standing {
     pub(super) fn next(&mut self, adoption: Adoption) -> Result<Next, Refused> {
         let gathering = self.gathering.take();
         let Adoption { to, chain, content } = adoption;
-        let (rules, gone) = match content {
+        let (rules, gone, no_longer_held, may_deny_more) = match content {
             Content::Whole { rules, part, more } => {
                 let mut whole = match gathering {
                     _ if part == 0 => Whole { to, ..Whole::default() },
@@ -93,17 +101,68 @@ impl Standing {
                 }
                 let rules = whole.rules.finish().map_err(Refused::NoSet)?;
                 let gone = self.lifted.keys().copied().filter(|id| rules.get(*id).is_none()).collect();
-                (rules, gone)
+                let other = |id: &RuleId| rules.get(*id) != self.held_rule(*id);
+                let no_longer_held = self.held.keys().copied().filter(other).collect();
+                (rules, gone, no_longer_held, true)
             }
             Content::Entries { entries, .. } => {
                 let changes = entries.iter().map(|entry| entry.change);
                 let rules = self.rules.changed(changes.clone()).map_err(Refused::NoSet)?;
-                (rules, ended(changes).collect::<Vec<_>>())
+                let no_longer_held = self.no_longer_held(changes.clone());
+                let more = self.may_deny_more(changes.clone());
+                (rules, ended(changes).collect::<Vec<_>>(), no_longer_held, more)
             }
         };
-        let still = self.lifted.keys().copied().filter(|id| !gone.contains(id));
-        let in_force = without(&rules, still).map_err(Refused::NoSet)?;
-        Ok(Next::Set(Box::new(Set { position: to, chain, rules, in_force, gone })))
+        let still_lifted = self.lifted.keys().copied().filter(|id| !gone.contains(id));
+        let still_held = self.held.keys().copied().filter(|id| !no_longer_held.contains(id));
+        let in_force = without(&rules, still_lifted.chain(still_held)).map_err(Refused::NoSet)?;
+        let position = to;
+        Ok(Next::Set(Box::new(Set { position, chain, rules, in_force, gone, no_longer_held, may_deny_more })))
+    }
+
+    /// Keeps these rules of the next set out of force, and those that root has lifted since it was made.
+    pub(super) fn hold_back(&self, next: &mut Next, holds: &[Hold]) -> io::Result<()> {
+        let Next::Set(set) = next else { return Ok(()) };
+        let lifted = self.lifted.keys().copied().filter(|id| !set.gone.contains(id));
+        let held = holds.iter().filter_map(|hold| hold.what.rule());
+        set.in_force = without(&set.in_force, lifted.chain(held).collect::<Vec<_>>())?;
+        Ok(())
+    }
+
+    fn held_rule(&self, id: RuleId) -> Option<Rule> {
+        match self.held.get(&id)?.what {
+            Held::Denial(rule) => Some(rule),
+            Held::Quarantine { .. } => None,
+        }
+    }
+
+    /// What waits and is gone after these changes, or says something else. One that ends and begins again as it was
+    /// waits on.
+    fn no_longer_held(&self, changes: impl Iterator<Item = Change>) -> Vec<RuleId> {
+        let mut gone: BTreeMap<RuleId, bool> = BTreeMap::new();
+        for change in changes {
+            match change {
+                Change::End(id) => gone.insert(id, true),
+                Change::Begin(rule) => gone.insert(rule.id, self.held_rule(rule.id) != Some(rule)),
+            };
+        }
+        let is_gone = |id: &RuleId| gone.get(id).copied().unwrap_or_default();
+        self.held.keys().copied().filter(is_gone).collect()
+    }
+
+    /// Whether these changes may deny more: a rule that denies begins, or one that permits ends.
+    fn may_deny_more(&self, changes: impl Iterator<Item = Change> + Clone) -> bool {
+        let begins = |change| matches!(change, Change::Begin(rule) if rule.effect.denies());
+        let ended: Vec<RuleId> = ended(changes.clone()).collect();
+        // One that takes the place of another ends that.
+        let replaced = changes.clone().filter_map(|change| match change {
+            Change::Begin(Rule { id, effect: Effect::Watch | Effect::Allow, .. }) => Some(id),
+            _ => None,
+        });
+        let ended: Vec<RuleId> = ended.into_iter().chain(replaced).collect();
+        changes.clone().any(begins)
+            || (!ended.is_empty()
+                && self.rules.rules().any(|rule| !rule.effect.denies() && ended.contains(&rule.id)))
     }
 
     /// It is durable now.
@@ -111,7 +170,7 @@ impl Standing {
         match next {
             Next::Part(whole) => self.gathering = Some(whole),
             Next::Set(set) => {
-                let Set { position, chain, rules, in_force, gone } = *set;
+                let Set { position, chain, rules, in_force, gone, no_longer_held, .. } = *set;
                 self.position = position;
                 self.chain = chain.unwrap_or(self.chain);
                 self.rules = rules;
@@ -119,7 +178,49 @@ impl Standing {
                 gone.iter().for_each(|id| {
                     self.lifted.remove(id);
                 });
+                no_longer_held.iter().for_each(|id| {
+                    self.held.remove(id);
+                });
             }
+        }
+    }
+
+    /// Notes that rules wait. They are kept out of force by [`Self::hold_back`], [`Self::settle`] or the caller.
+    pub(super) fn hold(&mut self, holds: Vec<Hold>) {
+        self.held.extend(holds.into_iter().filter_map(|hold| Some((hold.what.rule()?, hold))));
+    }
+
+    /// What waits.
+    pub(super) fn held(&self) -> impl Iterator<Item = &Hold> {
+        self.held.values()
+    }
+
+    /// The rules in force when those wait, too.
+    pub(super) fn held_back(&self, holds: &[Hold]) -> io::Result<RuleSet> {
+        without(&self.in_force, holds.iter().filter_map(|hold| hold.what.rule()))
+    }
+
+    /// The rules in force when that one waits no longer.
+    pub(super) fn without_hold(&self, id: RuleId) -> io::Result<RuleSet> {
+        let held = self.held.keys().filter(|held| **held != id);
+        without(&self.rules, self.lifted.keys().chain(held).copied())
+    }
+
+    /// A rule waits no longer.
+    pub(super) fn go_on(&mut self, id: RuleId, in_force: Option<RuleSet>) {
+        self.held.remove(&id);
+        self.set_in_force(in_force);
+    }
+
+    pub(super) fn set_in_force(&mut self, in_force: Option<RuleSet>) {
+        self.in_force = in_force.unwrap_or_else(|| self.in_force.clone());
+    }
+
+    /// Forgets what waits and stands in no log: its adoption was cut off.
+    pub(super) fn forget_strangers(&mut self) {
+        let strangers = self.held.keys().copied().filter(|id| self.rules.get(*id) != self.held_rule(*id));
+        for id in strangers.collect::<Vec<_>>() {
+            self.held.remove(&id);
         }
     }
 
@@ -135,6 +236,9 @@ impl Standing {
         ended(changes.clone()).for_each(|id| {
             self.lifted.remove(&id);
         });
+        for id in self.no_longer_held(changes.clone()) {
+            self.held.remove(&id);
+        }
         self.changes.extend(changes);
         self.position = adoption.to;
         self.chain = adoption.chain.unwrap_or(self.chain);
@@ -145,7 +249,7 @@ impl Standing {
     /// Brings in what was read from the disk.
     pub(super) fn settle(&mut self) -> io::Result<()> {
         self.rules = self.rules.changed(std::mem::take(&mut self.changes))?;
-        self.in_force = without(&self.rules, self.lifted.keys().copied())?;
+        self.in_force = without(&self.rules, self.lifted.keys().chain(self.held.keys()).copied())?;
         Ok(())
     }
 

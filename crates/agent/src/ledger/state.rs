@@ -3,14 +3,17 @@
 use std::path::PathBuf;
 
 use model::act::{Act, Outcome};
+use model::hold::Hold;
 use model::spared::Spared;
 use model::{ActId, MachineId, OrganizationId, RuleId};
 use wire::link::v1::{self, ledger_record::Record};
 use wire::link::{acts, things};
 
 use super::adoption::Adoption;
+use super::braking::{Braked, Braking};
 use super::bypasses::Bypasses;
 use super::standing::Standing;
+use crate::clock::Moment;
 
 /// An act that this machine has taken.
 #[derive(Clone, Debug)]
@@ -26,12 +29,13 @@ pub(super) struct Taken {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) machine: MachineId,
-    organization: OrganizationId,
+    pub(super) organization: OrganizationId,
     pub(super) standing: Standing,
     pub(super) acts: Vec<Taken>,
     pub(super) baseline: Vec<Spared>,
     pub(super) swept: Vec<PathBuf>,
     pub(super) bypasses: Bypasses,
+    pub(super) braking: Braking,
 }
 
 impl State {
@@ -45,6 +49,7 @@ impl State {
             baseline: Vec::new(),
             swept: Vec::new(),
             bypasses: Bypasses::default(),
+            braking: Braking::default(),
         }
     }
 
@@ -66,7 +71,9 @@ impl State {
     pub(super) fn replay(&mut self, record: v1::LedgerRecord) -> anyhow::Result<()> {
         match record.record {
             None | Some(Record::Identity(_)) => {}
-            Some(Record::ActStep(step)) => self.note_begun(acts::act_id(&step.act)?),
+            Some(Record::ActStep(step)) => {
+                self.note_begun(acts::act_id(&step.act)?, step.at.as_ref().map(Into::into));
+            }
             Some(Record::Adopted(adopted)) => self.standing.replay(Adoption::read(&adopted)?)?,
             Some(Record::ActTaken(act)) => self.take((&act).try_into()?),
             Some(Record::ActEnded(outcome)) => self.end(outcome.try_into()?),
@@ -78,6 +85,13 @@ impl State {
             }
             Some(Record::Bypassed(bypass)) => self.bypasses.note(bypass)?,
             Some(Record::BypassStored(id)) => self.bypasses.note_stored(&id),
+            Some(Record::OperatorKey(key)) => self.braking.operator_key = Some(key.as_slice().try_into()?),
+            Some(Record::Braked(braked)) => {
+                let denials = self.braking.note((&braked).try_into()?, !braked.approved);
+                self.standing.hold(denials);
+            }
+            Some(Record::Approved(approved)) => self.approve(approved)?,
+            Some(Record::ApprovedStored(id)) => self.braking.note_told(&id),
             Some(Record::Swept(swept)) => self.swept = swept.roots.into_iter().map(things::path_of).collect(),
         }
         Ok(())
@@ -85,20 +99,43 @@ impl State {
 
     /// Ends the reading.
     pub(super) fn settle(&mut self) -> anyhow::Result<()> {
+        self.standing.settle()?;
+        self.standing.forget_strangers();
         Ok(self.standing.settle()?)
+    }
+
+    fn approve(&mut self, told: v1::Approved) -> anyhow::Result<()> {
+        let hold = told.hold.as_ref().ok_or_else(|| anyhow::anyhow!("what was approved is missing"))?;
+        let hold: Hold = hold.try_into()?;
+        let at = told.at.as_ref().map_or_else(Moment::now, Moment::from);
+        self.braking.approve(&hold, told, &at);
+        if let Some(rule) = hold.what.rule() {
+            self.standing.go_on(rule, None);
+        }
+        Ok(())
+    }
+
+    /// What the brake says, as it is durable.
+    pub(super) fn brake(&mut self, braked: Braked) {
+        let denials = self.braking.note(braked, true);
+        self.standing.hold(denials);
     }
 
     pub(super) fn take(&mut self, act: Act) {
         self.acts.push(Taken { act, begun: false, outcome: None, stored: false });
     }
 
-    pub(super) fn note_begun(&mut self, act: ActId) {
+    pub(super) fn note_begun(&mut self, act: ActId, at: Option<Moment>) {
+        if let Some(at) = at {
+            self.braking.begun.note(act, at, true);
+        }
         if let Some(taken) = self.taken(act) {
             taken.begun = true;
         }
     }
 
     pub(super) fn end(&mut self, outcome: Outcome) {
+        self.braking.end(outcome.act);
         if let Some(taken) = self.taken(outcome.act) {
             taken.outcome = Some(outcome);
         }
@@ -134,7 +171,8 @@ impl State {
             all.push(Record::ActTaken((&taken.act).into()));
             if taken.begun {
                 let act = taken.act.id.0.as_bytes().to_vec();
-                all.push(Record::ActStep(v1::ActStep { act, step: "begun".to_owned() }));
+                let at = self.braking.begun_at(taken.act.id);
+                all.push(Record::ActStep(v1::ActStep { act, step: "begun".to_owned(), at }));
             }
             all.extend(taken.outcome.iter().map(|outcome| Record::ActEnded(outcome.into())));
             if taken.stored {
@@ -155,6 +193,7 @@ impl State {
                 all.push(Record::BypassStored(id));
             }
         }
+        all.extend(self.braking.records(self.standing.held().cloned()));
         all.into_iter().map(record)
     }
 }

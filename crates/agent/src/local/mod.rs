@@ -1,6 +1,7 @@
 //! What root on this machine may ask of the agent, through `agent.sock` in the data directory; and, while no
 //! agent runs, of its files.
 
+mod approve;
 mod bypass;
 mod deadline;
 mod explain;
@@ -11,10 +12,11 @@ mod visitors;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use model::hold::Hold;
 use model::log::Position;
-use model::{FileId, Time, VaultId};
+use model::{FileId, HoldId, MachineId, OrganizationId, Time, VaultId};
 use wire::link::v1::{self, local_reply, local_request};
-use wire::link::{acts, frame, things};
+use wire::link::{acts, frame, holds, things};
 
 use crate::filesystems::Filesystem;
 use crate::vault::Resting;
@@ -29,7 +31,7 @@ pub(crate) use serve::serve;
 pub(crate) const SOCKET: &str = "agent.sock";
 
 /// What may be asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Request {
     /// What the vault holds.
     VaultList,
@@ -41,6 +43,12 @@ pub enum Request {
     Bypass(FileId, String),
     /// Why something runs or does not.
     Explain(About),
+    /// What waits for approval.
+    Holds,
+    /// Let what waits under this name go on, or all of it: at whose word, and why.
+    Approve(Option<HoldId>, String, String),
+    /// The same by a signed approval.
+    ApproveSigned(Box<v1::SignedApproval>),
 }
 
 /// What is to be explained.
@@ -65,8 +73,23 @@ pub enum Reply {
     Bypassed(Time),
     /// Why something runs or does not.
     Explained(Box<Explanation>),
+    /// What waits for approval.
+    Holds(Holds),
+    /// This goes on now.
+    Approved(Holds),
     /// It was not done, and why.
     Refused(String),
+}
+
+/// What waits for approval, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holds {
+    /// Whose machine this is.
+    pub organization: OrganizationId,
+    /// Which.
+    pub machine: MachineId,
+    /// What waits, oldest first.
+    pub holds: Vec<Hold>,
 }
 
 /// How the agent is.
@@ -122,6 +145,10 @@ pub struct Status {
     pub running_denied: u64,
     /// Other products that can refuse execs on this machine, described.
     pub rivals: Vec<String>,
+    /// Waiting for approval.
+    pub held: u64,
+    /// The fingerprint of the operator key whose signature counts here; empty before there is one.
+    pub operator_key: String,
 }
 
 /// Asks the agent of this data directory; while none runs, its files, under their locks.
@@ -194,6 +221,13 @@ fn encode(request: &Request) -> local_request::Request {
             };
             local_request::Request::Explain(v1::ExplainRequest { what: Some(what) })
         }
+        Request::Holds => local_request::Request::Holds(true),
+        Request::Approve(hold, by, comment) => local_request::Request::Approve(v1::ApproveRequest {
+            hold: hold.map(|hold| hold.0.as_bytes().to_vec()).unwrap_or_default(),
+            by: by.clone(),
+            comment: comment.clone(),
+        }),
+        Request::ApproveSigned(signed) => local_request::Request::SignedApproval((**signed).clone()),
     }
 }
 
@@ -209,6 +243,14 @@ fn understand(request: v1::LocalRequest) -> Option<Request> {
             v1::explain_request::What::Pid(pid) => About::Process(pid),
             v1::explain_request::What::Path(path) => About::Path(things::path_of(path)),
         }),
+        local_request::Request::Holds(_) => Request::Holds,
+        local_request::Request::Approve(asked) if asked.hold.is_empty() => {
+            Request::Approve(None, asked.by, asked.comment)
+        }
+        local_request::Request::Approve(asked) => {
+            Request::Approve(Some(holds::hold_id(&asked.hold).ok()?), asked.by, asked.comment)
+        }
+        local_request::Request::SignedApproval(signed) => Request::ApproveSigned(Box::new(signed)),
     })
 }
 
@@ -222,8 +264,26 @@ fn shape(reply: Reply) -> v1::LocalReply {
         Reply::Status(status) => local_reply::Reply::Status(shape_status(*status)),
         Reply::Bypassed(until) => local_reply::Reply::Bypassed(until.ticks()),
         Reply::Explained(explanation) => local_reply::Reply::Explained(*explanation),
+        Reply::Holds(holds) => local_reply::Reply::Holds(shape_holds(&holds)),
+        Reply::Approved(holds) => local_reply::Reply::Approved(shape_holds(&holds)),
     };
     v1::LocalReply { reply: Some(reply) }
+}
+
+fn shape_holds(holds: &Holds) -> v1::LocalHolds {
+    v1::LocalHolds {
+        holds: holds.holds.iter().map(Into::into).collect(),
+        organization: holds.organization.0.as_bytes().to_vec(),
+        machine: holds.machine.0.to_vec(),
+    }
+}
+
+fn holds_of(told: &v1::LocalHolds) -> anyhow::Result<Holds> {
+    Ok(Holds {
+        organization: told.organization.as_slice().try_into()?,
+        machine: told.machine.as_slice().try_into()?,
+        holds: told.holds.iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+    })
 }
 
 fn shape_status(status: Status) -> v1::LocalStatus {
@@ -254,6 +314,8 @@ fn shape_status(status: Status) -> v1::LocalStatus {
         filesystems,
         filesystems_left_out: status.filesystems_left_out.saturating_add(left_out),
         rivals: status.rivals,
+        held: status.held,
+        operator_key: status.operator_key,
     }
 }
 
@@ -267,6 +329,8 @@ fn decode(reply: v1::LocalReply) -> anyhow::Result<Reply> {
         local_reply::Reply::Refused(reason) => Reply::Refused(reason),
         local_reply::Reply::Bypassed(until) => Reply::Bypassed(Time::from_ticks(until)),
         local_reply::Reply::Explained(explanation) => Reply::Explained(Box::new(explanation)),
+        local_reply::Reply::Holds(holds) => Reply::Holds(holds_of(&holds)?),
+        local_reply::Reply::Approved(holds) => Reply::Approved(holds_of(&holds)?),
         local_reply::Reply::Status(status) => Reply::Status(Box::new(Status {
             files_known: status.files_known,
             sweep_seen: status.sweep_seen,
@@ -293,6 +357,8 @@ fn decode(reply: v1::LocalReply) -> anyhow::Result<Reply> {
             spared: status.spared,
             running_denied: status.running_denied,
             rivals: status.rivals,
+            held: status.held,
+            operator_key: status.operator_key,
         })),
     })
 }

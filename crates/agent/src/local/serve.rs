@@ -13,9 +13,11 @@ use model::{RuleId, VaultId};
 use sys::socket::Kind;
 use wire::link::{frame, v1};
 
+use super::approve;
 use super::bypass::bypass;
 use super::explain::explain;
 use super::{Reply, Request, SOCKET, Status, say, understand};
+use crate::brake;
 use crate::clock::SystemClock;
 use crate::core::{Core, Nudge};
 use crate::guard::client::Guard;
@@ -67,6 +69,9 @@ fn converse(core: &Core, mut stream: UnixStream) -> io::Result<()> {
         Some(Request::VaultRestore(id)) => restore(core, id),
         Some(Request::Status) => Reply::Status(Box::new(status(core))),
         Some(Request::Explain(about)) => explain(core, &about),
+        Some(Request::Holds) => Reply::Holds(approve::holds(core)),
+        Some(Request::Approve(hold, by, comment)) => approve::approve(core, hold, &by, &comment),
+        Some(Request::ApproveSigned(signed)) => approve::signed(core, &signed),
         Some(Request::Bypass(file, comment)) => bypass(core, ROOT, &file, &comment),
         None => Reply::Refused("this agent does not know that request".to_owned()),
     };
@@ -102,9 +107,10 @@ fn not_there(id: VaultId) -> Reply {
 }
 
 fn status(core: &Core) -> Status {
-    let (position, rules) = {
+    let (position, rules, held, operator_key) = {
         let ledger = core.ledger.lock();
-        (ledger.position(), ledger.rules().len() as u64)
+        let held = ledger.holds().len() as u64;
+        (ledger.position(), ledger.rules().len() as u64, held, ledger.operator_key())
     };
     let guard = core.guard.as_ref().map(Guard::status);
     let (counters, costs, guard_mechanism) =
@@ -135,6 +141,8 @@ fn status(core: &Core) -> Status {
         spared: core.spared().len() as u64,
         running_denied: core.running.running_denied(),
         rivals: core.rivals.lock().clone(),
+        held,
+        operator_key: operator_key.as_ref().map(brake::fingerprint).unwrap_or_default(),
     }
 }
 

@@ -77,6 +77,24 @@ impl Known {
         hides_writes: bool,
         now: Time,
     ) -> io::Result<Described> {
+        let (read, stat) = Self::look_into(held, state, kinds, hides_writes, now)?;
+        if let Some(stat) = stat {
+            self.remember(&stat, &read);
+        }
+        Ok(read)
+    }
+
+    /// Reads the file that is held, as [`Self::read`] does, and says what it may be remembered by: that can be done later.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(super) fn look_into(
+        held: &OwnedFd,
+        state: State,
+        kinds: Kinds,
+        hides_writes: bool,
+        now: Time,
+    ) -> io::Result<(Described, Option<Stat>)> {
         let file = reopen(held)?;
         // Nobody can write to a program that runs, so that the lease delays nobody there. It proves that what is read
         // is the content of this identity, now and later; filesystems without leases prove nothing.
@@ -86,13 +104,11 @@ impl Known {
             return Err(rustix::io::Errno::STALE.into());
         }
         let stat = Identity::of(file.as_fd())?;
-        if is_steady && !hides_writes && !is_young(stat.ctime_ns, now) {
-            self.remember(&stat, &read);
-        }
-        Ok(read)
+        let lasts = is_steady && !hides_writes && !is_young(stat.ctime_ns, now);
+        Ok((read, lasts.then_some(stat)))
     }
 
-    fn remember(&mut self, stat: &Stat, file: &Described) {
+    pub(super) fn remember(&mut self, stat: &Stat, file: &Described) {
         let Some(identity) = stat.identity else { return };
         if self.read.len() >= self.most {
             let sweep = self.sweep;

@@ -5,6 +5,7 @@
 //! whether they have a name or not and in whatever mount namespace that is.
 
 mod asked;
+mod census;
 mod filesystems;
 mod hunt;
 mod interpreter;
@@ -19,6 +20,7 @@ mod sweep;
 mod tell;
 
 pub(crate) use asked::{Asked, run};
+pub(crate) use census::{Asked as AskedAbout, Census, Counted, Reading};
 pub(crate) use hunt::hunt;
 pub(crate) use interpreter::Interpreter;
 pub(crate) use known::reopen;

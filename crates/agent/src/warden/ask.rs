@@ -22,7 +22,7 @@ const LARGEST: usize = 8192;
 /// What may be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// How the guard is; the brake is looked at first.
+    /// How the guard is; the lever is looked at first.
     Status,
     /// To try a guard again that only observes because it crashed too often.
     Engage,

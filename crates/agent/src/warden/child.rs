@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal};
 use sys::pidfd::PidFd;
 
+use super::alarm::Alarm;
 use super::groups;
 use super::page::Page;
 use super::sentry::Sentry;
@@ -78,9 +79,11 @@ impl Child {
         let pair = role.guard.map(|_| sys::socket::pair(sys::socket::Kind::Packets)).transpose()?;
         let (ours, theirs) = pair.unzip();
         let waker = role.guard.map(|_| crate::guard::bell().map(Arc::new)).transpose()?;
+        let alarm = role.guard.map(|_| Alarm::new().map(Arc::new)).transpose()?;
         let mut given: Vec<(&str, BorrowedFd<'_>)> = vec![("--page", page.as_fd())];
         given.extend(theirs.iter().map(|channel| ("--channel", channel.as_fd())));
         given.extend(waker.iter().map(|waker| ("--waker", waker.as_fd())));
+        given.extend(alarm.iter().flat_map(|alarm| alarm.parts()).map(|part| ("--alarm", part)));
         given.extend(role.guard.unwrap_or_default().iter().map(|file| ("--snapshot", file.as_fd())));
 
         let mut command = Command::new(role.program);
@@ -96,7 +99,7 @@ impl Child {
         let pid = Pid::from_child(&process).as_raw_pid();
         // Not waited for yet, so the id is its own.
         let pidfd = sys::pidfd::open(pid)?;
-        sentry.watch(pid, sys::pidfd::open(pid)?, page.clone(), waker.clone());
+        sentry.watch(pid, sys::pidfd::open(pid)?, page.clone(), waker.zip(alarm));
         let since = Instant::now();
         let channel = ours;
         Ok(Self {

@@ -2,7 +2,7 @@
 //! guard that does not answer: the kernel then permits all that waits.
 //!
 //! - The [`sentry`] feels both children's pulse on a shared [`page`] and ends who stands still. It also looks at
-//!   the [brake](crate::brake).
+//!   the [lever](crate::lever).
 //! - The main thread, here, starts who is to run, with pauses where it goes on ending ([`crashes`]), and answers
 //!   root's questions ([`ask`]).
 //! - Rules that a guard has put in force are kept, as the files they came in, and given to the next one: it denies
@@ -12,6 +12,7 @@
 //! - Who starts processes may have to wait for the guard, so the main thread may stand still for as long as the
 //!   sentry lets a guard stand still.
 
+mod alarm;
 mod ask;
 mod child;
 mod crashes;
@@ -42,8 +43,8 @@ pub use page::{Page, Standing};
 pub(crate) use tether::Said;
 pub use tether::{Numbers, Tether};
 
-use crate::brake::Brake;
 use crate::guard::drain;
+use crate::lever::Lever;
 use child::{Child, Ended, Role, Unburied};
 use crashes::Crashes;
 use groups::Groups;
@@ -66,7 +67,7 @@ pub struct Config {
     /// The process with which it ends.
     pub parent: i32,
     /// What holds the guard back.
-    pub brake: Brake,
+    pub lever: Lever,
 }
 
 /// What is wanted of the guard.
@@ -76,7 +77,7 @@ pub enum Level {
     Deny = 1,
     /// It holds no marks: it has crashed too often.
     Observe,
-    /// There is none: root has pulled the brake.
+    /// There is none: root has pulled the lever.
     Released,
     /// Nothing is guarded.
     None,
@@ -111,7 +112,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let socket = config.data_dir.join(ask::SOCKET);
     let listener = sys::socket::listen(&socket, Kind::Packets)
         .with_context(|| format!("cannot listen at {}; is another warden there?", socket.display()))?;
-    let sentry = Sentry::post(config.brake.clone())?;
+    let sentry = Sentry::post(config.lever.clone())?;
     let mut warden = Warden {
         groups: Groups::enter(),
         sentry,
@@ -148,7 +149,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         if woken[1]
             && let Some((socket, request)) = ask::hear(&listener)
         {
-            warden.sentry.look_at_brake();
+            warden.sentry.look_at_lever();
             if request == Request::Engage {
                 warden.crashes.forget();
             }
@@ -257,7 +258,7 @@ impl Warden {
         }
     }
 
-    /// Root has pulled the brake. The sentry has ended the guard, or is about to.
+    /// Root has pulled the lever. The sentry has ended the guard, or is about to.
     fn release(&self) {
         let why = self.sentry.pulled().map(|pulled| pulled.to_string()).unwrap_or_default();
         tracing::error!("nothing is denied on this machine: {why}");

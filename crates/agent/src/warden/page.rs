@@ -9,6 +9,7 @@ use super::{Level, pulse};
 
 // Written by the child.
 const BEAT: usize = 0;
+const REST: usize = 1;
 // Written by the warden.
 const LEVEL: usize = 8;
 const GUARD_DEATHS: usize = 9;
@@ -56,6 +57,16 @@ impl Page {
     /// How long a guard may wait before it must beat again.
     pub(crate) fn until_beat(&self) -> Duration {
         pulse::until_beat(pulse::now())
+    }
+
+    /// A guard rests since now; none: it does not.
+    pub(crate) fn rest(&self, since: Option<u64>) {
+        self.set(REST, since.unwrap_or_default());
+    }
+
+    /// Since when it does, in nanoseconds of the monotonic clock; 0: it does not.
+    pub(super) fn rests_since(&self) -> u64 {
+        self.get(REST)
     }
 
     /// When it last did, in nanoseconds of the monotonic clock; 0: never.

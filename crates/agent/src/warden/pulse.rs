@@ -24,6 +24,11 @@ const STARVES: Duration = Duration::from_secs(1);
 /// Who looks so late was not let run itself, and perhaps nobody was.
 const LATE: Duration = Duration::from_millis(30);
 
+/// A guard that rests says so anew as often as this.
+pub(super) const RESTS: Duration = Duration::from_secs(2);
+/// One that has not for so much longer is taken to be awake.
+const OVERSLEEPS: Duration = Duration::from_millis(500);
+
 /// The agent waits for disks, and nobody waits for it.
 const WORK: Duration = Duration::from_secs(30);
 /// How long a child may take to its first beat. It holds nobody up before that; and the agent may have to mend what
@@ -45,6 +50,17 @@ pub(super) fn until_beat(now: u64) -> Duration {
 /// When one looks next.
 pub(super) fn next_look(now: u64) -> u64 {
     grid(now.saturating_sub(ns(BEHIND))) + ns(EACH) + ns(BEHIND)
+}
+
+/// When one looks next where all guards rest.
+pub(super) fn next_look_at_rest(now: u64) -> u64 {
+    now + ns(RESTS)
+}
+
+/// Whether a guard rests that has said so last at `since`, and was roused at `roused` (0: never). Who says so while
+/// being asked is asked still.
+pub(super) fn rests(since: u64, roused: u64, now: u64) -> bool {
+    since > roused && now.saturating_sub(since) <= ns(RESTS) + ns(OVERSLEEPS)
 }
 
 /// Whether a look that was meant for `meant` came too late to blame anybody.
@@ -110,6 +126,13 @@ impl Pulse {
         let patience = if starves { STARVES } else { AGAIN };
         // Timers may fire a little early against another clock's reading.
         if now - since + 1_000_000 >= ns(patience) { Seems::Silent } else { Seems::Late }
+    }
+}
+
+impl Pulse {
+    /// It need not beat now.
+    pub(super) fn rests(&mut self) {
+        self.suspect = None;
     }
 }
 

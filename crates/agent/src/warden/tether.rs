@@ -2,8 +2,11 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::Duration;
 
+use super::alarm::Alarm;
 use super::page::Page;
+use super::pulse;
 
 /// The packet, with the files of a snapshot, by which a guard says that these rules are in force.
 pub(super) const IN_FORCE: &[u8] = b"in force";
@@ -23,6 +26,8 @@ pub struct Numbers {
     pub channel: Option<RawFd>,
     /// Rung when a guard is to beat.
     pub waker: Option<RawFd>,
+    /// The two by which the warden hears that a resting guard is asked.
+    pub alarm: Vec<RawFd>,
     /// A guard's first rules: what the one before had in force.
     pub snapshots: Vec<RawFd>,
 }
@@ -47,6 +52,7 @@ pub struct Tether {
     pub(crate) channel: Option<OwnedFd>,
     /// Rung when the guard's loop is to beat; taken by it.
     pub(crate) waker: Option<OwnedFd>,
+    alarm: Option<Alarm>,
     pub(crate) snapshots: Vec<OwnedFd>,
     /// The guard is to mark nothing.
     pub observes: bool,
@@ -55,6 +61,8 @@ pub struct Tether {
 }
 
 impl Tether {
+    pub(crate) const RESTS: Duration = pulse::RESTS;
+
     /// Takes over what this process was started with. To be called before anything else opens files.
     ///
     /// # Errors
@@ -64,6 +72,10 @@ impl Tether {
             page: Page::map(sys::inherit::take(numbers.page)?)?,
             channel: numbers.channel.map(sys::inherit::take).transpose()?,
             waker: numbers.waker.map(sys::inherit::take).transpose()?,
+            alarm: match *numbers.alarm.as_slice() {
+                [set, bell] => Some(Alarm::of([sys::inherit::take(set)?, sys::inherit::take(bell)?])),
+                _ => None,
+            },
             snapshots: numbers
                 .snapshots
                 .iter()
@@ -72,6 +84,31 @@ impl Tether {
             observes: false,
             relieves: false,
         })
+    }
+
+    /// Has the warden look seldom until `group` is asked, or [`Self::go_on`] is called. Returns whether it will; whoever
+    /// rests says so anew by [`Self::rest_on`] as often as [`Self::RESTS`].
+    pub(crate) fn rest(&self, group: BorrowedFd<'_>) -> bool {
+        // Before the group is armed: what rouses the warden afterwards is later.
+        let since = pulse::now();
+        let is_armed = self.alarm.as_ref().is_some_and(|alarm| alarm.arm(group).is_ok());
+        if is_armed {
+            self.page.rest(Some(since));
+        }
+        is_armed
+    }
+
+    /// Still rests.
+    pub(crate) fn rest_on(&self) {
+        self.page.rest(Some(pulse::now()));
+    }
+
+    /// Rests no longer. To be called before anything is taken from the group.
+    pub(crate) fn go_on(&self, group: BorrowedFd<'_>) {
+        let Some(alarm) = &self.alarm else { return };
+        alarm.ring();
+        self.page.rest(None);
+        alarm.disarm(group);
     }
 
     /// These rules are in force: the warden keeps them for the next guard.

@@ -223,7 +223,8 @@ fn whole_agent_child() {
         guarded: vec![ground],
         parent: parent(),
         tether: None,
-        brake: agent::brake::Brake { file: "/dev/null/none".into(), command_line: "/dev/null".into() },
+        lever: agent::lever::Lever { file: "/dev/null/none".into(), command_line: "/dev/null".into() },
+        limits: agent::brake::Limits::DEFAULT,
     })
     .unwrap();
 }

@@ -46,6 +46,9 @@ pub(super) struct Args {
     /// The descriptor on which the warden asks for a beat
     #[arg(long, value_name = "FD", requires = "page")]
     waker: Option<i32>,
+    /// The descriptors by which the warden hears that a resting guard is asked
+    #[arg(long, value_name = "FD", requires = "page")]
+    alarm: Vec<i32>,
     /// The descriptors of the rules to begin with
     #[arg(long, value_name = "FD", requires = "page")]
     snapshot: Vec<i32>,
@@ -65,6 +68,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         page,
         channel: args.channel,
         waker: args.waker,
+        alarm: args.alarm,
         snapshots: args.snapshot,
     });
     let tether = numbers.map(|numbers| Tether::take(&numbers)).transpose().map_err(anyhow::Error::from)?;

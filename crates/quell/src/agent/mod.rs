@@ -5,6 +5,8 @@ use clap::Subcommand;
 use crate::failure::Failure;
 use crate::output::Format;
 
+mod approve;
+pub(crate) mod brake;
 mod bypass;
 mod explain;
 mod guard;
@@ -45,6 +47,8 @@ enum Verb {
     Top(top::Args),
     /// Why a file or a process runs or does not
     Explain(explain::Args),
+    /// Let go on what the brake holds: denials of files that run widely, and quarantines, beyond so many an hour
+    Approve(approve::Args),
     /// Go past a rule that warns of a file, for a day
     Bypass(bypass::Args),
     /// The agent's figures in the text form of Prometheus
@@ -62,6 +66,7 @@ impl Args {
             Verb::Release(_) | Verb::Engage(_) => None,
             Verb::Status(args) => args.output,
             Verb::Explain(args) => args.output,
+            Verb::Approve(args) => args.output,
             Verb::Bypass(_) => None,
             Verb::Vault(verb) => verb.output(),
         }
@@ -78,6 +83,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Verb::Engage(args) => release::engage(&args),
         Verb::Status(args) => status::run(&args),
         Verb::Explain(args) => explain::run(&args),
+        Verb::Approve(args) => approve::run(args),
         Verb::Bypass(args) => bypass::run(args),
         Verb::Top(args) => top::run(&args),
         Verb::Metrics(args) => metrics::run(&args),

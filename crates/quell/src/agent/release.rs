@@ -1,10 +1,10 @@
-//! `quell agent release` and `engage`: the hand brake. Both work while agent and warden are dead or stand still.
+//! `quell agent release` and `engage`: the lever. Both work while agent and warden are dead or stand still.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use agent::brake;
+use agent::lever;
 use agent::warden::{self, Request, Silent, Status};
 
 use crate::data_dir::DataDir;
@@ -16,20 +16,20 @@ use crate::say;
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Where the brake is; elsewhere only in tests.
+/// Where the lever is; elsewhere only in tests.
 #[derive(clap::Args)]
-pub(crate) struct Brake {
+pub(crate) struct Lever {
     /// The file that releases the guard
-    #[arg(long, value_name = "PATH", hide = true, default_value = brake::FILE)]
+    #[arg(long, value_name = "PATH", hide = true, default_value = lever::FILE)]
     release_file: PathBuf,
     /// The file that holds the kernel's command line
-    #[arg(long, value_name = "PATH", hide = true, default_value = brake::COMMAND_LINE)]
+    #[arg(long, value_name = "PATH", hide = true, default_value = lever::COMMAND_LINE)]
     command_line: PathBuf,
 }
 
-impl Brake {
-    pub(super) fn place(&self) -> brake::Brake {
-        brake::Brake { file: self.release_file.clone(), command_line: self.command_line.clone() }
+impl Lever {
+    pub(super) fn place(&self) -> lever::Lever {
+        lever::Lever { file: self.release_file.clone(), command_line: self.command_line.clone() }
     }
 
     /// As flags for another verb.
@@ -45,7 +45,7 @@ pub(super) struct ReleaseArgs {
     #[command(flatten)]
     data_dir: DataDir,
     #[command(flatten)]
-    brake: Brake,
+    lever: Lever,
     /// Why; it is shown to whoever asks why nothing is denied
     #[arg(long, value_name = "TEXT")]
     comment: Option<String>,
@@ -57,15 +57,15 @@ pub(super) struct EngageArgs {
     #[command(flatten)]
     data_dir: DataDir,
     #[command(flatten)]
-    brake: Brake,
+    lever: Lever,
 }
 
-/// Pulls the brake, and waits until nothing is denied any more.
+/// Pulls the lever, and waits until nothing is denied any more.
 pub(super) fn release(args: &ReleaseArgs) -> Result<(), Failure> {
     only_root()?;
-    let brake = args.brake.place();
-    let file = brake.file.display();
-    brake.pull(&who(), args.comment.as_deref().unwrap_or_default()).map_err(|error| {
+    let lever = args.lever.place();
+    let file = lever.file.display();
+    lever.pull(&who(), args.comment.as_deref().unwrap_or_default()).map_err(|error| {
         Failure::new(Exit::Failed, format!("cannot write {file}: {error:#}")).hint(
             "add `quell.release` to the kernel's command line and reboot, or kill the processes of `quell agent`",
         )
@@ -104,14 +104,14 @@ fn lift_pins() -> Result<(), Failure> {
     })
 }
 
-/// Lets the brake go, and waits until the guard denies again.
+/// Lets the lever go, and waits until the guard denies again.
 pub(super) fn engage(args: &EngageArgs) -> Result<(), Failure> {
     only_root()?;
-    let brake = args.brake.place();
-    brake.let_go().map_err(|error| {
-        Failure::new(Exit::Failed, format!("cannot remove {}: {error:#}", brake.file.display()))
+    let lever = args.lever.place();
+    lever.let_go().map_err(|error| {
+        Failure::new(Exit::Failed, format!("cannot remove {}: {error:#}", lever.file.display()))
     })?;
-    if brake.holds_word() {
+    if lever.holds_word() {
         return Err(Failure::new(Exit::Refused, "`quell.release` stands on the kernel's command line")
             .hint("reboot without it; it releases the guard for as long as it is there"));
     }
@@ -131,7 +131,7 @@ pub(super) fn engage(args: &EngageArgs) -> Result<(), Failure> {
         }
         Err(Unfollowed::Hangs(pid)) => Err(Failure::new(
             Exit::WaitedTooLong,
-            format!("the brake is let go, but the guard of warden {pid} does not deny yet"),
+            format!("the lever is let go, but the guard of warden {pid} does not deny yet"),
         )
         .hint("see `quell agent status` and the agent's log")),
     }
@@ -173,7 +173,7 @@ fn only_root() -> Result<(), Failure> {
 }
 
 /// Root, and who became it.
-fn who() -> String {
+pub(super) fn who() -> String {
     match std::env::var("SUDO_USER") {
         Ok(user) if !user.is_empty() => format!("root ({user})"),
         _ => "root".to_owned(),

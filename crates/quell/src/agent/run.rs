@@ -11,7 +11,7 @@ use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::profile::{self, Profile};
 
-use super::{parent, places, release};
+use super::{brake, parent, places, release};
 
 /// What the verb is told.
 #[derive(clap::Args)]
@@ -19,7 +19,9 @@ pub(super) struct Args {
     #[command(flatten)]
     data_dir: DataDir,
     #[command(flatten)]
-    brake: release::Brake,
+    lever: release::Lever,
+    #[command(flatten)]
+    brake: brake::Brake,
     /// Which machine this is [default: as the last `quell up` said]
     #[arg(long, value_name = "ID")]
     machine: Option<MachineId>,
@@ -72,6 +74,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         arguments
     });
     let mut work = verb("work");
+    work.extend(args.lever.flags());
     work.extend(args.brake.flags());
     work.extend(["--machine".into(), machine.to_string().into()]);
     work.extend(["--organization".into(), organization.to_string().into()]);
@@ -86,7 +89,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         work,
         data_dir,
         parent: args.parent.unwrap_or_else(parent),
-        brake: args.brake.place(),
+        lever: args.lever.place(),
     })?)
 }
 

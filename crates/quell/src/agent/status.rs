@@ -85,6 +85,11 @@ fn describe(status: &Status) -> String {
         ("generation", status.position.generation.to_string()),
         ("spared copies", status.spared.to_string()),
         ("denied and running", status.running_denied.to_string()),
+        ("waits for approval", waits(status.held)),
+        (
+            "operator key",
+            or_none(&status.operator_key.split_whitespace().map(str::to_owned).collect::<Vec<_>>()),
+        ),
         ("guarded", names(&status.guarded).join(", ")),
         ("watched", names(&status.watched).join(", ")),
         ("rivals", or_none(&status.rivals)),
@@ -95,6 +100,13 @@ fn describe(status: &Status) -> String {
         parts.insert(1, filesystems(status));
     }
     parts.join("\n\n")
+}
+
+fn waits(held: u64) -> String {
+    match held {
+        0 => "nothing".to_owned(),
+        held => format!("{held}; see `quell agent approve --list`"),
+    }
 }
 
 /// Each filesystem and what is done there, in a line.
@@ -147,6 +159,8 @@ fn shape(status: &Status) -> Value {
         "rules": status.rules,
         "spared": status.spared,
         "runningDenied": status.running_denied,
+        "held": status.held,
+        "operatorKey": status.operator_key,
         "rivals": status.rivals,
     })
 }

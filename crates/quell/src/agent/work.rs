@@ -10,7 +10,7 @@ use model::{MachineId, OrganizationId};
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
 
-use super::{parent, places, release};
+use super::{brake, parent, places, release};
 
 /// What the verb is told.
 #[derive(clap::Args)]
@@ -18,7 +18,9 @@ pub(super) struct Args {
     #[command(flatten)]
     data_dir: DataDir,
     #[command(flatten)]
-    brake: release::Brake,
+    lever: release::Lever,
+    #[command(flatten)]
+    brake: brake::Brake,
     /// Which machine this is
     #[arg(long, value_name = "ID")]
     machine: MachineId,
@@ -56,6 +58,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         guarded: places::guarded(&args.guard)?,
         parent: args.parent.unwrap_or_else(parent),
         tether,
-        brake: args.brake.place(),
+        lever: args.lever.place(),
+        limits: args.brake.limits(),
     })?)
 }

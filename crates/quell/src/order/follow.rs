@@ -55,8 +55,12 @@ pub(super) fn changes(order: &Value, told: &mut Vec<String>) -> Vec<String> {
             copy["reason"].as_str().map_or_else(String::new, |reason| format!(" ({})", printable(reason)));
         format!("  {} {}{reason}", printable(&text(copy, "status")), printable(&text(copy, "path")))
     });
+    let waits = order["waits"].as_array().map_or(&[][..], Vec::as_slice).iter().map(|hold| {
+        let (machine, how) = (text(hold, "computerDnsName"), text(hold, "howToGoOn"));
+        format!("  waits for approval on {}: {}", printable(&machine), printable(&how))
+    });
     let fresh: Vec<String> =
-        std::iter::once(state).chain(copies).filter(|line| !told.contains(line)).collect();
+        std::iter::once(state).chain(waits).chain(copies).filter(|line| !told.contains(line)).collect();
     told.extend_from_slice(&fresh);
     fresh
 }

@@ -42,10 +42,16 @@ fn describe(order: &Value) -> String {
         ("undone by", get("undoneBy")),
         ("undo would", inverse(&order["inverse"])),
     ]);
+    let mut parts = vec![facts];
+    parts.extend(order["waits"].as_array().into_iter().flatten().map(|hold| {
+        let (machine, how) = (text(hold, "computerDnsName"), text(hold, "howToGoOn"));
+        format!("waits for approval on {machine}: {how}")
+    }));
     match order["copies"].as_array() {
-        Some(copies) if !copies.is_empty() => format!("{facts}\n\n{}", table_of(copies)),
-        _ => facts,
+        Some(copies) if !copies.is_empty() => parts.push(table_of(copies)),
+        _ => {}
     }
+    parts.join("\n\n")
 }
 
 /// The state, and whether some of it is done all the same.
@@ -103,6 +109,14 @@ fn table_of(copies: &[Value]) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_waits_says_how_it_goes_on() {
+        let text = describe(&json!({ "id": "o", "copies": [], "waits": [
+            { "computerDnsName": "host1", "howToGoOn": "quell agent approve 7" },
+        ] }));
+        assert!(text.contains("waits for approval on host1: quell agent approve 7"), "{text}");
+    }
 
     #[test]
     fn each_copy_has_its_line() {

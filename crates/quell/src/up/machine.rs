@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use model::{MachineId, OrganizationId};
 
 use crate::agent::places;
-use crate::agent::release::Brake;
 use crate::failure::Failure;
 
 use super::child::Child;
@@ -49,13 +48,14 @@ impl Machine {
         }
     }
 
-    /// The warden, not started yet, who starts guard and agent; nobody where this process may not guard.
+    /// The warden, not started yet, who starts guard and agent, with flags that nobody but this machine's owner sets;
+    /// nobody where this process may not guard.
     pub(super) fn warden(
         &self,
         data_dir: &Path,
         machine: MachineId,
         organization: OrganizationId,
-        brake: &Brake,
+        local: Vec<OsString>,
     ) -> Option<Child> {
         if self.lacking.is_some() {
             return None;
@@ -63,7 +63,7 @@ impl Machine {
         let mut arguments: Vec<OsString> = vec!["agent".into(), "run".into()];
         arguments.extend(["--data-dir".into(), data_dir.into()]);
         arguments.extend(["--parent".into(), std::process::id().to_string().into()]);
-        arguments.extend(brake.flags());
+        arguments.extend(local);
         arguments.extend(["--machine".into(), machine.to_string().into()]);
         arguments.extend(["--organization".into(), organization.to_string().into()]);
         arguments.extend(flags("--watch", &self.watched));

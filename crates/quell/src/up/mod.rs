@@ -62,7 +62,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().largest)]
     largest_sample: u64,
     #[command(flatten)]
-    brake: crate::agent::release::Brake,
+    lever: crate::agent::release::Lever,
+    #[command(flatten)]
+    brake: crate::agent::brake::Brake,
     /// Write how to reach the server to this file once all of it works
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
@@ -85,8 +87,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let plane = Plane::start(&data_dir, args.listen, args.rate_limit, samples, ready_files.last())?;
     let profile = plane.profile(&data_dir);
     let machine = machine.prepare(&data_dir, plane.organization())?;
-    let mut family =
-        Family::of(machine.warden(&data_dir, plane.machine(), plane.organization(), &args.brake));
+    let local = args.lever.flags().into_iter().chain(args.brake.flags()).collect();
+    let mut family = Family::of(machine.warden(&data_dir, plane.machine(), plane.organization(), local));
     family.tend();
     ready::watch(&data_dir, plane.address(), machine.wanted(), events.clone());
 

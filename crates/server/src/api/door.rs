@@ -98,6 +98,11 @@ impl ActionBody {
         Ok(self.0.required("Comment")?.to_owned())
     }
 
+    /// A signed approval, as a text.
+    pub(super) fn approval(&self) -> Result<&str, ApiError> {
+        Ok(self.0.required("Approval")?)
+    }
+
     /// The file, under the contract's name; a SHA-256 is taken too.
     pub(super) fn file(&self) -> Result<FileId, ApiError> {
         Ok(self.0.required("Sha1")?.trim().parse()?)

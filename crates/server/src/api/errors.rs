@@ -35,6 +35,9 @@ pub(crate) enum ApiError {
     /// There is no room for a sample.
     #[error("{0}")]
     NoRoom(String),
+    /// What was brought approves nothing; the text says why and how to go on.
+    #[error("The approval does not count: {0}")]
+    NoApproval(String),
     /// No token, or one that does not count.
     #[error("{0}")]
     Unauthorized(String),
@@ -97,7 +100,7 @@ impl ApiError {
             Self::Query(_) => ("ODataError", StatusCode::BAD_REQUEST),
             Self::AlreadyOpen => ("ActiveRequestAlreadyExists", StatusCode::BAD_REQUEST),
             Self::NothingGuarded(_) => ("OsPlatformNotSupported", StatusCode::BAD_REQUEST),
-            Self::NotNow(_) => ("BadRequest", StatusCode::BAD_REQUEST),
+            Self::NoApproval(_) | Self::NotNow(_) => ("BadRequest", StatusCode::BAD_REQUEST),
             Self::NoRoom(_) => ("QuotaExceeded", StatusCode::INSUFFICIENT_STORAGE),
             Self::Unauthorized(_) => ("Unauthorized", StatusCode::UNAUTHORIZED),
             Self::MissingRoles { .. } => ("Forbidden", StatusCode::FORBIDDEN),

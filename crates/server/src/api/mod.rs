@@ -18,6 +18,7 @@ mod router;
 mod serve;
 
 mod files;
+mod holds;
 mod machine_actions;
 mod machines;
 mod orders;

@@ -25,6 +25,8 @@ pub(super) enum Need {
     Collect,
     /// To have the bytes.
     SampleRead,
+    /// To bring a signed approval: what lets go on what was ordered needs no less than to order something.
+    Approve,
 }
 
 const MACHINE_READ: &[&str] = &["Machine.Read.All", "Machine.ReadWrite.All"];
@@ -36,6 +38,7 @@ impl Need {
             Self::FileRead => &[&["File.Read.All"]],
             Self::MachineRead => &[MACHINE_READ],
             Self::Block => &[&["Ti.ReadWrite", "Ti.ReadWrite.All"]],
+            Self::Approve => &[&["Ti.ReadWrite", "Ti.ReadWrite.All", "Machine.StopAndQuarantine"]],
             Self::Quarantine => &[&["Machine.StopAndQuarantine"], MACHINE_READ],
             Self::Collect => &[&["Machine.CollectFile"], MACHINE_READ],
             Self::SampleRead => &[&["Sample.Read.All"]],
@@ -93,6 +96,9 @@ mod tests {
             (Need::Block, &["Ti.ReadWrite"], true),
             (Need::Block, &["Ti.ReadWrite.All"], true),
             (Need::Block, &["Ti.Read.All"], false),
+            (Need::Approve, &["Machine.StopAndQuarantine"], true),
+            (Need::Approve, &["Ti.ReadWrite"], true),
+            (Need::Approve, &["Machine.ReadWrite.All", "File.Read.All"], false),
             (Need::Quarantine, &["Machine.StopAndQuarantine", "Machine.Read.All"], true),
             (Need::Quarantine, &["Machine.StopAndQuarantine", "Machine.ReadWrite.All"], true),
             (Need::Quarantine, &["Machine.StopAndQuarantine"], false),

@@ -12,7 +12,7 @@ use super::errors::ApiError;
 use super::gate::{self, Gate};
 use super::limit::Budget::{self, Contract, Own};
 use super::permission::Need;
-use super::{files, machine_actions, machines, orders, preview, status, token};
+use super::{files, holds, machine_actions, machines, orders, preview, status, token};
 use crate::app::App;
 
 const GET: MethodFilter = MethodFilter::GET;
@@ -55,6 +55,9 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .row(GET,  "/api/quell/orders/{id}",       Own("orders.show"),  Need::MachineRead, orders::show::handle)
         .row(POST, "/api/quell/orders/{id}/undo",  Own("orders.undo"),  Need::Token,       orders::undo::handle)
         .row(POST, "/api/quell/orders/{id}/cancel", Own("orders.cancel"), Need::Token,      orders::cancel::handle)
+
+        .row(GET,  "/api/quell/holds",             Own("holds.list"),   Need::MachineRead, holds::list::handle)
+        .row(POST, "/api/quell/approvals",         Own("holds.approve"), Need::Approve,    holds::approve::handle)
 
         // Who asks here has no token yet.
         .open("/api/quell/status",                            get(status::handle))

@@ -146,6 +146,18 @@ impl Scene {
         self.app.store.attach(hello).await.unwrap();
     }
 
+    /// The store behind the API.
+    pub(super) fn store(&self) -> Store {
+        self.app.store.clone()
+    }
+
+    /// The machine has adopted all rules of today.
+    pub(super) async fn adopts(&self) {
+        let (store, none) = (&self.app.store, Position::default());
+        let to = store.rules_since(self.organization, self.machine, none).await.unwrap().position();
+        store.adopted(self.organization, self.machine, to).await.unwrap();
+    }
+
     /// The machine says what it guards, and whether it has looked everywhere once.
     pub(super) async fn reports(&self, guarded: &[&str], first_sweep_complete: bool) {
         let report = Report {

@@ -3,12 +3,13 @@
 use model::MachineId;
 use model::act::Outcome;
 use model::bypass::Bypass;
+use model::hold::Hold;
 use model::sighting::Sighting;
 use model::{ActId, RuleId};
 use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::mpsc;
 use wire::link::v1::{down, up};
-use wire::link::{Malformed, acts, things, v1};
+use wire::link::{Malformed, acts, holds, things, v1};
 
 use super::Plane;
 use super::connection::{Ended, next};
@@ -87,6 +88,25 @@ impl Ear<'_> {
             up::Message::Spared(set) => {
                 let spared = set.spared.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
                 store.spared(organization, machine, spared).await?;
+            }
+            up::Message::Holds(told) => {
+                let holds = told.holds.iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
+                if told.left_out > 0 {
+                    tracing::warn!(%machine, left_out = told.left_out, "session.holds_left_out");
+                }
+                store.hold(organization, machine, holds).await?;
+            }
+            up::Message::Approved(told) => {
+                let hold = Hold::try_from(told.hold.as_ref().ok_or(Malformed("hold"))?)?;
+                let id = hold.id.0.as_bytes().to_vec();
+                let done = store.approved(organization, machine, hold, told.by, told.comment).await;
+                taken_or_refused(machine, done)?;
+                self.answer(down::Message::ApprovedStored(id)).await?;
+            }
+            up::Message::ApprovalRefused(told) => {
+                let hold = holds::hold_id(&told.hold)?;
+                tracing::warn!(%machine, %hold, why = told.reason, "session.approval_refused");
+                store.approval_refused(organization, machine, hold, told.reason).await?;
             }
             up::Message::Lifted(v1::Lifted { rule, comment }) => {
                 let done = store.lifted(organization, machine, RuleId(rule), comment).await;

@@ -4,13 +4,13 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use model::log::Position;
-use model::{ActId, MachineId};
+use model::{ActId, HoldId, MachineId};
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use wire::link::v1::down;
-use wire::link::{frame, v1};
+use wire::link::{frame, holds, v1};
 
 use super::connection::{Ended, Guest};
 use super::{Plane, speak};
@@ -26,6 +26,7 @@ const WRITE_WITHIN: Duration = Duration::from_secs(10);
 const HEARTBEAT_SECONDS: u32 = 5;
 
 /// All that can make a server speak.
+#[expect(clippy::large_enum_variant, reason = "there is one, and it lives for a moment")]
 enum Event {
     /// Something the machine said is stored.
     Answer(down::Message),
@@ -50,10 +51,12 @@ pub(super) async fn run(
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = Instant::now();
-    let mut mouth = Mouth { plane, machine, stream, position, sent: HashSet::new() };
+    let mut mouth =
+        Mouth { plane, machine, stream, position, sent: HashSet::new(), sent_approvals: Vec::new() };
     mouth.welcome(ingested).await?;
     mouth.rules(true).await?;
     mouth.acts().await?;
+    mouth.approvals().await?;
     loop {
         let event = tokio::select! {
             answer = answers.recv() => answer.map_or(Event::Over, Event::Answer),
@@ -83,6 +86,8 @@ struct Mouth<'a> {
     position: Position,
     /// The acts it was sent on this connection, and whether as withdrawn.
     sent: HashSet<(ActId, bool)>,
+    /// The approvals it was sent on this connection, each with what it says: another may follow for the same hold.
+    sent_approvals: Vec<(HoldId, Vec<u8>)>,
 }
 
 impl Mouth<'_> {
@@ -93,18 +98,36 @@ impl Mouth<'_> {
     }
 
     async fn welcome(&mut self, sightings_stored: u64) -> Result<(), Ended> {
+        let key = self.plane.store.operator_key(self.plane.organization).await?;
         let welcome = v1::Welcome {
             organization: self.plane.organization.0.as_bytes().to_vec(),
             server_time: self.plane.clock.now().ticks(),
             heartbeat_seconds: HEARTBEAT_SECONDS,
             sightings_stored,
+            operator_key: key.map(|key| key.to_vec()).unwrap_or_default(),
+            operator_key_changes: Vec::new(),
         };
         self.say(down::Message::Welcome(welcome)).await
     }
 
     async fn look(&mut self) -> Result<(), Ended> {
         self.rules(false).await?;
-        self.acts().await
+        self.acts().await?;
+        self.approvals().await
+    }
+
+    /// Sends each approval once; the machine answers, or asks on its next connection.
+    async fn approvals(&mut self) -> Result<(), Ended> {
+        let approvals = self.plane.store.approvals_for(self.plane.organization, self.machine).await?;
+        self.sent_approvals.retain(|sent| approvals.contains(sent));
+        for approval in approvals {
+            if !self.sent_approvals.contains(&approval) {
+                let message = holds::signed_approval_of_bytes(&approval.1)?;
+                self.say(down::Message::Approval(message)).await?;
+                self.sent_approvals.push(approval);
+            }
+        }
+        Ok(())
     }
 
     /// Sends what changed; `even_nothing` tells a machine that is up to date that it is.

@@ -3,6 +3,7 @@
 //! Verbs are few and fat: each is one transaction of one back end, with the audit in it. The answer to a verb
 //! that changes something comes after its commit.
 
+mod brake;
 mod error;
 mod for_machines;
 mod rows;
@@ -17,8 +18,8 @@ use uuid::Uuid;
 
 pub use self::error::{StoreError, SubmitError};
 pub use self::rows::{
-    Application, Attach, Attached, AuditRow, Block, Caller, Home, KeptSamples, KnownCopy, KnownFile, Machine,
-    Offer, OpenAct, Page, Report, RuleDelta, Sample,
+    Application, Attach, Attached, AuditRow, Block, Caller, HeldThere, Home, KeptSamples, KnownCopy,
+    KnownFile, Machine, Offer, OpenAct, Page, Report, RuleDelta, Sample,
 };
 use self::sqlite::Sqlite;
 use crate::hints::Hints;

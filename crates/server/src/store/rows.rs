@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use model::act::Act;
 use model::facts::Facts;
+use model::hold::Hold;
 use model::log::{Entry, Position};
 use model::order::Cancellation;
 use model::rule::Rule;
@@ -205,6 +206,17 @@ pub struct KeptSamples {
     pub samples: HashSet<(OrganizationId, Sha256)>,
     /// On their way, by their acts.
     pub coming: HashSet<ActId>,
+}
+
+/// What waits for approval on one machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldThere {
+    /// Which machine.
+    pub machine: MachineId,
+    /// Its name.
+    pub machine_name: String,
+    /// What waits.
+    pub hold: Hold,
 }
 
 /// A machine presents itself.

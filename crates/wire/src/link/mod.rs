@@ -5,6 +5,7 @@ pub mod record;
 pub mod things;
 
 pub mod acts;
+pub mod holds;
 pub mod rules;
 
 pub use things::Malformed;

@@ -37,6 +37,8 @@ pub enum Set {
     Orders,
     /// `Copies`, our own.
     Copies,
+    /// `Holds`, our own.
+    Holds,
 }
 
 impl Set {
@@ -49,6 +51,7 @@ impl Set {
             Self::MachineActions => "MachineActions",
             Self::Orders => "Orders",
             Self::Copies => "Copies",
+            Self::Holds => "Holds",
         }
     }
 }

@@ -4,6 +4,7 @@ use model::act::CopyResult;
 use model::{FileId, MachineId, OrderId, VaultId};
 use serde::Serialize;
 
+use super::hold::Hold;
 use super::text::{Stamp, text, text_or_null, texts};
 
 /// What a person asked for, and how far it is.
@@ -39,6 +40,8 @@ pub struct Order {
     cancellation: Option<Cancellation>,
     late: Option<Late>,
     copies: Vec<OrderCopy>,
+    /// What of it waits for approval; null in lists.
+    waits: Option<Vec<Hold>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     inverse: Option<Inverse>,
 }
@@ -88,6 +91,12 @@ pub struct OrderCopy {
 }
 
 impl Order {
+    /// With what of it waits for approval.
+    #[must_use]
+    pub fn waiting(self, waits: Vec<Hold>) -> Self {
+        Self { waits: Some(waits), ..self }
+    }
+
     /// An order, and what its undo would do, or why there is none.
     pub fn with_inverse(
         order: &model::order::Order,
@@ -148,6 +157,7 @@ impl From<&model::order::Order> for Order {
             }),
             inverse: None,
             copies: order.copies.iter().map(OrderCopy::from).collect(),
+            waits: None,
         }
     }
 }
@@ -246,7 +256,8 @@ pub(super) mod tests {
               "reason": "not guarded",
               "vaultId": null
             }
-          ]
+          ],
+          "waits": null
         }
         "#);
     }

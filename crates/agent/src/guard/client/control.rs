@@ -26,7 +26,7 @@ pub(super) struct Control {
     events: Sender<Event>,
     state: Mutex<State>,
     changed: Condvar,
-    /// Rung when a guard has rules.
+    /// Rung when a guard has rules, or is gone.
     bell: OnceLock<Arc<OwnedFd>>,
     explaining: Mutex<()>,
 }
@@ -96,7 +96,7 @@ impl Control {
         }
     }
 
-    /// Rings the bell whenever a guard has rules, from now on.
+    /// Rings the bell whenever a guard has rules, or there is none any more, from now on.
     pub(super) fn ring_when_ready(&self, bell: Arc<OwnedFd>) {
         // A second one would ring no bell; there is one follower.
         let _ = self.bell.set(bell);
@@ -104,7 +104,7 @@ impl Control {
 
     /// Tells the agent, if it listens.
     pub(super) fn tell(&self, event: Event) {
-        if let (Event::Ready, Some(bell)) = (&event, self.bell.get()) {
+        if let (Event::Ready | Event::Lost, Some(bell)) = (&event, self.bell.get()) {
             ring(bell);
         }
         let _ = self.events.try_send(event);

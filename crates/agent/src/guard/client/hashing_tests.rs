@@ -138,3 +138,33 @@ fn who_finds_no_room_is_told_so() {
     let answer = asking.hears();
     assert!(matches!(answer.result, Some(Outcome::Unreadable(_))), "{answer:?}");
 }
+
+#[test]
+fn who_hears_of_a_small_file_reads_it_unless_anybody_else_wants_something() {
+    let asking = Asking::start();
+    let (ours, theirs) = sys::socket::pair(Kind::Packets).unwrap();
+    let asker = Arc::new(Asker::new(Arc::new(ours)));
+    let small = asking.file(100);
+    let hears = |id, file: &OwnedFd, is_last| {
+        let question = v1::Question { id, ..Default::default() };
+        asking.hashing.hear(&asker, &question, file.try_clone().unwrap(), || is_last)
+    };
+    let answered = || {
+        let mut packet = [0; 1024];
+        let answer = protocol::receive(theirs.as_fd(), &mut packet, &mut None).unwrap();
+        frame::decode::<v1::Hashed>(answer.unwrap()).unwrap().id
+    };
+    let known =
+        hears(1, &small, true).expect("it is read at once, if the filesystem can tell what is in memory");
+    assert_eq!((answered(), known.facts.size), (1, 100));
+    assert!(hears(2, &small, false).is_none(), "others wait");
+    assert_eq!(answered(), 2);
+    assert!(hears(3, &asking.file(AT_ONCE + 1), true).is_none(), "it is large");
+    assert_eq!(answered(), 3);
+    let endless = asking.file(ENDLESS);
+    // Seconds of work, until it is passed on.
+    (10..42).for_each(|id| assert!(hears(id, &endless, true).is_none()));
+    assert!(hears(4, &small, true).is_none(), "somebody reads");
+    assert_eq!(answered(), 4);
+    (10..42).for_each(|id| asker.cancels(id));
+}

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use model::facts::Facts;
 use model::{Kinds, Names};
+use rustix::io::Errno;
 use sys::identity::{Identity, Stat};
 use sys::lease::Lease;
 use wire::link::v1;
@@ -99,10 +100,25 @@ impl Job {
 
     /// Reads a slice.
     pub(super) fn turn(&mut self) -> Turn {
-        self.read_on().unwrap_or_else(|error| Turn::Done(Box::new(Err(error.into()))))
+        self.read_on(Hasher::read_on)
     }
 
-    fn read_on(&mut self) -> std::io::Result<Turn> {
+    /// Reads a slice as far as it is in memory. It waits for no disk; a file that is only opened may need that.
+    pub(super) fn turn_in_memory(&mut self) -> Turn {
+        match self.opened {
+            true => Turn::More { read: 0, left: 0 },
+            false => self.read_on(Hasher::read_from_memory),
+        }
+    }
+
+    fn read_on(&mut self, read: impl Fn(&mut Hasher, BorrowedFd<'_>, u64) -> std::io::Result<bool>) -> Turn {
+        self.try_to_read(read).unwrap_or_else(|error| Turn::Done(Box::new(Err(error.into()))))
+    }
+
+    fn try_to_read(
+        &mut self,
+        read: impl Fn(&mut Hasher, BorrowedFd<'_>, u64) -> std::io::Result<bool>,
+    ) -> std::io::Result<Turn> {
         let Some(reading) = &mut self.reading else {
             // None is to be had on some filesystems, and on none where root has switched them off. What is read then
             // must do: it is judged by, and never kept. A change meanwhile is seen by the inode's times.
@@ -119,13 +135,20 @@ impl Job {
                 return Ok(Turn::Data);
             }
             self.reading = Some(Reading { before, hasher: Hasher::new(self.kinds), read: 0 });
-            return self.read_on();
+            return self.try_to_read(read);
         };
         let size = reading.before.size;
-        if !reading.hasher.read_on(self.file.as_fd(), SLICE)? {
-            reading.hasher.rest();
-            reading.read += SLICE;
-            return Ok(Turn::More { read: SLICE, left: size.saturating_sub(reading.read) });
+        match read(&mut reading.hasher, self.file.as_fd(), SLICE) {
+            Ok(true) => {}
+            Ok(false) => {
+                reading.read += SLICE;
+                return Ok(Turn::More { read: SLICE, left: size.saturating_sub(reading.read) });
+            }
+            // Not all of it is in memory.
+            Err(error) if is_to_be_waited_for(&error) => {
+                return Ok(Turn::More { read: 0, left: size.saturating_sub(reading.read) });
+            }
+            Err(error) => return Err(error),
         }
         let Some(reading) = self.reading.take() else {
             return Ok(Turn::Done(Box::new(Err(Unsteady::Changed))));
@@ -142,6 +165,11 @@ impl Job {
         }
         Ok(Turn::More { read: facts.size % SLICE, left: after.size })
     }
+}
+
+fn is_to_be_waited_for(error: &std::io::Error) -> bool {
+    let errnos = [Errno::AGAIN, Errno::OPNOTSUPP].map(Errno::raw_os_error);
+    error.raw_os_error().is_some_and(|errno| errnos.contains(&errno))
 }
 
 /// Whether somebody could run what is opened: any text of a script's size, any size of what begins as a program.

@@ -25,7 +25,7 @@ impl Marks {
         Self { control }
     }
 
-    /// Rings this bell whenever a guard has rules, and so begins to mark.
+    /// Rings this bell whenever a guard has rules, and so begins to mark, and when it is gone.
     pub(crate) fn ring_when_ready(&self, bell: Arc<OwnedFd>) {
         self.control.ring_when_ready(bell);
     }

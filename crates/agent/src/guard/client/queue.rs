@@ -224,6 +224,12 @@ impl<J> Queue<J> {
         self.begun.notify_all();
     }
 
+    /// Whether nobody has a turn or waits for one.
+    pub(super) fn is_idle(&self) -> bool {
+        let state = self.state.lock();
+        state.waiting == 0 && state.under_way.is_empty()
+    }
+
     /// Waits for at most `patience`, or until the queue is closed.
     pub(super) fn pause(&self, patience: Duration) {
         let mut state = self.state.lock();

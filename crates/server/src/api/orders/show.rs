@@ -11,6 +11,7 @@ use super::KIND;
 use crate::api::caller::Calling;
 use crate::api::door::OrderInPath;
 use crate::api::errors::ApiError;
+use crate::api::holds;
 use crate::app::App;
 use crate::store::SubmitError;
 
@@ -27,7 +28,8 @@ pub(in crate::api) async fn handle(
         Err(SubmitError::Store(error)) => return Err(error.into()),
         answer => answer.map_err(|why| why.to_string()),
     };
-    Ok(Json(Order::with_inverse(&order, &inverse)))
+    let waits = app.store.holds_of(organization, order.id).await?;
+    Ok(Json(Order::with_inverse(&order, &inverse).waiting(holds::shapes(organization, &waits))))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use model::order::{Failure, State};
 use super::acts::{self, Kept};
 use super::audit::Actor;
 use super::cancel;
+use super::holds;
 use super::rules::{self, Cause};
 use super::tx::Tx;
 use crate::store::StoreError;
@@ -22,7 +23,11 @@ pub(in crate::store) fn expire(tx: &Tx<'_>) -> Result<(), StoreError> {
             let reason = "cancelled, and the machine did not begin it in time";
             cancel::withdraw(tx, &act, &Failure::cancelled(reason), &by)?;
         } else {
-            let reason = "the machine did not begin it in time; order it again when the machine is attached";
+            let reason = if holds::hold_act(tx, act.organization, act.id)? {
+                "it waited for approval on the machine for too long; order it again, and approve it there"
+            } else {
+                "the machine did not begin it in time; order it again when the machine is attached"
+            };
             time_out(tx, &act, reason, &by)?;
         }
     }

@@ -32,6 +32,7 @@ pub(super) mod bypassed;
 pub(super) mod cancel;
 pub(super) mod collect;
 pub(super) mod expire;
+pub(super) mod holds;
 pub(super) mod lifted;
 pub(super) mod outcome;
 pub(super) mod quarantine;

@@ -1,4 +1,4 @@
-//! The hand brake: `quell agent release` and `engage`, and the kernel's word.
+//! The lever: `quell agent release` and `engage`, and the kernel's word.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,13 +14,13 @@ use tests::wait_for;
 use crate::crash_loop::status;
 use crate::stage::{BACK, Stage, signal};
 
-/// Where the brake of a test is, which has nothing to do with the machine's.
+/// Where the lever of a test is, which has nothing to do with the machine's.
 fn flags(dir: &Path) -> [String; 4] {
     let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
     ["--release-file".into(), path("etc/released"), "--command-line".into(), path("cmdline")]
 }
 
-pub(crate) fn with_brake(dir: &Path, options: &mut Options) {
+pub(crate) fn with_lever(dir: &Path, options: &mut Options) {
     fs::write(dir.join("cmdline"), "ro quiet\n").unwrap();
     options.more.extend(flags(dir).map(Into::into));
 }
@@ -37,7 +37,7 @@ pub(crate) fn quell(dir: &Path, verb: &str, comment: Option<&str>) -> (bool, Str
 
 #[test]
 fn released_until_engaged_also_over_a_restart() {
-    let Some(stage) = Stage::set_with(with_brake) else { return };
+    let Some(stage) = Stage::set_with(with_lever) else { return };
     let dir = stage.dir.path();
     let (done, said) = quell(dir, "release", Some("logins are slow"));
     assert!(done && said.contains(": logins are slow"), "{said}");
@@ -80,7 +80,7 @@ fn released_until_engaged_also_over_a_restart() {
 
 #[test]
 fn it_works_while_agent_or_warden_stand_still_or_nothing_runs() {
-    let Some(stage) = Stage::set_with(with_brake) else { return };
+    let Some(stage) = Stage::set_with(with_lever) else { return };
     let dir = stage.dir.path();
     let work = stage.one("work");
     signal(work, Signal::STOP);
@@ -112,7 +112,7 @@ fn it_works_while_agent_or_warden_stand_still_or_nothing_runs() {
 
 #[test]
 fn the_file_alone_is_enough_and_the_kernels_word_holds() {
-    let Some(stage) = Stage::set_with(with_brake) else { return };
+    let Some(stage) = Stage::set_with(with_lever) else { return };
     let dir: PathBuf = stage.dir.path().to_owned();
     // As from a rescue system, or with an editor.
     fs::create_dir_all(dir.join("etc")).unwrap();

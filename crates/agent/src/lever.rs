@@ -1,4 +1,4 @@
-//! The hand brake: root says, in a file on the root filesystem or on the kernel's command line, that nothing is to
+//! The lever: root says, in a file on the root filesystem or on the kernel's command line, that nothing is to
 //! be denied on this machine. It holds over restarts and reboots until it is let go.
 
 use std::fs::{self, File};
@@ -21,9 +21,9 @@ const WORD: &str = "quell.release";
 /// Nobody has more to say.
 const LONGEST: u64 = 4096;
 
-/// The two places where the brake is.
+/// The two places where the lever is.
 #[derive(Clone, Debug)]
-pub struct Brake {
+pub struct Lever {
     /// It is pulled as long as this is there, whatever it holds.
     pub file: PathBuf,
     /// It is pulled as long as this holds the word.
@@ -46,13 +46,13 @@ pub enum Pulled {
     },
 }
 
-impl Default for Brake {
+impl Default for Lever {
     fn default() -> Self {
         Self { file: FILE.into(), command_line: COMMAND_LINE.into() }
     }
 }
 
-impl Brake {
+impl Lever {
     /// Whether it is pulled, and by whom. A file that can't be read or understood counts: whoever made it wanted
     /// the machine to be let go.
     pub fn pulled(&self) -> Option<Pulled> {
@@ -192,10 +192,10 @@ fn now() -> String {
 mod tests {
     use super::*;
 
-    fn brake(dir: &Path, line: &str) -> Brake {
+    fn lever(dir: &Path, line: &str) -> Lever {
         let command_line = dir.join("cmdline");
         fs::write(&command_line, line).unwrap();
-        Brake { file: dir.join("etc/released"), command_line }
+        Lever { file: dir.join("etc/released"), command_line }
     }
 
     fn is_root() -> bool {
@@ -222,24 +222,24 @@ mod tests {
             return;
         }
         let dir = tempfile::tempdir().unwrap();
-        let brake = brake(dir.path(), "quiet");
-        assert_eq!(brake.pulled(), None);
-        brake.let_go().unwrap();
-        brake.pull("root", "first").unwrap();
-        brake.pull("root\nwhen: never", "login is\nslow").unwrap();
-        let Some(Pulled::ByRoot { who, when, comment }) = brake.pulled() else { panic!("by root") };
+        let lever = lever(dir.path(), "quiet");
+        assert_eq!(lever.pulled(), None);
+        lever.let_go().unwrap();
+        lever.pull("root", "first").unwrap();
+        lever.pull("root\nwhen: never", "login is\nslow").unwrap();
+        let Some(Pulled::ByRoot { who, when, comment }) = lever.pulled() else { panic!("by root") };
         assert_eq!((who.as_str(), comment.as_str()), ("root when: never", "login is slow"));
         assert!(when.starts_with("20") && when.ends_with('Z'), "{when}");
-        assert!(brake.pulled().unwrap().to_string().ends_with(": login is slow"));
+        assert!(lever.pulled().unwrap().to_string().ends_with(": login is slow"));
         assert_eq!(fs::read_dir(dir.path().join("etc")).unwrap().count(), 1);
-        brake.let_go().unwrap();
-        assert_eq!(brake.pulled(), None);
+        lever.let_go().unwrap();
+        assert_eq!(lever.pulled(), None);
     }
 
     #[test]
     fn whatever_is_there_counts() {
         let dir = tempfile::tempdir().unwrap();
-        let brake = brake(dir.path(), "");
+        let lever = lever(dir.path(), "");
         fs::create_dir(dir.path().join("etc")).unwrap();
         let nameless = "released by somebody at some time";
         for make in [
@@ -248,34 +248,34 @@ mod tests {
             |path: &Path| fs::create_dir(path),
             |path: &Path| std::os::unix::fs::symlink("/no/such", path),
         ] {
-            make(&brake.file).unwrap();
-            assert_eq!(brake.pulled().unwrap().to_string(), nameless);
-            fs::remove_file(&brake.file).or_else(|_| fs::remove_dir(&brake.file)).unwrap();
-            assert_eq!(brake.pulled(), None);
+            make(&lever.file).unwrap();
+            assert_eq!(lever.pulled().unwrap().to_string(), nameless);
+            fs::remove_file(&lever.file).or_else(|_| fs::remove_dir(&lever.file)).unwrap();
+            assert_eq!(lever.pulled(), None);
         }
     }
 
     #[test]
     fn the_kernels_word_holds_whatever_the_file_says() {
         let dir = tempfile::tempdir().unwrap();
-        let brake = brake(dir.path(), "ro quell.release");
-        assert_eq!(brake.pulled(), Some(Pulled::ByKernel));
-        brake.let_go().unwrap();
-        assert_eq!(brake.pulled(), Some(Pulled::ByKernel));
+        let lever = lever(dir.path(), "ro quell.release");
+        assert_eq!(lever.pulled(), Some(Pulled::ByKernel));
+        lever.let_go().unwrap();
+        assert_eq!(lever.pulled(), Some(Pulled::ByKernel));
     }
 
     #[test]
     fn a_directory_of_others_is_not_written_to() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
-        let brake = brake(dir.path(), "");
+        let lever = lever(dir.path(), "");
         let etc = dir.path().join("etc");
         fs::create_dir(&etc).unwrap();
         fs::set_permissions(&etc, fs::Permissions::from_mode(0o777)).unwrap();
-        assert!(brake.pull("root", "x").is_err());
+        assert!(lever.pull("root", "x").is_err());
         fs::remove_dir(&etc).unwrap();
         std::os::unix::fs::symlink("/tmp", &etc).unwrap();
-        assert!(brake.pull("root", "x").is_err());
-        assert_eq!(brake.pulled(), None);
+        assert!(lever.pull("root", "x").is_err());
+        assert_eq!(lever.pulled(), None);
     }
 }
