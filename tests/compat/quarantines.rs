@@ -155,6 +155,41 @@ fn an_undo_is_an_order_of_its_own_and_brings_the_copy_back() {
     world.up.stop();
 }
 
+#[test]
+fn a_cancel_is_the_contracts_and_comes_too_late_for_what_has_ended() {
+    let Some(world) = World::start() else { return };
+    let sample = world.known_sample(&["sample"]);
+    let order = world.post(&preview(&world), &body(&sample.sha1)).is(201);
+    let id = order["id"].as_str().unwrap();
+    let place = format!("/api/machineactions/{id}");
+    let cancel = format!("{place}/cancel");
+    world.post(&cancel, "{}").refuses(400, "MissingRequiredParameter");
+    world
+        .post(&format!("/api/machineactions/{UNSEEN}/cancel"), r#"{"Comment":"c"}"#)
+        .refuses(404, "ResourceNotFound");
+    // Whether the machine has begun is its own haste: either answer is the contract's, and so is what comes of it.
+    let answer = world.post(&cancel, r#"{"Comment":"no longer"}"#);
+    if answer.status == 200 {
+        let cancelled = [
+            ("cancellationRequestor", r#""x""#),
+            ("cancellationComment", r#""x""#),
+            ("cancellationDateTimeUtc", r#""2024-01-02T03:04:05Z""#),
+        ];
+        let example = cancelled.iter().fold(MACHINE_ACTION.to_owned(), |example, (key, value)| {
+            example.replace(&format!("\"{key}\": null"), &format!("\"{key}\": {value}"))
+        });
+        assert_like(&example, &answer.text, Liberties { extra: &["quell"], ..Liberties::default() });
+        assert_eq!(answer.json()["cancellationComment"], "no longer");
+    } else {
+        answer.refuses(400, "BadRequest");
+    }
+    let ended = world.wait_status(&place);
+    let is_there = world.root().join("sample").exists();
+    assert_eq!(ended["status"], if is_there { "Cancelled" } else { "Succeeded" }, "{ended}");
+    world.post(&cancel, r#"{"Comment":"c"}"#).refuses(400, "BadRequest");
+    world.up.stop();
+}
+
 fn ended_order(world: &World, id: &str) -> Value {
     wait_for("the order to end", Duration::from_secs(20), || {
         let order = world.get(&format!("/api/quell/orders/{id}")).is(200);

@@ -26,6 +26,9 @@ fn the_whole_tree_at_any_moment_of_a_quarantine_on_tmpfs() {
     }
 }
 
+/// Rounds of the quarantine and its undo in which only the agent is killed.
+const AGENT_ROUNDS: u64 = 8;
+
 /// Orders a quarantine, kills everything a little later, starts again: the order ends, the copy rests in the
 /// vault, and comes back whole.
 fn quarantine_is_finished(filesystem: &Filesystem) {
@@ -65,6 +68,51 @@ fn quarantine_is_finished(filesystem: &Filesystem) {
     }
     up.stop();
     println!("crash: the whole tree killed {ROUNDS} times in a quarantine, orders lost 0, copies lost 0");
+}
+
+/// As above, and only the agent dies: in the quarantine, and again in its undo.
+#[test]
+fn the_agent_at_any_moment_of_a_quarantine_and_its_undo() {
+    if !is_private() {
+        return;
+    }
+    let filesystem = Filesystem::ext4();
+    let dir = tempfile::tempdir().unwrap();
+    let up = Up::start(&options(dir.path(), filesystem.root()));
+    let mut killed = 0;
+    let mut kill_after = |delay: u64| {
+        std::thread::sleep(Duration::from_millis(delay));
+        if let Some(agent) = one_of(up.pid(), "work") {
+            sys::pidfd::open(agent).unwrap().kill().unwrap();
+            killed += 1;
+        }
+    };
+    let api = up.api();
+    for round in 0..AGENT_ROUNDS {
+        let sample = Sample::fresh();
+        let path = filesystem.root().join(format!("sample {round}"));
+        sample.put(&path);
+        // What lay there before a new agent watched is found by its sweep, which gives way to all others.
+        wait_for("the file to be known", Duration::from_secs(60), || {
+            (api.get(&format!("/api/files/{}", sample.sha1)).0 == 200).then_some(())
+        });
+        let order = api.quarantine(up.field("machineId"), &sample.sha1);
+        kill_after(round * 6);
+        let id = order["id"].as_str().unwrap();
+        let ended = api.wait_order(id);
+        assert_eq!(ended["state"], json!("Succeeded"), "round {round}: {ended}");
+        assert_eq!(ended["copies"].as_array().unwrap().len(), 1, "round {round}: {ended}");
+        assert!(!path.exists(), "round {round}");
+        let (status, undo) = api.post(&format!("/api/quell/orders/{id}/undo"), &json!({"Comment": "back"}));
+        assert_eq!(status, 201, "round {round}: {undo}");
+        kill_after(round * 4);
+        let undo = api.wait_order(undo["id"].as_str().unwrap());
+        assert_eq!(undo["state"], json!("Succeeded"), "round {round}: {undo}");
+        assert_eq!(fs::read(&path).unwrap(), sample.bytes, "round {round}");
+    }
+    up.stop();
+    println!("crash: the agent killed {killed} times in quarantines and undos, orders lost 0, copies lost 0");
+    assert!(killed >= AGENT_ROUNDS, "{killed}");
 }
 
 #[test]

@@ -5,8 +5,10 @@
 
 mod boot;
 mod brake;
+mod collects;
 mod killed;
 mod leaving;
+mod orders;
 mod refusals;
 mod restart;
 mod services;

@@ -20,6 +20,7 @@ pub mod vault;
 pub mod vouched;
 
 mod attach;
+mod collecting;
 mod core;
 mod hearing;
 mod perform;

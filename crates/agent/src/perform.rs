@@ -34,7 +34,7 @@ pub(crate) fn run(core: &Core, taken: &Receiver<()>) {
     let mut waiting = Waiting::default();
     loop {
         // Not in the head of the loop: the ledger would stay locked while its acts are done.
-        let unfinished = core.ledger.lock().unfinished();
+        let unfinished = unfinished(core);
         for act in &unfinished {
             if core.halt.is_asked() {
                 return;
@@ -50,6 +50,12 @@ pub(crate) fn run(core: &Core, taken: &Receiver<()>) {
             return;
         }
     }
+}
+
+/// Samples are sent by a thread of its own.
+fn unfinished(core: &Core) -> Vec<Act> {
+    let all = core.ledger.lock().unfinished();
+    all.into_iter().filter(|act| !matches!(act.what, Do::Collect(_))).collect()
 }
 
 fn attempt(core: &Core, act: &Act, waiting: &mut Waiting) -> Attempted {
@@ -82,7 +88,8 @@ fn result(core: &Core, act: &Act) -> Result<Outcome, Attempted> {
     } else if !begun && core.server_now() > act.deadline {
         let waited = core.ledger.lock().waits(act);
         let why = if waited { "while it waited for approval" } else { "before this machine could begin" };
-        failed(act, &format!("its deadline passed {why}; order it again"))
+        let reason = format!("its deadline passed {why}; order it again");
+        Outcome { failure: Some(Failure::timed_out(reason)), ..failed(act, "") }
     } else if !begun && core.warden.holds_back() == Some(Level::Released) {
         failed(act, &format!("{}; engage the guard there and order it again", core.warden.notice()))
     } else {
@@ -99,9 +106,16 @@ fn result(core: &Core, act: &Act) -> Result<Outcome, Attempted> {
             }
         };
         let begun = core.ledger.lock().begin_at(act.id, at);
-        if let Err(error) = begun {
-            tracing::error!(act = %act.id, %error, "an act can't begin: the ledger can't be written; it is tried again");
-            return Err(Attempted::NotBegun);
+        match begun {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::info!(act = %act.id, "an act was withdrawn before it began");
+                return Err(Attempted::Ended);
+            }
+            Err(error) => {
+                tracing::error!(act = %act.id, %error, "an act can't begin: the ledger can't be written; it is tried again");
+                return Err(Attempted::NotBegun);
+            }
         }
         core.nudge(Nudge::Begun(act.id));
         // Cut short: it goes on at the next start.
@@ -141,6 +155,7 @@ fn perform(core: &Core, act: &Act) -> Option<Outcome> {
     let outcome = match &act.what {
         Do::Quarantine(file) => quarantine(core, &grounds, act, *file)?,
         Do::Restore(of, terms) => acts::restore(&grounds, act, *of, *terms, &mut |_| {}),
+        Do::Collect(_) => return None,
     };
     for copy in outcome.copies.iter().filter(|copy| copy.state == CopyState::Succeeded) {
         let _ = core.looker.look(copy.path.clone());
@@ -184,7 +199,7 @@ fn quarantine(core: &Core, grounds: &Grounds, act: &Act, file: FileId) -> Option
 }
 
 /// Where copies of a file may lie: what is known, and what changed a moment ago.
-fn known_copies(core: &Core, file: &FileId) -> std::io::Result<Vec<PathBuf>> {
+pub(crate) fn known_copies(core: &Core, file: &FileId) -> std::io::Result<Vec<PathBuf>> {
     // In this order: what was looked at is no longer pending, and in the inventory behind the barrier.
     let mut unsettled: Vec<PathBuf> = core.pending.lock().keys().cloned().collect();
     if !wait_recorded(&core.looker.noticed, RECORD_PATIENCE) {

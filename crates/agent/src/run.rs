@@ -31,7 +31,7 @@ use crate::sweep::{Errands, Milestone, Sweep};
 use crate::vault::{Retention, Vault};
 use crate::warden::Tether;
 use crate::watch::{Pending, Watch};
-use crate::{attach, local, looking, mounted, perform, rivals, running};
+use crate::{attach, collecting, local, looking, mounted, perform, rivals, running};
 
 /// What an agent needs to know.
 #[derive(Debug)]
@@ -158,8 +158,11 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     spawn("brake", move || brake::run(&weighing))?;
     let acting = core.clone();
     spawn("acts", move || perform::run(&acting, &takes))?;
+    let (collector, samples) = collecting::pair();
+    let collects = core.clone();
+    spawn("collect", move || collector.run(&collects))?;
     let (linked, socket) = (core.clone(), data_dir.join("link.sock"));
-    spawn("link", move || attach::run(&linked, &socket, &nudged, &taken))?;
+    spawn("link", move || attach::run(&linked, &socket, &nudged, &taken, &samples))?;
     let (serving, dir) = (core.clone(), data_dir);
     spawn("local", move || {
         if let Err(error) = local::serve(&serving, &dir) {

@@ -157,6 +157,7 @@ fn do_act(ledger: &mut Ledger, grounds: &Grounds, act: &Act, known: &[PathBuf], 
     let outcome = match act.what {
         Do::Quarantine(file) => quarantine(grounds, act, file, known.to_vec(), &mut |_| moment()),
         Do::Restore(of, terms) => restore(grounds, act, of, terms, &mut |_| moment()),
+        Do::Collect(_) => unreachable!("nothing is collected here"),
     };
     moment();
     ledger.ended(outcome).unwrap();

@@ -13,6 +13,8 @@ pub enum Do {
     Quarantine(FileId),
     /// Bring back what the act of that order took, on these terms.
     Restore(OrderId, Terms),
+    /// Send a copy's bytes to the server.
+    Collect(FileId),
 }
 
 /// On what terms a copy comes back. Without any it takes back its own name or none, and loses what would give whoever
@@ -31,6 +33,7 @@ impl Do {
         match self {
             Self::Quarantine(_) => "quarantine",
             Self::Restore(..) => "restore",
+            Self::Collect(_) => "collect",
         }
     }
 }

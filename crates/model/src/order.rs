@@ -59,7 +59,8 @@ impl State {
     }
 
     /// The state of an order whose act ended with these copies: one that failed makes it fail, and no copy at
-    /// all is success, since nothing is left to do.
+    /// all is success, since nothing is left to do. That some of it is done stands in
+    /// [`Order::is_partly_done`].
     pub fn of_copies(copies: &[CopyResult]) -> Self {
         if copies.iter().any(|copy| copy.state == CopyState::Failed) { Self::Failed } else { Self::Succeeded }
     }
@@ -76,6 +77,10 @@ pub enum Want {
     Quarantine(MachineId, FileId),
     /// The undo of a quarantine: bring its copies back and let the file run there again.
     Restore(MachineId, FileId),
+    /// A copy's bytes are to come from a machine to the server.
+    Collect(MachineId, FileId),
+    /// The undo of that: the server's sample is deleted.
+    Discard(MachineId, FileId),
 }
 
 impl Want {
@@ -86,15 +91,20 @@ impl Want {
             Self::Unblock(_) => "unblock",
             Self::Quarantine(..) => "quarantine",
             Self::Restore(..) => "restore",
+            Self::Collect(..) => "collect",
+            Self::Discard(..) => "discard",
         }
     }
 
     /// The file it is about.
     pub const fn file(&self) -> FileId {
         match self {
-            Self::Block(file) | Self::Unblock(file) | Self::Quarantine(_, file) | Self::Restore(_, file) => {
-                *file
-            }
+            Self::Block(file)
+            | Self::Unblock(file)
+            | Self::Quarantine(_, file)
+            | Self::Restore(_, file)
+            | Self::Collect(_, file)
+            | Self::Discard(_, file) => *file,
         }
     }
 
@@ -102,7 +112,10 @@ impl Want {
     pub const fn machine(&self) -> Option<MachineId> {
         match self {
             Self::Block(_) | Self::Unblock(_) => None,
-            Self::Quarantine(machine, _) | Self::Restore(machine, _) => Some(*machine),
+            Self::Quarantine(machine, _)
+            | Self::Restore(machine, _)
+            | Self::Collect(machine, _)
+            | Self::Discard(machine, _) => Some(*machine),
         }
     }
 }
@@ -134,8 +147,65 @@ pub struct Order {
     pub rule: Option<RuleId>,
     /// The log's place that holds its change of rules.
     pub generation: Generation,
-    /// Each copy it met, with its own result.
+    /// Each copy it met, with its own result. What was told late stands here in place of what it ended with.
     pub copies: Vec<CopyResult>,
+    /// How many processes it stopped.
+    pub stopped: u32,
+    /// Services that were stopped with them.
+    pub services: Vec<String>,
+    /// Its machine does not begin later than this.
+    pub deadline: Option<Time>,
+    /// Somebody asked for it to be withdrawn. Whether it was stands in its state.
+    pub cancellation: Option<Cancellation>,
+    /// The order that undoes it, unless that one came to nothing.
+    pub undone_by: Option<OrderId>,
+    /// What its machine told after it had ended otherwise.
+    pub late: Option<Late>,
+}
+
+impl Order {
+    /// Whether it did not succeed, and some of it is done all the same.
+    pub fn is_partly_done(&self) -> bool {
+        let is_done = |copy: &CopyResult| copy.state == CopyState::Succeeded;
+        self.state.is_final()
+            && self.state != State::Succeeded
+            && (self.stopped > 0 || self.copies.iter().any(is_done))
+    }
+}
+
+/// Who withdrew something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cancellation {
+    /// When.
+    pub at: Time,
+    /// By whom.
+    pub by: String,
+    /// Why, in their words.
+    pub comment: String,
+}
+
+/// A result that came after an order had ended otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Late {
+    /// When it came.
+    pub at: Time,
+    /// What it would have made of the order.
+    pub state: State,
+    /// Why, if it is a failure.
+    pub failure: Option<Failure>,
+}
+
+/// What the undo of an order would do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inverse {
+    /// What it would want.
+    pub want: Want,
+    /// How many copies it would bring back.
+    pub copies: usize,
+    /// The rule that it would end.
+    pub ends: Option<RuleId>,
+    /// Other orders that want that rule, or the sample it would delete: it goes on for as long as there is one.
+    pub kept_by: Vec<OrderId>,
 }
 
 /// Why an order failed.
@@ -147,10 +217,34 @@ pub struct Failure {
     pub reason: String,
 }
 
+/// `HRESULT_FROM_WIN32(ERROR_TIMEOUT)`.
+const TIMED_OUT: i32 = -2_147_023_436;
+/// `HRESULT_FROM_WIN32(ERROR_CANCELLED)`.
+const CANCELLED: i32 = -2_147_023_673;
+
 impl Failure {
     /// `E_FAIL` with a reason.
     pub fn because(reason: impl Into<String>) -> Self {
         Self { code: -2_147_467_259, reason: reason.into() }
+    }
+
+    /// Nobody began in time.
+    pub fn timed_out(reason: impl Into<String>) -> Self {
+        Self { code: TIMED_OUT, reason: reason.into() }
+    }
+
+    /// It was withdrawn before anybody began.
+    pub fn cancelled(reason: impl Into<String>) -> Self {
+        Self { code: CANCELLED, reason: reason.into() }
+    }
+
+    /// The state of an act that ended for this reason.
+    pub const fn state(&self) -> State {
+        match self.code {
+            TIMED_OUT => State::TimeOut,
+            CANCELLED => State::Cancelled,
+            _ => State::Failed,
+        }
     }
 }
 
@@ -170,5 +264,12 @@ mod tests {
         assert!(State::Pending.may_become(State::InProgress));
         assert!(State::InProgress.may_become(State::Succeeded));
         assert!(!State::InProgress.may_become(State::Pending));
+    }
+
+    #[test]
+    fn a_reason_says_how_its_act_ended() {
+        assert_eq!(Failure::because("no").state(), State::Failed);
+        assert_eq!(Failure::timed_out("no").state(), State::TimeOut);
+        assert_eq!(Failure::cancelled("no").state(), State::Cancelled);
     }
 }

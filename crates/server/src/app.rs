@@ -6,6 +6,7 @@ use std::sync::Arc;
 use model::Clock;
 
 use crate::api::{Failures, Limits};
+use crate::samples::Samples;
 use crate::sessions::Sessions;
 use crate::store::{Home, Store};
 use crate::tokens::Tokens;
@@ -13,6 +14,7 @@ use crate::tokens::Tokens;
 /// All that handlers work with.
 pub(crate) struct App {
     pub(crate) store: Store,
+    pub(crate) samples: Samples,
     pub(crate) sessions: Sessions,
     pub(crate) tokens: Tokens,
     pub(crate) limits: Limits,

@@ -1,26 +1,32 @@
-//! Periodic upkeep of the store.
+//! Periodic upkeep of store and samples.
 
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::samples::Samples;
 use crate::store::Store;
 
 /// How often acts and rules are looked through for those whose time is over.
 const EXPIRE_EVERY: Duration = Duration::from_secs(30);
 /// How often the database folds its write-ahead log back and refreshes its statistics.
 const UPKEEP_EVERY: Duration = Duration::from_secs(600);
+/// How often what no sample is any more is removed from where samples are kept.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// Does the chores for as long as it is polled. A chore that fails is tried again at its next turn.
-pub async fn run(store: Store) {
+pub async fn run(store: Store, samples: Samples) {
     let mut expire = interval(EXPIRE_EVERY);
     let mut upkeep = interval(UPKEEP_EVERY);
+    let mut sweep = interval(SWEEP_EVERY);
     expire.set_missed_tick_behavior(MissedTickBehavior::Delay);
     upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let (chore, done) = tokio::select! {
             _ = expire.tick() => ("expire", store.expire().await),
             _ = upkeep.tick() => ("upkeep", store.upkeep().await),
+            _ = sweep.tick() => ("sweep samples", samples.sweep(&store).await),
         };
         if let Err(error) = done {
             tracing::warn!(chore, %error, "a chore failed; it will be tried again");

@@ -17,6 +17,8 @@ pub struct Config {
     pub rate_limit: RateLimit,
     /// Under which scheme and host callers reach us, when something stands in front of us.
     pub public_url: Option<String>,
+    /// How much of samples may be kept.
+    pub samples: crate::samples::Limits,
     /// This machine's name.
     pub host_name: String,
 }

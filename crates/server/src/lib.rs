@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod hints;
 pub mod operator;
+pub mod samples;
 pub mod store;
 
 mod api;
@@ -31,6 +32,7 @@ use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::operator::OperatorKey;
+use crate::samples::Samples;
 use crate::sessions::Sessions;
 use crate::store::Store;
 use crate::tokens::{Credentials, Tokens};
@@ -70,17 +72,20 @@ impl Server {
         })?;
         let address = listener.local_addr()?;
         let hints = store.hints().clone();
+        let samples = Samples::open(&config.data_dir, config.samples)?;
         let sessions = Sessions::listen(
             &config.link_socket,
             store.clone(),
             hints,
             home.organization,
             Arc::clone(&clock),
+            samples.clone(),
         )
         .with_context(|| format!("the agent's socket {} can't be served", config.link_socket.display()))?;
-        let chores = tokio::spawn(chores::run(store.clone()));
+        let chores = tokio::spawn(chores::run(store.clone(), samples.clone()));
         let app = Arc::new(App {
             store,
+            samples,
             sessions,
             tokens,
             limits: Limits::new(config.rate_limit),

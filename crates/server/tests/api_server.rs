@@ -15,6 +15,7 @@ fn config(dir: &Path) -> Config {
         link_socket: dir.join("link.sock"),
         rate_limit: RateLimit::Default,
         public_url: None,
+        samples: server::samples::Limits::default(),
         host_name: "host1".into(),
     }
 }

@@ -11,8 +11,10 @@ use model::order::{Order, State};
 use model::sighting::{Seen, Sighting};
 use model::{Digests, FileId, Md5, OrderId, Sha1, Sha256, VaultId};
 use server::clock::SystemClock;
+use server::samples::{Limits, Samples};
 use server::sessions::Sessions;
 use server::store::{Caller, Home, Store};
+use sha2::Digest;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -22,12 +24,15 @@ use wire::link::{PROTOCOL, frame, v1};
 
 const FILE: Digests = Digests { sha256: Sha256([1; 32]), sha1: Sha1([2; 20]), md5: Md5([3; 16]) };
 
+/// A quota of two samples of the largest size.
+const LIMITS: Limits = Limits { quota: 4 << 20, largest: 2 << 20 };
+
 struct Plane {
     store: Store,
     home: Home,
     sessions: Sessions,
     socket: PathBuf,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Plane {
@@ -38,8 +43,10 @@ impl Plane {
         let home = store.home("alpha").await.unwrap();
         let socket = directory.path().join("link.sock");
         let hints = store.hints().clone();
-        let sessions = Sessions::listen(&socket, store.clone(), hints, home.organization, clock).unwrap();
-        Self { store, home, sessions, socket, _directory: directory }
+        let samples = Samples::open(directory.path(), LIMITS).unwrap();
+        let sessions =
+            Sessions::listen(&socket, store.clone(), hints, home.organization, clock, samples).unwrap();
+        Self { store, home, sessions, socket, directory }
     }
 
     fn caller(&self) -> Caller {
@@ -204,6 +211,38 @@ async fn a_quarantine_is_rules_act_begun_and_outcome() {
 }
 
 #[tokio::test]
+async fn a_machine_is_asked_not_to_begin_what_was_withdrawn() {
+    let plane = Plane::new().await;
+    let mut machine = plane.attach().await;
+    machine.rules().await;
+    machine.say(batch(1)).await;
+    assert_eq!(machine.hear().await, down::Message::SightingsStored(1));
+    let (by, file) = (plane.caller(), FileId::Sha256(FILE.sha256));
+    let order = plane.store.quarantine(&by, plane.home.machine, file, "bad".to_owned()).await.unwrap();
+    machine.rules().await;
+    let down::Message::Act(told) = machine.hear().await else { panic!("an act") };
+    assert!(!told.cancelled);
+    plane.store.cancel(&by, order.id, "not so bad".to_owned()).await.unwrap();
+    let again = v1::Act { cancelled: true, ..told.clone() };
+    assert_eq!(machine.hear().await, down::Message::Act(again.clone()));
+
+    // Lost in between: it is asked again.
+    drop(machine);
+    let mut machine = plane.attach().await;
+    machine.rules().await;
+    assert_eq!(machine.hear().await, down::Message::Act(again));
+    let failure = Some(model::order::Failure::cancelled("cancelled before the machine began"));
+    let act = Act::try_from(&told).unwrap();
+    let outcome = Outcome { act: act.id, copies: Vec::new(), stopped: 0, services: Vec::new(), failure };
+    machine.say(up::Message::Outcome((&outcome).into())).await;
+    plane.becomes(order.id, State::Cancelled).await;
+    let (one, other) = (machine.hear().await, machine.hear().await);
+    let answers = [&one, &other];
+    assert!(answers.contains(&&down::Message::OutcomeStored(told.id.clone())));
+    assert!(answers.iter().any(|answer| matches!(answer, down::Message::Rules(rules) if rules.to == 2)));
+}
+
+#[tokio::test]
 async fn the_welcome_says_which_sightings_are_stored() {
     let plane = Plane::new().await;
     let (mut machine, welcome) = plane.welcomed().await;
@@ -281,7 +320,8 @@ async fn the_socket_is_ours_alone_and_a_stale_one_is_replaced() {
     let again = |socket: &PathBuf| {
         let hints = plane.store.hints().clone();
         let clock = Arc::new(SystemClock);
-        Sessions::listen(socket, plane.store.clone(), hints, plane.home.organization, clock)
+        let samples = Samples::open(plane.directory.path(), LIMITS).unwrap();
+        Sessions::listen(socket, plane.store.clone(), hints, plane.home.organization, clock, samples)
     };
     let refused = again(&plane.socket).err().expect("another server listens there");
     assert_eq!(refused.kind(), std::io::ErrorKind::AddrInUse);
@@ -293,4 +333,184 @@ async fn the_socket_is_ours_alone_and_a_stale_one_is_replaced() {
     assert!(!stale.exists(), "removed with the last handle");
     std::fs::write(&stale, "a letter").unwrap();
     assert!(again(&stale).is_err(), "what is no socket is not replaced");
+}
+
+/// A file's bytes, and what it is called.
+fn sample(length: usize) -> (Vec<u8>, v1::Digests) {
+    let bytes: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+    let sha256 = Sha256(sha2::Sha256::digest(&bytes).into());
+    let digests = Digests { sha256, sha1: FILE.sha1, md5: FILE.md5 };
+    (bytes, (&digests).into())
+}
+
+impl Plane {
+    /// The machine has an order to collect that file, and has heard of it.
+    async fn collects(&self, machine: &mut Machine, digests: &v1::Digests) -> (Order, Vec<u8>) {
+        let file = FileId::Sha256(Digests::try_from(digests).unwrap().sha256);
+        let (by, here) = (self.caller(), self.home.machine);
+        let order = self.store.collect(&by, here, file, "look".to_owned(), LIMITS).await.unwrap();
+        let down::Message::Act(told) = machine.hear().await else { panic!("an act") };
+        assert_eq!(Act::try_from(&told).unwrap().what, model::act::Do::Collect(file));
+        (order, told.id)
+    }
+}
+
+impl Machine {
+    async fn offers(&mut self, act: &[u8], digests: &v1::Digests, size: usize) -> down::Message {
+        let digests = Some(digests.clone());
+        self.say(up::Message::SampleOffer(v1::SampleOffer { act: act.to_vec(), digests, size: size as u64 }))
+            .await;
+        self.hear().await
+    }
+
+    async fn sends(&mut self, act: &[u8], offset: u64, bytes: &[u8]) {
+        let chunk = v1::SampleChunk { act: act.to_vec(), offset, bytes: bytes.to_vec() };
+        self.say(up::Message::SampleChunk(chunk)).await;
+    }
+
+    /// Sends as far as there is credit, in pieces; what is said when there is nothing more to send comes back.
+    async fn sends_all(
+        &mut self,
+        act: &[u8],
+        bytes: &[u8],
+        wanted: v1::SampleWanted,
+    ) -> (u64, down::Message) {
+        let (mut at, mut until, mut credits) = (wanted.from, wanted.until, 1);
+        while at < bytes.len() as u64 {
+            if at == until {
+                let down::Message::SampleWanted(more) = self.hear().await else { panic!("more credit") };
+                until = more.until;
+                credits += 1;
+            }
+            let end = until.min(at + 60_000);
+            self.sends(act, at, &bytes[at as usize..end as usize]).await;
+            at = end;
+        }
+        loop {
+            match self.hear().await {
+                down::Message::SampleWanted(_) => credits += 1,
+                other => return (credits, other),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sample_comes_in_pieces_on_credit_and_goes_on_where_it_was_cut() {
+    let plane = Plane::new().await;
+    let mut machine = plane.attach().await;
+    machine.rules().await;
+    let (bytes, digests) = sample(1_700_000);
+    let (order, act) = plane.collects(&mut machine, &digests).await;
+    let down::Message::SampleWanted(wanted) = machine.offers(&act, &digests, bytes.len()).await else {
+        panic!("it is wanted")
+    };
+    assert_eq!((wanted.from, wanted.until), (0, 512 << 10));
+    machine.sends(&act, 0, &bytes[..100_000]).await;
+    // Taken in beside it: an order that comes meanwhile is told at once.
+    let block =
+        plane.store.block(&plane.caller(), FileId::Sha1(Sha1([9; 20])), "x".to_owned()).await.unwrap();
+    let rules = machine.rules().await;
+    machine.adopt(&rules).await;
+    plane.becomes(block.order, State::Succeeded).await;
+    drop(machine);
+
+    let mut machine = plane.attach().await;
+    machine.rules().await;
+    assert!(matches!(machine.hear().await, down::Message::Act(_)));
+    // One on its way from before is of no offer.
+    machine.sends(&act, 100_000, &bytes[100_000..100_010]).await;
+    let down::Message::SampleWanted(wanted) = machine.offers(&act, &digests, bytes.len()).await else {
+        panic!("it is wanted still")
+    };
+    assert_eq!(wanted.from, 100_000, "what came is not sent again");
+    let (credits, last) = machine.sends_all(&act, &bytes, wanted).await;
+    assert_eq!(last, down::Message::SampleStored(act.clone()));
+    assert!(credits > 3, "{credits}");
+    let by = plane.caller();
+    let file = FileId::Sha256(Digests::try_from(&digests).unwrap().sha256);
+    assert_eq!(plane.store.read_sample(&by, file).await.unwrap().unwrap().size, 1_700_000);
+
+    let outcome = Outcome {
+        act: model::ActId(uuid::Uuid::from_slice(&act).unwrap()),
+        copies: Vec::new(),
+        stopped: 0,
+        services: Vec::new(),
+        failure: None,
+    };
+    machine.say(up::Message::Outcome((&outcome).into())).await;
+    assert_eq!(machine.hear().await, down::Message::OutcomeStored(act));
+    plane.becomes(order.id, State::Succeeded).await;
+
+    // Once it is here, nobody sends it again.
+    let (_, act) = plane.collects(&mut machine, &digests).await;
+    assert_eq!(machine.offers(&act, &digests, bytes.len()).await, down::Message::SampleStored(act));
+}
+
+#[tokio::test]
+async fn what_is_too_large_or_another_file_is_refused() {
+    let plane = Plane::new().await;
+    let mut machine = plane.attach().await;
+    machine.rules().await;
+    let (bytes, digests) = sample(1000);
+    let (order, act) = plane.collects(&mut machine, &digests).await;
+    let refused = |answer: down::Message| match answer {
+        down::Message::SampleRefused(refused) => refused.reason,
+        other => panic!("a refusal was expected, not {other:?}"),
+    };
+    let why = refused(machine.offers(&act, &digests, 3 << 20).await);
+    assert!(why.contains("--largest-sample"), "{why}");
+    let (_, other) = sample(1001);
+    let why = refused(machine.offers(&act, &other, 1001).await);
+    assert!(why.contains("in place of"), "{why}");
+    let why = refused(machine.offers(&[7; 16], &digests, 1000).await);
+    assert!(why.contains("no order"), "{why}");
+
+    assert!(matches!(machine.offers(&act, &digests, bytes.len()).await, down::Message::SampleWanted(_)));
+    let mut false_bytes = bytes.clone();
+    false_bytes[999] ^= 1;
+    machine.sends(&act, 0, &false_bytes).await;
+    let why = refused(machine.hear().await);
+    assert!(why.contains("not what was announced"), "{why}");
+
+    // Its word alone is not believed.
+    let id = model::ActId(uuid::Uuid::from_slice(&act).unwrap());
+    let outcome = Outcome { act: id, copies: Vec::new(), stopped: 0, services: Vec::new(), failure: None };
+    machine.say(up::Message::Outcome((&outcome).into())).await;
+    let failed = plane.becomes(order.id, State::Failed).await;
+    assert!(failed.failure.unwrap().reason.contains("not here"));
+}
+
+#[tokio::test]
+async fn the_quota_counts_what_is_on_its_way() {
+    let plane = Plane::new().await;
+    let mut machine = plane.attach().await;
+    machine.rules().await;
+    for (number, taken) in [(1_u8, true), (2, true), (3, false)] {
+        let digests = Digests { sha256: Sha256([number; 32]), sha1: Sha1([number; 20]), md5: FILE.md5 };
+        let digests: v1::Digests = (&digests).into();
+        let (_, act) = plane.collects(&mut machine, &digests).await;
+        match machine.offers(&act, &digests, 2 << 20).await {
+            down::Message::SampleWanted(_) => assert!(taken, "{number}"),
+            down::Message::SampleRefused(refused) => {
+                assert!(!taken && refused.reason.contains("--sample-quota"), "{number}: {}", refused.reason);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // The room of what was cancelled is free again.
+    let orders =
+        plane.store.orders(plane.home.organization, server::store::Page { skip: 0, top: 9 }).await.unwrap();
+    let acts = plane.store.acts_for(plane.home.organization, plane.home.machine).await.unwrap();
+    let failure = Some(model::order::Failure::because("somebody wants to write to it"));
+    let outcome =
+        Outcome { act: acts[0].act.id, copies: Vec::new(), stopped: 0, services: Vec::new(), failure };
+    machine.say(up::Message::Outcome((&outcome).into())).await;
+    machine.hear().await;
+    plane.becomes(orders[2].id, State::Failed).await;
+    let third = &acts[2].act;
+    let digests: v1::Digests =
+        (&Digests { sha256: Sha256([3; 32]), sha1: Sha1([3; 20]), md5: FILE.md5 }).into();
+    let answer = machine.offers(third.id.0.as_bytes(), &digests, 2 << 20).await;
+    assert!(matches!(answer, down::Message::SampleWanted(_)), "{answer:?}");
 }

@@ -24,17 +24,24 @@ pub fn die_with_parent(expected_parent: i32) -> io::Result<()> {
 ///
 /// Such a thread must hold no lock that a thread in a hurry waits for: on a busy machine it may not run.
 pub fn run_when_idle() {
-    const IOPRIO_WHO_PROCESS: i32 = 1;
-    const IOPRIO_CLASS_IDLE: i32 = 3 << 13;
     const SCHED_IDLE: i32 = 5;
 
-    let _ = rustix::process::setpriority_process(None, 19);
-    // SAFETY: ioprio_set takes three integers; who = 0 is the calling thread.
-    unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_CLASS_IDLE) };
+    step_back();
     // SAFETY: all bytes zero is a valid sched_param, and its fields differ between C libraries.
     let parameters: libc::sched_param = unsafe { std::mem::zeroed() };
     // SAFETY: `parameters` is only read, during the call; pid = 0 is the calling thread.
     unsafe { libc::sched_setscheduler(0, SCHED_IDLE, &raw const parameters) };
+}
+
+/// Lets the calling thread, and those it starts, run behind others (nice 19, and the disk when nobody else wants it).
+/// Unlike one that runs when idle it always gets on, if slowly. Best effort.
+pub fn step_back() {
+    const IOPRIO_WHO_PROCESS: i32 = 1;
+    const IOPRIO_CLASS_IDLE: i32 = 3 << 13;
+
+    let _ = rustix::process::setpriority_process(None, 19);
+    // SAFETY: ioprio_set takes three integers; who = 0 is the calling thread.
+    unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_CLASS_IDLE) };
 }
 
 /// Lets the calling thread, and those it starts, run before ordinary ones (nice -10). Best effort.

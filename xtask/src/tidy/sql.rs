@@ -1,15 +1,23 @@
-//! SQL stands in the two back ends of the store, side by side.
+//! SQL stands in the two back ends of the store, side by side, and where rpm's database is read (ADR 17).
 
 use super::only::Only;
 use super::tree::{Finding, Tree};
 
-const HOMES: [&str; 2] = ["crates/server/src/store/sqlite", "crates/server/src/store/pg"];
+const HOMES: [&str; 3] = [
+    "crates/server/src/store/sqlite",
+    "crates/server/src/store/pg",
+    "crates/agent/src/spared/packages/rpm/sqlite.rs",
+];
 const MEND: &str = "give the store a verb of the domain and write the SQL in store/sqlite and store/pg";
 
 const SQL: Only = Only {
     words: &["rusqlite", "tokio_postgres"],
     phrases: &["SELECT ", "INSERT INTO ", "INSERT OR ", "DELETE FROM ", "CREATE TABLE ", "CREATE INDEX "],
-    homes: &[(HOMES[0], "the embedded back end"), (HOMES[1], "the back end for many servers")],
+    homes: &[
+        (HOMES[0], "the embedded back end"),
+        (HOMES[1], "the back end for many servers"),
+        (HOMES[2], "rpm's database"),
+    ],
     mend: MEND,
 };
 

@@ -155,7 +155,7 @@ fn content(grounds: &Grounds, file: &File, stat: &Stat) -> io::Result<(Digests, 
 }
 
 /// Whether it lies in a vault or among this machine's own things. What is mounted there is not ours.
-fn is_ours(grounds: &Grounds, path: &Path, stat: &Stat) -> bool {
+pub(super) fn is_ours(grounds: &Grounds, path: &Path, stat: &Stat) -> bool {
     let data_dir = grounds.vault.data_dir();
     let device = || std::fs::metadata(data_dir).map(|stat| stat.dev());
     path.ancestors().skip(1).any(is_holding)

@@ -1,8 +1,9 @@
-//! What is done on this machine by order: stop and quarantine, and its undo.
+//! What is done on this machine by order: stop and quarantine, its undo, and the reading of a copy.
 //!
 //! An act may be done again after a crash: what it did already is seen and reported, not done twice. It
 //! touches copies and processes on guarded filesystems only.
 
+mod collect;
 mod quarantine;
 mod restore;
 
@@ -24,6 +25,7 @@ use model::act::{Act, CopyResult, CopyState, Do};
 
 use crate::vault::{Step, Vault};
 
+pub(crate) use collect::{DISTURBED, Readable, open_copy};
 pub use quarantine::quarantine;
 pub use restore::restore;
 
@@ -95,6 +97,7 @@ pub(crate) fn so_far(vault: &Vault, act: &Act) -> Vec<CopyResult> {
     match act.what {
         Do::Quarantine(_) => quarantine::taken_before(&vault.list(), act),
         Do::Restore(of, _) => restore::restored_before(vault, of),
+        Do::Collect(_) => Vec::new(),
     }
 }
 

@@ -13,19 +13,26 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
+use crate::collecting::LinkEnd;
 use crate::core::{Core, Nudge};
 
 /// The first and the longest wait between two attempts.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
 /// Attaches until the agent stops.
-pub(crate) fn run(core: &Arc<Core>, socket: &Path, nudges: &Receiver<Nudge>, taken: &Sender<()>) {
+pub(crate) fn run(
+    core: &Arc<Core>,
+    socket: &Path,
+    nudges: &Receiver<Nudge>,
+    taken: &Sender<()>,
+    samples: &LinkEnd,
+) {
     let mut wait = BACK_OFF.0;
     let mut whole = false;
     while !core.halt.is_asked() {
         match UnixStream::connect(socket) {
             Ok(stream) => {
-                let ended = session::run(core, stream, nudges, taken, whole);
+                let ended = session::run(core, stream, nudges, taken, samples, whole);
                 let was_attached = core.attached.swap(false, Ordering::Relaxed);
                 // A server that is refused again and again is not asked the faster for having answered.
                 if was_attached && !matches!(ended, session::Ended::Refused(_)) {

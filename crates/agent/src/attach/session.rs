@@ -13,6 +13,7 @@ use wire::link::v1::{self, down, up};
 use wire::link::{Malformed, acts, frame, things};
 
 use crate::brake;
+use crate::collecting::{LinkEnd, Said};
 use crate::core::{Core, Nudge};
 use crate::ledger::Refused;
 
@@ -62,6 +63,7 @@ struct Session<'a> {
     core: &'a Core,
     stream: UnixStream,
     taken: &'a Sender<()>,
+    samples: &'a LinkEnd,
     /// Sightings sent and not yet stored: one batch at a time.
     in_flight: Option<u64>,
     sent: u64,
@@ -85,12 +87,16 @@ pub(super) fn run(
     stream: UnixStream,
     nudges: &Receiver<Nudge>,
     taken: &Sender<()>,
+    samples: &LinkEnd,
     whole: bool,
 ) -> Ended {
+    // Of the connection before.
+    samples.outgoing.try_iter().for_each(drop);
     let mut session = Session {
         core,
         stream,
         taken,
+        samples,
         in_flight: None,
         sent: 0,
         stored: None,
@@ -138,6 +144,10 @@ impl Session<'_> {
                     Ok(nudge) => self.tell(nudge)?,
                     Err(_) => return Ok(()),
                 },
+                recv(self.samples.outgoing) -> message => match message {
+                    Ok(message) => self.say(message)?,
+                    Err(_) => return Ok(()),
+                },
                 default(self.patience()) => {}
             }
             self.settle_adoption()?;
@@ -164,7 +174,7 @@ impl Session<'_> {
         match message.message {
             Some(down::Message::Welcome(welcome)) => self.welcomed(&welcome)?,
             Some(down::Message::Rules(rules)) => self.adopt(&rules)?,
-            Some(down::Message::Act(act)) => self.take(Act::try_from(&act)?)?,
+            Some(down::Message::Act(act)) => self.take(Act::try_from(&act)?, act.cancelled)?,
             Some(down::Message::SightingsStored(sequence)) => {
                 self.in_flight = self.in_flight.filter(|in_flight| *in_flight > sequence);
                 self.stored = Some((sequence, self.stored.map_or(1, |(_, batches)| batches + 1)));
@@ -175,6 +185,9 @@ impl Session<'_> {
             Some(down::Message::LiftedStored(rule)) => {
                 self.core.ledger.lock().lifted_stored(model::RuleId(rule))?;
             }
+            Some(down::Message::SampleWanted(wanted)) => self.pass_on(Said::Wanted(wanted)),
+            Some(down::Message::SampleRefused(refused)) => self.pass_on(Said::Refused(refused)),
+            Some(down::Message::SampleStored(act)) => self.pass_on(Said::Stored(act)),
             Some(down::Message::Approval(signed)) => {
                 if let Err((Some(hold), refused)) = brake::approve_signed(self.core, &signed) {
                     let (hold, reason) = (hold.0.as_bytes().to_vec(), refused.to_string());
@@ -207,6 +220,11 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// To the thread that sends samples, which lives as long as the process.
+    fn pass_on(&self, said: Said) {
+        let _ = self.samples.said.send(said);
+    }
+
     fn welcomed(&mut self, welcome: &v1::Welcome) -> io::Result<()> {
         brake::pin(self.core, welcome)?;
         if self.core.set_server_clock(Time::from_ticks(welcome.server_time)) {
@@ -215,6 +233,7 @@ impl Session<'_> {
         }
         self.core.spool.lock().agree(welcome.sightings_stored)?;
         self.core.attached.store(true, Ordering::Relaxed);
+        self.pass_on(Said::Attached);
         self.beat_every = Duration::from_secs(u64::from(welcome.heartbeat_seconds.clamp(1, 3600)));
         self.beat()
     }
@@ -256,15 +275,34 @@ impl Session<'_> {
         }
     }
 
-    fn take(&mut self, act: Act) -> io::Result<()> {
+    /// The server hands out every act that has not ended by its account, on each connection: whatever of it was
+    /// lost on the way is told again.
+    fn take(&mut self, act: Act, is_cancelled: bool) -> io::Result<()> {
         if act.machine != self.core.machine {
             tracing::error!(act = %act.id, machine = %act.machine, "an act for another machine is not taken");
             return Ok(());
         }
-        self.core.ledger.lock().take(act)?;
+        let id = act.id;
+        let (has_begun, outcome) = {
+            let mut ledger = self.core.ledger.lock();
+            ledger.take(act)?;
+            if is_cancelled {
+                ledger.cancel(id)?;
+            }
+            (ledger.has_begun(id), ledger.outcome(id).cloned())
+        };
+        match outcome {
+            Some(outcome) => {
+                self.say(up::Message::Outcome((&outcome).into()))?;
+                // What was withdrawn waits for nobody's approval.
+                return self.tell_held();
+            }
+            None if has_begun => self.say(up::Message::ActBegun(id.0.as_bytes().to_vec()))?,
+            None => {}
+        }
         let _ = self.taken.try_send(());
-        // An act that ended before is not done again, but its outcome may have been lost on the way.
-        self.tell_ended()
+        self.pass_on(Said::Taken);
+        Ok(())
     }
 
     fn tell(&mut self, nudge: Nudge) -> io::Result<()> {

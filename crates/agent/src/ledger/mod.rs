@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use model::act::{Act, Outcome};
 use model::bypass::Bypass;
 use model::log::Position;
+use model::order::Failure;
 use model::rule::Scope;
 use model::spared::Spared;
 use model::{ActId, MachineId, OrganizationId, RuleId, Time};
@@ -116,16 +117,20 @@ impl Ledger {
     }
 
     /// Notes that an act has begun, once for each time that the ledger is opened: durable when it returns. From the
-    /// first on its deadline no longer matters.
+    /// first on its deadline no longer matters, and nobody can withdraw it. False for one that has ended, as one does
+    /// that was withdrawn.
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn begin(&mut self, act: ActId) -> io::Result<()> {
+    pub fn begin(&mut self, act: ActId) -> io::Result<bool> {
         self.begin_at(act, None)
     }
 
     /// The same; with a moment, it counts for the brake.
-    pub(crate) fn begin_at(&mut self, act: ActId, at: Option<Moment>) -> io::Result<()> {
+    pub(crate) fn begin_at(&mut self, act: ActId, at: Option<Moment>) -> io::Result<bool> {
+        if self.outcome(act).is_some() {
+            return Ok(false);
+        }
         if !self.begun.contains(&act) {
             let step = "begun".to_owned();
             let step = v1::ActStep { act: act.0.as_bytes().to_vec(), step, at: at.as_ref().map(Into::into) };
@@ -133,7 +138,25 @@ impl Ledger {
             self.state.note_begun(act, at);
             self.begun.insert(act);
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Withdraws an act that has not begun: it never begins, and that is its outcome; durable when it returns. One
+    /// that has begun goes on.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(crate) fn cancel(&mut self, act: ActId) -> io::Result<()> {
+        if self.has_begun(act) {
+            return Ok(());
+        }
+        let failure = Some(Failure::cancelled("cancelled before the machine began"));
+        self.ended(Outcome { act, copies: Vec::new(), stopped: 0, services: Vec::new(), failure })
+    }
+
+    /// How an act ended, if it has.
+    pub(crate) fn outcome(&self, act: ActId) -> Option<&Outcome> {
+        self.state.acts.iter().find(|taken| taken.act.id == act)?.outcome.as_ref()
     }
 
     /// Whether an act has begun.
@@ -158,11 +181,14 @@ impl Ledger {
         unsent.filter_map(|taken| taken.outcome.clone()).collect()
     }
 
-    /// Notes how an act ended: durable when it returns.
+    /// Notes how an act ended: durable when it returns. An act ends once.
     ///
     /// # Errors
     /// When the disk fails.
     pub fn ended(&mut self, outcome: Outcome) -> io::Result<()> {
+        if self.outcome(outcome.act).is_some() {
+            return Ok(());
+        }
         self.journal.append(&record(Record::ActEnded((&outcome).into())))?;
         self.begun.remove(&outcome.act);
         self.state.end(outcome);

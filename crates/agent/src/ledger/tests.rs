@@ -1,7 +1,6 @@
 use super::*;
 use model::act::Do;
 use model::log::Change;
-use model::order::Failure;
 use model::rule::{Effect, Identifier, Rule};
 use model::{Epoch, FileId, Generation, OrderId, Sha1, Time};
 use sha2::{Digest, Sha256};
@@ -127,6 +126,32 @@ fn an_act_is_taken_once_and_its_outcome_waits_until_it_is_stored() {
     drop(ledger);
     let ledger = place.open();
     assert!(ledger.unsent().is_empty() && ledger.unfinished().is_empty(), "it is not done again");
+}
+
+#[test]
+fn an_act_is_withdrawn_before_it_has_begun_and_never_after() {
+    let place = Place::new();
+    let mut ledger = place.open();
+    let (withdrawn, begun) = (act(), act());
+    for act in [&withdrawn, &begun] {
+        ledger.take(act.clone()).unwrap();
+    }
+    assert!(ledger.begin(begun.id).unwrap());
+    ledger.cancel(begun.id).unwrap();
+    ledger.cancel(withdrawn.id).unwrap();
+    assert!(!ledger.begin(withdrawn.id).unwrap(), "whoever was about to begin it does not");
+    drop(ledger);
+
+    let mut ledger = place.open();
+    assert_eq!(ledger.unfinished(), std::slice::from_ref(&begun), "what has begun goes on");
+    let state =
+        |ledger: &Ledger, act: ActId| ledger.outcome(act).unwrap().failure.as_ref().map(Failure::state);
+    assert_eq!(state(&ledger, withdrawn.id), Some(model::order::State::Cancelled));
+    let done = Outcome { act: begun.id, copies: Vec::new(), stopped: 0, services: Vec::new(), failure: None };
+    ledger.ended(done).unwrap();
+    ledger.cancel(begun.id).unwrap();
+    assert_eq!(state(&ledger, begun.id), None, "an act ends once");
+    assert_eq!(ledger.unsent().len(), 2);
 }
 
 #[test]

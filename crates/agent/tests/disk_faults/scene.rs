@@ -314,6 +314,7 @@ fn perform(
     let outcome = match act.what {
         Do::Quarantine(file) => quarantine(grounds, act, file, known.to_vec(), step),
         Do::Restore(of, terms) => restore(grounds, act, of, terms, step),
+        Do::Collect(_) => unreachable!("nothing is collected here"),
     };
     ledger.ended(outcome.clone())?;
     Ok(outcome)

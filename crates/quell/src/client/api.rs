@@ -1,6 +1,7 @@
 //! One server's API, called with a token that is fetched when it is needed.
 
 use std::cell::RefCell;
+use std::io;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -14,6 +15,8 @@ use super::fault;
 
 /// How long a call may take in all: none of them waits for a machine.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// And how long the bytes of a file may.
+const LONG: Duration = Duration::from_secs(3600);
 /// The greatest answer that is read.
 const LIMIT: u64 = 256 << 20;
 const UNAUTHORIZED: u16 = 401;
@@ -63,6 +66,23 @@ impl Api {
         })
     }
 
+    /// Copies what is at `path` to `into`, as it comes. The number of bytes comes back.
+    pub(crate) fn download(&self, path: &str, into: &mut impl io::Write) -> Result<u64, Failure> {
+        let mut response = self.respond(path, |url, token| {
+            let request = self.agent.get(url).header("Authorization", format!("Bearer {token}"));
+            request.config().timeout_global(None).timeout_recv_body(Some(LONG)).build().call()
+        })?;
+        if !response.status().is_success() {
+            return Err(match read(response) {
+                Err(failure) => failure,
+                Ok(_) => Failure::new(Exit::Failed, "the server refused without a reason"),
+            });
+        }
+        io::copy(&mut response.body_mut().as_reader(), into).map_err(|error| {
+            Failure::new(Exit::Failed, format!("it did not come whole: {error}")).hint("try again")
+        })
+    }
+
     /// The token endpoint's answer for this application.
     pub(crate) fn sign_in(&self) -> Result<Answer, Failure> {
         let Access { base_url, token_url, client_id, client_secret } = &self.access;
@@ -82,6 +102,14 @@ impl Api {
         path: &str,
         send: impl Fn(&str, &str) -> Result<Response<ureq::Body>, ureq::Error>,
     ) -> Result<Answer, Failure> {
+        read(self.respond(path, send)?)
+    }
+
+    fn respond(
+        &self,
+        path: &str,
+        send: impl Fn(&str, &str) -> Result<Response<ureq::Body>, ureq::Error>,
+    ) -> Result<Response<ureq::Body>, Failure> {
         let url = format!("{}{path}", self.access.base_url);
         let attempt = |token: &str| send(&url, token).map_err(|error| fault::of_transport(&error, &url));
         let mut response = attempt(&self.token()?)?;
@@ -90,7 +118,7 @@ impl Api {
             self.token.take();
             response = attempt(&self.token()?)?;
         }
-        read(response)
+        Ok(response)
     }
 
     /// A bearer token.

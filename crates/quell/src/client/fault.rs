@@ -49,7 +49,8 @@ fn exit_of(status: u16, code: &str) -> Exit {
             | "ConfirmationRequired"
             | "DisabledFeature"
             | "OsPlatformNotSupported"
-            | "ClientVersionNotSupported",
+            | "ClientVersionNotSupported"
+            | "QuotaExceeded",
         ) => Exit::Refused,
         (_, "invalid_client" | "unauthorized_client" | "invalid_scope") => Exit::NotPermitted,
         (401 | 403, _) => Exit::NotPermitted,
@@ -68,6 +69,9 @@ fn hint(status: u16, code: &str, retry_after: Option<u64>) -> Option<String> {
             "without this file the machine could not be repaired; choose another file, or replace the package"
         }
         (_, "ConfirmationRequired") => "if that copy itself is meant: --confirm-spared-path",
+        (_, "QuotaExceeded") => {
+            "samples are deleted by undoing the orders that collected them: quell order list"
+        }
         (_, "OsPlatformNotSupported") => "restart `quell up` on that machine with --guard PATH",
         (_, "invalid_client" | "unauthorized_client") => {
             "use the ready file of the running `quell up`: --profile FILE"
@@ -123,6 +127,7 @@ mod tests {
             (429, "TooManyRequests", Exit::Failed),
             (500, "InternalServerError", Exit::Failed),
             (503, "", Exit::Unreachable),
+            (507, "QuotaExceeded", Exit::Refused),
         ];
         for (status, code, exit) in table {
             assert_eq!(envelope(status, code).exit, exit, "{status} {code}");

@@ -92,6 +92,7 @@ pub(crate) fn verdict(order: &Value) -> Result<(), Failure> {
         Some(State::Succeeded) => Ok(()),
         Some(State::TimeOut) => Err(failed(Exit::WaitedTooLong, "was not begun in time")),
         Some(State::Cancelled) => Err(failed(Exit::Failed, "was cancelled")),
+        _ if order["partlyDone"] == true => Err(failed(Exit::Failed, "failed, and is done in part")),
         _ => Err(failed(Exit::Failed, "failed")),
     }
 }

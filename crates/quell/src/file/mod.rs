@@ -1,8 +1,10 @@
-//! `quell file`: what is known of a file, and whether it may run.
+//! `quell file`: what is known of a file, whether it may run, and its bytes.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::Subcommand;
+use model::MachineId;
 
 use crate::client::Connection;
 use crate::client::comment::Comment;
@@ -12,7 +14,9 @@ use crate::client::target::Target;
 use crate::client::wait::Wait;
 use crate::failure::Failure;
 
+mod collect;
 mod decide;
+mod sample;
 mod show;
 mod whereabouts;
 
@@ -41,6 +45,27 @@ enum Verb {
         confirm: Confirm,
         #[command(flatten)]
         wait: Wait,
+    },
+    /// Its bytes are to come from a machine to the server
+    Collect {
+        #[command(flatten)]
+        files: Files,
+        /// The machine that has a copy, by its id
+        #[arg(long, value_name = "MACHINE")]
+        machine: MachineId,
+        #[command(flatten)]
+        comment: Comment,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Fetch its bytes from the server: a zip archive, its password is `infected`
+    Sample {
+        /// SHA-1, SHA-256, or the path of a file on this host
+        #[arg(value_name = "HASH|PATH")]
+        file: OsString,
+        /// Where to put the archive; nothing is replaced
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
     },
     /// It may run again
     Unblock {
@@ -75,6 +100,13 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
                 decide::block(&api, format, &Target::of(file)?, &comment, confirm, &wait)
             })
         }
+        Verb::Collect { files, machine, comment, wait } => {
+            let comment = comment.words()?;
+            each(&files.files, format, |file| {
+                collect::run(&api, format, machine, &Target::of(file)?, &comment, &wait)
+            })
+        }
+        Verb::Sample { file, to } => sample::run(&api, &Target::of(&file)?, &to),
         Verb::Unblock { files, comment, wait } => {
             let comment = comment.words()?;
             each(&files.files, format, |file| {

@@ -49,7 +49,7 @@ pub(crate) fn submitted(
 pub(super) fn changes(order: &Value, told: &mut Vec<String>) -> Vec<String> {
     let failure =
         order["failure"].as_str().map_or_else(String::new, |reason| format!(": {}", printable(reason)));
-    let state = format!("{}{failure}", printable(&text(order, "state")));
+    let state = format!("{}{failure}", printable(&super::show::state(order)));
     let copies = order["copies"].as_array().map_or(&[][..], Vec::as_slice).iter().map(|copy| {
         let reason =
             copy["reason"].as_str().map_or_else(String::new, |reason| format!(" ({})", printable(reason)));

@@ -12,8 +12,19 @@ pub(super) fn run(api: &Api, format: Format) -> Result<(), Failure> {
         Format::Table => say::out(table::rows(
             ["order", "wants", "file", "machine", "state", "asked by", "why", "created"],
             list(&answer.json).iter().map(|order| {
-                ["id", "want", "sha", "machineId", "state", "requestor", "comment", "created"]
-                    .map(|key| text(order, key))
+                let get = |key| text(order, key);
+                let state = super::show::state(order);
+                let (file, machine) = (get("sha"), get("machineId"));
+                [
+                    get("id"),
+                    get("want"),
+                    file,
+                    machine,
+                    state,
+                    get("requestor"),
+                    get("comment"),
+                    get("created"),
+                ]
             }),
         )),
     }

@@ -11,6 +11,7 @@ use crate::terms::Terms;
 
 pub(crate) mod follow;
 
+mod cancel;
 mod list;
 mod show;
 mod undo;
@@ -44,6 +45,16 @@ enum Verb {
         #[arg(long, value_name = "SECONDS")]
         timeout: Option<u64>,
     },
+    /// Withdraw one that no machine has begun
+    Cancel {
+        /// The order's id
+        #[arg(value_name = "ID")]
+        order: OrderId,
+        #[command(flatten)]
+        comment: Comment,
+        #[command(flatten)]
+        wait: Wait,
+    },
     /// Undo one: copies come back, the file may run again
     Undo {
         /// The order's id
@@ -66,6 +77,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Verb::List => list::run(&api, format),
         Verb::Show { order } => show::run(&api, format, order),
         Verb::Watch { order, timeout } => watch::run(&api, format, order, timeout),
+        Verb::Cancel { order, comment, wait } => cancel::run(&api, format, order, comment, &wait),
         Verb::Undo { order, terms, comment, wait } => {
             undo::run(&api, format, order, terms.into(), comment, &wait)
         }

@@ -18,24 +18,30 @@ pub(super) fn run(api: &Api, format: Format, order: OrderId) -> Result<(), Failu
 }
 
 fn describe(order: &Value) -> String {
-    let names = [
-        "id",
-        "want",
-        "sha",
-        "machineId",
-        "state",
-        "failure",
-        "requestor",
-        "comment",
-        "created",
-        "updated",
-        "undoes",
-    ];
-    let labels = [
-        "order", "wants", "file", "machine", "state", "failure", "asked by", "why", "created", "updated",
-        "undoes",
-    ];
-    let facts = table::facts(labels.into_iter().zip(names.map(|name| text(order, name))));
+    let get = |name| text(order, name);
+    let facts = table::facts([
+        ("order", get("id")),
+        ("wants", get("want")),
+        ("file", get("sha")),
+        ("machine", get("machineId")),
+        ("state", state(order)),
+        ("failure", get("failure")),
+        ("stopped", format!("{} processes", get("stopped"))),
+        (
+            "services",
+            Some(get("services")).filter(|names| !names.is_empty()).unwrap_or_else(|| "-".to_owned()),
+        ),
+        ("asked by", get("requestor")),
+        ("why", get("comment")),
+        ("created", get("created")),
+        ("updated", get("updated")),
+        ("begins until", get("deadline")),
+        ("cancel", cancellation(&order["cancellation"])),
+        ("told late", late(&order["late"])),
+        ("undoes", get("undoes")),
+        ("undone by", get("undoneBy")),
+        ("undo would", inverse(&order["inverse"])),
+    ]);
     let mut parts = vec![facts];
     parts.extend(order["waits"].as_array().into_iter().flatten().map(|hold| {
         let (machine, how) = (text(hold, "computerDnsName"), text(hold, "howToGoOn"));
@@ -46,6 +52,49 @@ fn describe(order: &Value) -> String {
         _ => {}
     }
     parts.join("\n\n")
+}
+
+/// The state, and whether some of it is done all the same.
+pub(super) fn state(order: &Value) -> String {
+    match order["partlyDone"].as_bool() {
+        Some(true) => format!("{}, partly done", text(order, "state")),
+        _ => text(order, "state"),
+    }
+}
+
+fn cancellation(asked: &Value) -> String {
+    if asked.is_null() {
+        return "-".to_owned();
+    }
+    format!("asked for by {} at {}: {}", text(asked, "requestor"), text(asked, "at"), text(asked, "comment"))
+}
+
+fn late(late: &Value) -> String {
+    if late.is_null() {
+        return "-".to_owned();
+    }
+    let why = late["failure"].as_str().map_or_else(String::new, |why| format!(": {why}"));
+    format!("{} at {}{why}", text(late, "state"), text(late, "at"))
+}
+
+/// What `quell order undo` would do now.
+fn inverse(inverse: &Value) -> String {
+    if inverse["possible"] != true {
+        return format!("be refused: {}", text(inverse, "reason"));
+    }
+    let kept_by = text(inverse, "denyKeptBy");
+    let deny = match inverse["denyEnds"].as_bool() {
+        Some(true) => "let the file run again".to_owned(),
+        _ if !kept_by.is_empty() => format!("leave the file denied, as other orders want it: {kept_by}"),
+        _ => "change no deny".to_owned(),
+    };
+    match inverse["want"].as_str() {
+        Some("restore") => format!("bring {} copies back, and {deny}", text(inverse, "copies")),
+        Some("discard") if kept_by.is_empty() => "delete the sample".to_owned(),
+        Some("discard") => format!("leave the sample, as other orders brought it: {kept_by}"),
+        Some("block") => "block the file again".to_owned(),
+        _ => deny,
+    }
 }
 
 /// Each copy with its own result.
@@ -77,5 +126,18 @@ mod tests {
         ] }));
         assert!(text.lines().any(|line| line.contains("/b") && line.contains("not guarded")), "{text}");
         assert!(!describe(&json!({ "id": "o", "copies": [] })).contains("COPY"));
+        assert!(describe(&json!({ "state": "Failed", "partlyDone": true })).contains("Failed, partly done"));
+    }
+
+    #[test]
+    fn what_an_undo_would_do_is_told() {
+        let told = |possible, want: &str, ends, kept_by: &[&str]| {
+            inverse(&json!({ "possible": possible, "want": want, "copies": 2, "denyEnds": ends,
+                             "denyKeptBy": kept_by, "reason": "it is open" }))
+        };
+        assert_eq!(told(true, "restore", true, &[]), "bring 2 copies back, and let the file run again");
+        assert!(told(true, "restore", false, &["o"]).ends_with("as other orders want it: o"));
+        assert_eq!(told(true, "unblock", true, &[]), "let the file run again");
+        assert_eq!(told(false, "", false, &[]), "be refused: it is open");
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::mpsc;
 
 use server::config::RateLimit;
+use server::samples::Limits;
 
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
@@ -54,6 +55,12 @@ pub(crate) struct Args {
     /// for example `20/min,300/h`
     #[arg(long, value_name = "LIMIT", default_value = "default")]
     rate_limit: RateLimit,
+    /// How many bytes all collected samples may have together
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().quota)]
+    sample_quota: u64,
+    /// How many bytes one of them may have
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().largest)]
+    largest_sample: u64,
     #[command(flatten)]
     lever: crate::agent::release::Lever,
     #[command(flatten)]
@@ -78,7 +85,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let ready_files = ReadyFiles::prepare(&data_dir, args.ready_file)?;
     let machine = Machine::plan(&args.watch, &args.guard)?;
 
-    let plane = Plane::start(&data_dir, args.listen, args.rate_limit, ready_files.last())?;
+    let samples = Limits { quota: args.sample_quota, largest: args.largest_sample };
+    let plane = Plane::start(&data_dir, args.listen, args.rate_limit, samples, ready_files.last())?;
     let profile = plane.profile(&data_dir);
     let machine = machine.prepare(&data_dir, plane.organization())?;
     let local = args.lever.flags().into_iter().chain(args.brake.flags());

@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use model::{MachineId, OrganizationId};
 use server::Server;
 use server::config::{Config, RateLimit};
+use server::samples::Limits;
 use tokio::sync::oneshot;
 
 use crate::exit::Exit;
@@ -36,6 +37,7 @@ impl Plane {
         data_dir: &Path,
         listen: SocketAddr,
         rate_limit: RateLimit,
+        samples: Limits,
         last: Option<Profile>,
     ) -> Result<Self, Failure> {
         let config = Config {
@@ -44,6 +46,7 @@ impl Plane {
             link_socket: data_dir.join("link.sock"),
             rate_limit,
             public_url: None,
+            samples,
             host_name: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         };
         let secret = last.map(|profile| profile.client_secret);

@@ -118,6 +118,14 @@ impl ActionBody {
     pub(super) fn file(&self) -> Result<FileId, ApiError> {
         Ok(self.0.required("Sha1")?.trim().parse()?)
     }
+
+    /// The file, under either of its names.
+    pub(super) fn file_of_either_name(&self) -> Result<FileId, ApiError> {
+        match self.0.required("Sha256") {
+            Ok(name) => Ok(name.trim().parse()?),
+            Err(_) => self.file(),
+        }
+    }
 }
 
 impl<S: Send + Sync> FromRequest<S> for ActionBody {

@@ -29,9 +29,12 @@ pub(crate) enum ApiError {
     /// Acts may touch nothing on that machine.
     #[error("OS Platform is not supported for this action: {0}")]
     NothingGuarded(String),
-    /// It can't be undone; the text says why.
+    /// It can't be undone or cancelled; the text says why.
     #[error("{0}")]
-    NotUndoable(String),
+    NotNow(String),
+    /// There is no room for a sample.
+    #[error("{0}")]
+    NoRoom(String),
     /// What was brought approves nothing; the text says why and how to go on.
     #[error("The approval does not count: {0}")]
     NoApproval(String),
@@ -100,7 +103,8 @@ impl ApiError {
             Self::Query(_) => ("ODataError", StatusCode::BAD_REQUEST),
             Self::AlreadyOpen => ("ActiveRequestAlreadyExists", StatusCode::BAD_REQUEST),
             Self::NothingGuarded(_) => ("OsPlatformNotSupported", StatusCode::BAD_REQUEST),
-            Self::NoApproval(_) | Self::NotUndoable(_) => ("BadRequest", StatusCode::BAD_REQUEST),
+            Self::NoApproval(_) | Self::NotNow(_) => ("BadRequest", StatusCode::BAD_REQUEST),
+            Self::NoRoom(_) => ("QuotaExceeded", StatusCode::INSUFFICIENT_STORAGE),
             Self::Unauthorized(_) => ("Unauthorized", StatusCode::UNAUTHORIZED),
             Self::MissingRoles { .. } => ("Forbidden", StatusCode::FORBIDDEN),
             Self::Spared(_) => ("DisallowedOperation", StatusCode::FORBIDDEN),
@@ -143,7 +147,8 @@ impl ApiError {
             SubmitError::NothingGuarded => Self::NothingGuarded(error.to_string()),
             SubmitError::Spared { .. } => Self::Spared(error.to_string()),
             SubmitError::Unconfirmed { .. } => Self::Unconfirmed(error.to_string()),
-            SubmitError::NotUndoable(reason) => Self::NotUndoable(reason),
+            SubmitError::NoRoom(reason) => Self::NoRoom(reason),
+            SubmitError::NotUndoable(reason) | SubmitError::NotCancellable(reason) => Self::NotNow(reason),
             SubmitError::Store(error) => Self::Store(error),
         }
     }

@@ -19,6 +19,12 @@ pub(super) enum Need {
     /// To stop and quarantine, and undo that. Both clauses: the contract's page says one of three, its service
     /// wants two.
     Quarantine,
+    /// To withdraw what was ordered on a machine, by the contract's road: it asks for no right to read.
+    Cancel,
+    /// To have a file's bytes brought to the server, and deleted there.
+    Collect,
+    /// To have the bytes.
+    SampleRead,
     /// To bring a signed approval: what lets go on what was ordered needs no less than to order something.
     Approve,
 }
@@ -34,14 +40,18 @@ impl Need {
             Self::Block => &[&["Ti.ReadWrite", "Ti.ReadWrite.All"]],
             Self::Approve => &[&["Ti.ReadWrite", "Ti.ReadWrite.All", "Machine.StopAndQuarantine"]],
             Self::Quarantine => &[&["Machine.StopAndQuarantine"], MACHINE_READ],
+            Self::Collect => &[&["Machine.CollectFile"], MACHINE_READ],
+            Self::SampleRead => &[&["Sample.Read.All"]],
+            Self::Cancel => &[&["Machine.StopAndQuarantine"]],
         }
     }
 
-    /// What giving an order needs, and so undoing it.
+    /// What giving an order needs, and so undoing or cancelling it.
     pub(super) const fn of(want: &Want) -> Self {
         match want {
             Want::Block(_) | Want::Unblock(_) => Self::Block,
             Want::Quarantine(..) | Want::Restore(..) => Self::Quarantine,
+            Want::Collect(..) | Want::Discard(..) => Self::Collect,
         }
     }
 
@@ -93,6 +103,12 @@ mod tests {
             (Need::Quarantine, &["Machine.StopAndQuarantine", "Machine.ReadWrite.All"], true),
             (Need::Quarantine, &["Machine.StopAndQuarantine"], false),
             (Need::Quarantine, &["Machine.Read.All", "Machine.ReadWrite.All"], false),
+            (Need::Cancel, &["Machine.StopAndQuarantine"], true),
+            (Need::Cancel, &["Machine.Read.All"], false),
+            (Need::Collect, &["Machine.CollectFile", "Machine.Read.All"], true),
+            (Need::Collect, &["Machine.StopAndQuarantine", "Machine.Read.All", "Sample.Read.All"], false),
+            (Need::SampleRead, &["Sample.Read.All"], true),
+            (Need::SampleRead, &["File.Read.All", "Machine.CollectFile"], false),
         ];
         for (need, roles, met) in table {
             assert_eq!(need.check(&with(roles)).is_ok(), *met, "{need:?} {roles:?}");

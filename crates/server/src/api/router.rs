@@ -33,6 +33,8 @@ pub(super) fn router(app: &Arc<App>) -> Router {
                                                Contract("machines.quarantine"), Need::Quarantine, machines::quarantine::handle)
         .row(GET,  "/api/machineactions",      Contract("machineactions.list"), Need::MachineRead, machine_actions::list::handle)
         .row(GET,  "/api/machineactions/{id}", Contract("machineactions.show"), Need::MachineRead, machine_actions::show::handle)
+        .row(POST, "/api/machineactions/{id}/cancel",
+                                               Contract("machineactions.cancel"), Need::Cancel, machine_actions::cancel::handle)
 
         .row(GET,  "/testwdatppreview/files/{id}",         Contract("files.show"),    Need::FileRead, files::show::handle)
         .row(POST, "/testwdatppreview/files/{id}/block",   Contract("files.block"),   Need::Block,    files::block::handle)
@@ -46,9 +48,13 @@ pub(super) fn router(app: &Arc<App>) -> Router {
                                                Contract("filemachineactions.show"), Need::MachineRead, preview::show::handle)
 
         .row(GET,  "/api/quell/files/{id}/copies", Own("files.copies"), Need::MachineRead, files::copies::handle)
+        .row(GET,  "/api/quell/files/{id}/sample", Own("files.sample"), Need::SampleRead,  files::sample::handle)
+        .row(POST, "/api/quell/machines/{id}/collect",
+                                                   Own("machines.collect"), Need::Collect, machines::collect::handle)
         .row(GET,  "/api/quell/orders",            Own("orders.list"),  Need::MachineRead, orders::list::handle)
         .row(GET,  "/api/quell/orders/{id}",       Own("orders.show"),  Need::MachineRead, orders::show::handle)
         .row(POST, "/api/quell/orders/{id}/undo",  Own("orders.undo"),  Need::Token,       orders::undo::handle)
+        .row(POST, "/api/quell/orders/{id}/cancel", Own("orders.cancel"), Need::Token,      orders::cancel::handle)
 
         .row(GET,  "/api/quell/holds",             Own("holds.list"),   Need::MachineRead, holds::list::handle)
         .row(POST, "/api/quell/approvals",         Own("holds.approve"), Need::Approve,    holds::approve::handle)

@@ -17,11 +17,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::{Edge, Failures, Limits};
+use super::{Edge, Failures, Limits as CallLimits};
 use crate::app::App;
 use crate::config::RateLimit;
+use crate::samples::{Arriving, Limits, Samples};
 use crate::sessions::Sessions;
-use crate::store::{Application, Attach, Report, Store};
+use crate::store::{Application, Attach, AuditRow, Report, Sample, Store};
 use crate::tokens::{Dialect, Tokens, digest_of};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -49,7 +50,7 @@ pub(super) struct Scene {
     edge: Edge,
     clock: Arc<Hands>,
     sequence: AtomicU64,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Scene {
@@ -64,13 +65,18 @@ impl Scene {
         let home = store.home("Host1").await.unwrap();
         let hints = store.hints().clone();
         let socket = dir.path().join("link.sock");
+        let limits = Limits { quota: 1000, largest: 600 };
+        let samples = Samples::open(dir.path(), limits).unwrap();
+        let (organization, clock_again) = (home.organization, clock.clone());
         let sessions =
-            Sessions::listen(&socket, store.clone(), hints, home.organization, clock.clone()).unwrap();
+            Sessions::listen(&socket, store.clone(), hints, organization, clock_again, samples.clone())
+                .unwrap();
         let app = Arc::new(App {
             store,
+            samples,
             sessions,
             tokens: Tokens::open(dir.path(), clock.clone()).unwrap(),
-            limits: Limits::new(rate),
+            limits: CallLimits::new(rate),
             failures: Failures::default(),
             clock: clock.clone(),
             home,
@@ -86,9 +92,16 @@ impl Scene {
             app,
             clock,
             sequence: AtomicU64::new(0),
-            _dir: dir,
+            dir,
         };
-        let all = ["File.Read.All", "Ti.ReadWrite", "Machine.Read.All", "Machine.StopAndQuarantine"];
+        let all = [
+            "File.Read.All",
+            "Ti.ReadWrite",
+            "Machine.Read.All",
+            "Machine.StopAndQuarantine",
+            "Machine.CollectFile",
+            "Sample.Read.All",
+        ];
         scene.token = scene.register(scene.client, &all).await;
         scene.attaches().await;
         scene.reports(&["/"], true).await;
@@ -185,7 +198,8 @@ impl Scene {
     /// The machine does what it was told to.
     pub(super) async fn ends_its_acts(&self) {
         let store = &self.app.store;
-        for act in store.acts_for(self.organization, self.machine).await.unwrap() {
+        for open in store.acts_for(self.organization, self.machine).await.unwrap() {
+            let act = open.act;
             store.act_begun(self.organization, self.machine, act.id).await.unwrap();
             let copy = CopyResult {
                 path: "/opt/one".into(),
@@ -197,6 +211,36 @@ impl Scene {
                 Outcome { act: act.id, copies: vec![copy], stopped: 0, services: Vec::new(), failure: None };
             store.act_ended(self.organization, self.machine, outcome).await.unwrap();
         }
+    }
+
+    /// The machine has sent what it was ordered to.
+    pub(super) async fn sends(&self, digests: Digests, bytes: &[u8]) {
+        let App { store, samples, .. } = &*self.app;
+        for open in store.acts_for(self.organization, self.machine).await.unwrap() {
+            let (act, size) = (open.act.id, bytes.len() as u64);
+            let offered = (digests, size);
+            let limits = samples.limits();
+            store.sample_offered(self.organization, self.machine, act, offered, limits).await.unwrap();
+            let mut arriving = Arriving::open(samples, self.organization, act, digests, size).unwrap();
+            arriving.write(bytes.to_vec()).unwrap();
+            let sample = Sample { sha256: digests.sha256, size };
+            let noted = store.sample_stored(self.organization, self.machine, act, sample);
+            arriving.keep(async { noted.await.map_err(std::io::Error::other) }).await.unwrap();
+        }
+        self.ends_its_acts().await;
+    }
+
+    /// The lines of the audit that are called so.
+    pub(super) async fn audited(&self, what: &str) -> Vec<AuditRow> {
+        let audit = self.app.store.audit(self.organization, 0, 1000).await.unwrap();
+        audit.into_iter().filter(|line| line.what == what).collect()
+    }
+
+    /// How many files lie where samples are kept.
+    pub(super) fn sample_files(&self) -> usize {
+        let files = |dir: std::path::PathBuf| std::fs::read_dir(dir).map_or(0, Iterator::count);
+        let samples = self.dir.path().join("samples");
+        files(samples.join(self.organization.to_string())) + files(samples.join("coming"))
     }
 
     /// A call with the token that may do everything.
@@ -226,8 +270,9 @@ impl Scene {
         }
         let response = self.edge.answer(request.body(Body::from(body.to_owned())).unwrap(), HERE).await;
         let (parts, body) = response.into_parts();
-        let text = String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap();
-        Answer { status: parts.status.as_u16(), headers: parts.headers, text }
+        let bytes = to_bytes(body, usize::MAX).await.unwrap().to_vec();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Answer { status: parts.status.as_u16(), headers: parts.headers, text, bytes }
     }
 }
 
@@ -235,6 +280,7 @@ impl Scene {
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) text: String,
+    pub(super) bytes: Vec<u8>,
     headers: HeaderMap,
 }
 

@@ -1,7 +1,7 @@
 //! One connection, from Hello to its end.
 //!
-//! Three loops run side by side: what the machine says is heard, its sightings are taken in, and what it must
-//! know is told. None waits for another, so a large batch delays no order. The first that ends ends all.
+//! Four loops run side by side: what the machine says is heard, its sightings and its samples are taken in, and
+//! what it must know is told. None waits for another, so a large batch delays no order. The first that ends ends all.
 
 use std::io;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use wire::link::{Malformed, PROTOCOL, frame, v1};
 
-use super::{Plane, Presence, Seat, hear, tell};
+use super::{Plane, Presence, Seat, hear, receive, tell};
 use crate::store::{Attach, StoreError};
 
 /// How long a new connection may take to say who it is.
@@ -108,8 +108,10 @@ async fn attached(plane: &Plane, stream: UnixStream, guest: Guest, replaced: one
     let (reader, writer) = stream.into_split();
     let (answer, answers) = mpsc::channel(ANSWERS);
     let (batch, batches) = mpsc::channel(BATCHES);
+    let (piece, pieces) = mpsc::channel(receive::PIECES);
     let ended = tokio::select! {
-        ended = hear::run(plane, machine, reader, batch, answer.clone()) => ended,
+        ended = hear::run(plane, machine, reader, batch, piece, answer.clone()) => ended,
+        ended = receive::run(plane, machine, pieces, answer.clone()) => ended,
         ended = hear::take_in(plane, machine, batches, answer) => ended,
         ended = tell::run(plane, guest, writer, answers) => ended,
         // Nothing is ever sent on it: it ends with the seat.

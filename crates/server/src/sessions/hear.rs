@@ -13,6 +13,7 @@ use wire::link::{Malformed, acts, holds, things, v1};
 
 use super::Plane;
 use super::connection::{Ended, next};
+use super::receive::Piece;
 use crate::store::{Report, StoreError};
 
 /// A batch on its way into the store.
@@ -27,9 +28,10 @@ pub(super) async fn run(
     machine: MachineId,
     mut stream: OwnedReadHalf,
     batches: mpsc::Sender<Batch>,
+    pieces: mpsc::Sender<Piece>,
     answers: mpsc::Sender<down::Message>,
 ) -> Result<(), Ended> {
-    let mut ear = Ear { plane, machine, batches, answers, last_report: None };
+    let mut ear = Ear { plane, machine, batches, pieces, answers, last_report: None };
     while let Some(said) = next(&mut stream).await? {
         // A message this server does not know yet says nothing that it needs.
         if let Some(message) = said.message {
@@ -57,6 +59,7 @@ struct Ear<'a> {
     plane: &'a Plane,
     machine: MachineId,
     batches: mpsc::Sender<Batch>,
+    pieces: mpsc::Sender<Piece>,
     answers: mpsc::Sender<down::Message>,
     /// What the store has of the machine's guard.
     last_report: Option<Report>,
@@ -119,8 +122,14 @@ impl Ear<'_> {
                 taken_or_refused(machine, done)?;
                 self.answer(down::Message::BypassStored(id)).await?;
             }
+            up::Message::SampleOffer(offer) => self.piece(Piece::Offer(offer)).await?,
+            up::Message::SampleChunk(chunk) => self.piece(Piece::Chunk(chunk)).await?,
         }
         Ok(())
+    }
+
+    async fn piece(&self, piece: Piece) -> Result<(), Ended> {
+        self.pieces.send(piece).await.map_err(|_| Ended::Gone)
     }
 
     async fn answer(&self, answer: down::Message) -> Result<(), Ended> {

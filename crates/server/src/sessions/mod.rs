@@ -2,6 +2,7 @@
 
 mod connection;
 mod hear;
+mod receive;
 mod speak;
 mod tell;
 
@@ -19,6 +20,7 @@ use tokio::task::AbortHandle;
 use wire::link::v1;
 
 use crate::hints::Hints;
+use crate::samples::Samples;
 use crate::store::Store;
 
 /// The machines that are attached. Clones share it; dropping the last one closes socket and connections.
@@ -49,13 +51,14 @@ impl Sessions {
         hints: Hints,
         organization: OrganizationId,
         clock: Arc<dyn Clock>,
+        samples: Samples,
     ) -> io::Result<Self> {
         clear(path)?;
         let listener = UnixListener::bind(path)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         // The file was just made by us, so its owner is who we are.
         let ourselves = std::fs::metadata(path)?.uid();
-        let plane = Arc::new(Plane { store, hints, organization, clock, present: Mutex::default() });
+        let plane = Arc::new(Plane { store, hints, organization, clock, samples, present: Mutex::default() });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&plane), ourselves)).abort_handle();
         let door = Door { path: path.to_owned(), accepting, plane: Arc::clone(&plane) };
         Ok(Self { plane, _door: Arc::new(door) })
@@ -73,6 +76,7 @@ struct Plane {
     hints: Hints,
     organization: OrganizationId,
     clock: Arc<dyn Clock>,
+    samples: Samples,
     present: Mutex<HashMap<MachineId, Seat>>,
 }
 

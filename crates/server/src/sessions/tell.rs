@@ -14,6 +14,7 @@ use wire::link::{frame, holds, v1};
 
 use super::connection::{Ended, Guest};
 use super::{Plane, speak};
+use crate::store::OpenAct;
 
 /// How often is looked without a hint.
 const TICK: Duration = Duration::from_secs(1);
@@ -83,8 +84,8 @@ struct Mouth<'a> {
     stream: OwnedWriteHalf,
     /// The rules it was sent.
     position: Position,
-    /// The acts it was sent on this connection.
-    sent: HashSet<ActId>,
+    /// The acts it was sent on this connection, and whether as withdrawn.
+    sent: HashSet<(ActId, bool)>,
     /// The approvals it was sent on this connection, each with what it says: another may follow for the same hold.
     sent_approvals: Vec<(HoldId, Vec<u8>)>,
 }
@@ -144,16 +145,28 @@ impl Mouth<'_> {
         Ok(())
     }
 
-    /// Sends each act once, and none whose rules the machine was not sent before.
+    /// Sends each act once, and once more when it is withdrawn; none whose rules the machine was not sent before.
     async fn acts(&mut self) -> Result<(), Ended> {
-        let acts = self.plane.store.acts_for(self.plane.organization, self.machine).await?;
-        self.sent.retain(|sent| acts.iter().any(|act| act.id == *sent));
-        for act in acts {
-            let rules_sent = act.after.epoch != self.position.epoch || act.after <= self.position;
-            if rules_sent && self.sent.insert(act.id) {
-                self.say(down::Message::Act((&act).into())).await?;
+        let Plane { store, organization, .. } = self.plane;
+        let open = store.acts_for(*organization, self.machine).await?;
+        self.sent.retain(|(sent, _)| open.iter().any(|open| open.act.id == *sent));
+        let ready: Vec<_> = open.into_iter().filter(|open| self.is_to_be_sent(open)).collect();
+        let fresh: Vec<_> = ready.iter().filter(|open| !open.is_handed).map(|open| open.act.id).collect();
+        // Durable before the machine may begin: from then on a cancel asks the machine.
+        let fresh = if fresh.is_empty() { fresh } else { store.hand_out(*organization, fresh).await? };
+        for OpenAct { act, is_handed, is_cancelled } in ready {
+            if is_handed || fresh.contains(&act.id) {
+                self.sent.insert((act.id, is_cancelled));
+                let told = v1::Act { cancelled: is_cancelled, ..(&act).into() };
+                self.say(down::Message::Act(told)).await?;
             }
         }
         Ok(())
+    }
+
+    fn is_to_be_sent(&self, open: &OpenAct) -> bool {
+        let after = open.act.after;
+        let rules_sent = after.epoch != self.position.epoch || after <= self.position;
+        rules_sent && !self.sent.contains(&(open.act.id, open.is_cancelled))
     }
 }

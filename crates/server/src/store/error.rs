@@ -106,9 +106,15 @@ pub enum SubmitError {
     /// Acts may touch nothing on that machine.
     #[error("nothing is guarded on the machine: start its agent with --guard PATH")]
     NothingGuarded,
+    /// The sample can't be kept; the text says what to do.
+    #[error("{0}")]
+    NoRoom(String),
     /// There is nothing to undo, or not yet; the text says what to do.
     #[error("{0}")]
     NotUndoable(String),
+    /// It can't be withdrawn; the text says what to do.
+    #[error("{0}")]
+    NotCancellable(String),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

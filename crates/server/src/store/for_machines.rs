@@ -1,13 +1,14 @@
 //! The verbs that sessions use.
 
-use model::act::{Act, Outcome};
+use model::act::Outcome;
 use model::bypass::Bypass;
 use model::log::Position;
 use model::sighting::Sighting;
 use model::spared::Spared;
-use model::{ActId, MachineId, OrganizationId, RuleId};
+use model::{ActId, Digests, MachineId, OrganizationId, RuleId};
 
-use super::{Attach, Attached, Back, Report, RuleDelta, Store, StoreError, sqlite};
+use super::{Attach, Attached, Back, Offer, OpenAct, Report, RuleDelta, Sample, Store, StoreError, sqlite};
+use crate::samples::Limits;
 
 impl Store {
     /// Adds a machine to the organization. One that is known stays as it is.
@@ -96,9 +97,23 @@ impl Store {
         &self,
         organization: OrganizationId,
         machine: MachineId,
-    ) -> Result<Vec<Act>, StoreError> {
+    ) -> Result<Vec<OpenAct>, StoreError> {
         let Back::Sqlite(db) = &*self.back;
         db.read("acts_for", |look| sqlite::acts::open(look, organization, machine))
+    }
+
+    /// Notes that acts are on their way to their machine, before they are. Those that nobody has withdrawn
+    /// meanwhile come back; the others must not go.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn hand_out(
+        &self,
+        organization: OrganizationId,
+        acts: Vec<ActId>,
+    ) -> Result<Vec<ActId>, StoreError> {
+        let Back::Sqlite(db) = &*self.back;
+        db.order("hand_out", move |tx| sqlite::acts::hand_out(tx, organization, &acts)).await
     }
 
     /// A machine has begun an act.
@@ -196,6 +211,43 @@ impl Store {
         let Back::Sqlite(db) = &*self.back;
         db.order("bypassed", move |tx| {
             sqlite::bypassed::note(tx, organization, machine, &bypass, rule, &comment)
+        })
+        .await
+    }
+
+    /// A machine has a copy that an order wants collected. What is wanted has its room from then on.
+    ///
+    /// # Errors
+    /// When no order of that machine wants it, or the store fails.
+    pub async fn sample_offered(
+        &self,
+        organization: OrganizationId,
+        machine: MachineId,
+        act: ActId,
+        (digests, size): (Digests, u64),
+        limits: Limits,
+    ) -> Result<Offer, StoreError> {
+        let Back::Sqlite(db) = &*self.back;
+        db.order("sample_offered", move |tx| {
+            sqlite::collect::offered(tx, organization, machine, act, &digests, size, limits)
+        })
+        .await
+    }
+
+    /// A sample lies whole and checked where samples are kept.
+    ///
+    /// # Errors
+    /// When no order of that machine wants it, or the store fails.
+    pub async fn sample_stored(
+        &self,
+        organization: OrganizationId,
+        machine: MachineId,
+        act: ActId,
+        sample: Sample,
+    ) -> Result<(), StoreError> {
+        let Back::Sqlite(db) = &*self.back;
+        db.order("sample_stored", move |tx| {
+            sqlite::collect::stored(tx, organization, machine, act, sample.sha256, sample.size)
         })
         .await
     }

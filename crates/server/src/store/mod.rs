@@ -13,17 +13,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use model::act::Terms;
-use model::order::Order;
+use model::order::{Inverse, Order};
 use model::{Clock, FileId, Generation, MachineId, OrderId, OrganizationId};
 use uuid::Uuid;
 
 pub use self::error::{StoreError, SubmitError};
 pub use self::rows::{
-    Application, Attach, Attached, AuditRow, Block, Caller, Cancellation, HeldThere, Home, KnownCopy,
-    KnownFile, Machine, Page, Report, RuleDelta,
+    Application, Attach, Attached, AuditRow, Block, Caller, HeldThere, Home, KeptSamples, KnownCopy,
+    KnownFile, Machine, Offer, OpenAct, Page, Report, RuleDelta, Sample,
 };
 use self::sqlite::Sqlite;
 use crate::hints::Hints;
+use crate::samples::Limits;
 
 /// The store of a deployment. Clones share it; dropping the last one closes it.
 #[derive(Clone)]
@@ -190,6 +191,72 @@ impl Store {
         let Back::Sqlite(db) = &*self.back;
         db.order("quarantine", move |tx| sqlite::quarantine::quarantine(tx, &by, machine, file, &comment))
             .await
+    }
+
+    /// A copy's bytes are to come from that machine.
+    ///
+    /// # Errors
+    /// When the order makes no sense there now, there is no room, or the store fails.
+    pub async fn collect(
+        &self,
+        by: &Caller,
+        machine: MachineId,
+        file: FileId,
+        comment: String,
+        limits: Limits,
+    ) -> Result<Order, SubmitError> {
+        let by = by.clone();
+        let Back::Sqlite(db) = &*self.back;
+        db.order("collect", move |tx| sqlite::collect::collect(tx, &by, machine, file, &comment, limits))
+            .await
+    }
+
+    /// The sample of a file, for somebody who will have its bytes: the audit says so from now on. None if the
+    /// server does not have it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn read_sample(&self, by: &Caller, file: FileId) -> Result<Option<Sample>, StoreError> {
+        let by = by.clone();
+        let Back::Sqlite(db) = &*self.back;
+        db.order("read_sample", move |tx| sqlite::collect::read(tx, &by, file)).await
+    }
+
+    /// All that may lie where samples are kept.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn kept_samples(&self) -> Result<KeptSamples, StoreError> {
+        let Back::Sqlite(db) = &*self.back;
+        db.read("kept_samples", sqlite::collect::kept)
+    }
+
+    /// Asks for an order to be withdrawn. It is, if no machine has begun; its state says so, at once when no
+    /// machine has heard of it, else when the machine has answered.
+    ///
+    /// # Errors
+    /// When it has ended, is of a kind that takes effect at once, or the store fails.
+    pub async fn cancel(&self, by: &Caller, order: OrderId, comment: String) -> Result<Order, SubmitError> {
+        let by = by.clone();
+        let Back::Sqlite(db) = &*self.back;
+        db.order("cancel", move |tx| sqlite::cancel::cancel(tx, &by, order, &comment)).await
+    }
+
+    /// What the undo of an order would do now.
+    ///
+    /// # Errors
+    /// When it can't be undone now, or the store fails.
+    pub async fn inverse(
+        &self,
+        organization: OrganizationId,
+        order: OrderId,
+    ) -> Result<Inverse, SubmitError> {
+        let Back::Sqlite(db) = &*self.back;
+        // The reader's errors are the store's; whether it can be undone is an answer.
+        db.read("inverse", |look| match sqlite::undo::inverse(look, organization, order) {
+            Err(SubmitError::Store(error)) => Err(error),
+            answer => Ok(answer),
+        })?
     }
 
     /// Takes an order back: a quarantine by a restore on these terms, a block by an unblock, an unblock by a block.

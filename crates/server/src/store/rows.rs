@@ -1,13 +1,18 @@
 //! What the store tells, and what it is told.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::PathBuf;
 
+use model::act::Act;
 use model::facts::Facts;
 use model::hold::Hold;
 use model::log::{Entry, Position};
+use model::order::Cancellation;
 use model::rule::Rule;
-use model::{Digests, Epoch, FileId, Generation, MachineId, OrderId, OrganizationId, RuleId, Time};
+use model::{
+    ActId, Digests, Epoch, FileId, Generation, MachineId, OrderId, OrganizationId, RuleId, Sha256, Time,
+};
 use uuid::Uuid;
 
 /// Who asks for something.
@@ -165,15 +170,44 @@ pub struct Block {
     pub cancellation: Option<Cancellation>,
 }
 
-/// How a rule ended.
+/// An act that its machine has yet to end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cancellation {
-    /// When.
-    pub at: Time,
-    /// By whom.
-    pub by: String,
-    /// Why, in their words.
-    pub comment: String,
+pub struct OpenAct {
+    /// The act.
+    pub act: Act,
+    /// It was on its way to the machine before.
+    pub is_handed: bool,
+    /// Somebody asked for its order to be withdrawn.
+    pub is_cancelled: bool,
+}
+
+/// A file whose bytes the server has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Which.
+    pub sha256: Sha256,
+    /// Length in bytes.
+    pub size: u64,
+}
+
+/// What becomes of a sample that a machine offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// It is to come; its room is taken.
+    Wanted,
+    /// Another order brought it before.
+    Here,
+    /// It is not taken, and why.
+    Refused(String),
+}
+
+/// All that may lie where samples are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct KeptSamples {
+    /// Whole ones, and those which may be whole in a moment.
+    pub samples: HashSet<(OrganizationId, Sha256)>,
+    /// On their way, by their acts.
+    pub coming: HashSet<ActId>,
 }
 
 /// What waits for approval on one machine.

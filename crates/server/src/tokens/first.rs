@@ -10,13 +10,15 @@ use super::{digest_of, new_secret, secret_is};
 use crate::store::{Application, Store};
 
 const NAME: &str = "quell up";
-const ROLES: [&str; 7] = [
+const ROLES: [&str; 9] = [
     "File.Read.All",
     "Ti.ReadWrite",
     "Ti.ReadWrite.All",
     "Machine.Read.All",
     "Machine.ReadWrite.All",
     "Machine.StopAndQuarantine",
+    "Machine.CollectFile",
+    "Sample.Read.All",
     "Alert.Read.All",
 ];
 

@@ -4,6 +4,7 @@
 mod world;
 
 mod blocks;
+mod cancels;
 mod log;
 mod machines;
 mod quarantines;
@@ -33,6 +34,14 @@ suite!(sqlite, server::store::Store::open,
         what_lies_where_a_spared_file_belongs_must_be_confirmed,
         each_step_is_in_the_audit,
     ],
+    cancels: [
+        what_no_machine_has_heard_of_is_cancelled_at_once,
+        of_what_was_handed_out_the_machine_decides,
+        what_has_begun_goes_on_and_its_result_stands,
+        a_machine_that_never_comes_back_ends_as_cancelled_too,
+        a_withdrawn_restore_leaves_all_as_it_was,
+        what_takes_effect_at_once_is_not_cancelled,
+    ],
     log: [
         generations_are_gapless_and_chained,
         a_machine_gets_what_concerns_it_and_the_head,
@@ -55,6 +64,8 @@ suite!(sqlite, server::store::Store::open,
         a_result_told_twice_changes_nothing,
         what_nobody_begins_times_out_and_a_late_result_is_kept,
         a_failure_of_the_act_is_the_orders,
+        a_machine_that_was_too_late_says_nothing_new,
+        what_a_machine_began_and_forgot_ends_after_a_week,
     ],
     sightings: [
         a_new_pair_raises_prevalence_and_a_replay_nothing,
@@ -68,7 +79,10 @@ suite!(sqlite, server::store::Store::open,
         the_undo_of_a_quarantine_restores,
         the_terms_of_a_restore_reach_the_machine,
         a_failed_restore_may_be_tried_again,
-        the_undo_of_a_block_is_an_unblock_and_back,
+        the_undo_of_a_block_is_an_unblock,
+        a_deny_ends_with_the_last_order_that_wants_it,
+        a_block_ends_with_the_last_order_or_by_an_unblock,
+        what_root_lifted_nobody_wants,
         what_is_open_or_unknown_is_not_undone,
     ],
 );

@@ -12,7 +12,7 @@ pub(crate) async fn ordered(world: &World, file: FileId) -> (Order, Act) {
     let order =
         world.store.quarantine(&world.caller(), world.home.machine, file, "bad".into()).await.unwrap();
     let acts = world.store.acts_for(world.home.organization, world.home.machine).await.unwrap();
-    let act = acts.into_iter().find(|act| act.order == order.id).unwrap();
+    let act = acts.into_iter().map(|open| open.act).find(|act| act.order == order.id).unwrap();
     (order, act)
 }
 
@@ -153,6 +153,7 @@ pub(crate) async fn what_nobody_begins_times_out_and_a_late_result_is_kept(world
         ended(&world, outcome(&act, late.clone())).await;
         let kept = shown(&world, &order).await;
         assert_eq!((kept.state, &kept.copies), (State::TimeOut, &late), "the end stays, the result is shown");
+        assert_eq!((kept.late.map(|late| late.state), kept.stopped), (Some(State::Succeeded), 2));
     }
     let audit = world.store.audit(world.home.organization, 0, 100).await.unwrap();
     assert_eq!(audit.iter().filter(|line| line.what == "act.late").count(), 1);
@@ -163,7 +164,35 @@ pub(crate) async fn a_failure_of_the_act_is_the_orders(world: World) {
     let (order, act) = ordered(&world, sha1(1)).await;
     let failure = Failure::because("the vault is full");
     let copies = vec![copy("/demo/a", CopyState::Succeeded)];
-    ended(&world, Outcome { failure: Some(failure.clone()), ..outcome(&act, copies) }).await;
+    let services = vec!["demo.service".to_owned()];
+    let told =
+        Outcome { failure: Some(failure.clone()), services: services.clone(), ..outcome(&act, copies) };
+    ended(&world, told).await;
     let done = shown(&world, &order).await;
+    assert_eq!((done.stopped, &done.services), (2, &services));
+    assert!(done.is_partly_done());
     assert_eq!((done.state, done.failure), (State::Failed, Some(failure)));
+}
+
+pub(crate) async fn a_machine_that_was_too_late_says_nothing_new(world: World) {
+    let (order, act) = ordered(&world, sha1(1)).await;
+    let too_late =
+        Outcome { failure: Some(Failure::timed_out("no")), stopped: 0, ..outcome(&act, Vec::new()) };
+    ended(&world, too_late.clone()).await;
+    let over = shown(&world, &order).await;
+    assert_eq!((over.state, over.is_partly_done()), (State::TimeOut, false));
+    ended(&world, Outcome { failure: Some(Failure::timed_out("in other words")), ..too_late }).await;
+    assert_eq!(shown(&world, &order).await, over);
+}
+
+pub(crate) async fn what_a_machine_began_and_forgot_ends_after_a_week(world: World) {
+    let (order, act) = ordered(&world, sha1(1)).await;
+    world.store.act_begun(world.home.organization, world.home.machine, act.id).await.unwrap();
+    world.later(Duration::from_secs(7 * 24 * 3600));
+    world.store.expire().await.unwrap();
+    assert_eq!(shown(&world, &order).await.state, State::InProgress);
+    world.later(Duration::from_secs(1));
+    world.store.expire().await.unwrap();
+    assert_eq!(shown(&world, &order).await.state, State::TimeOut);
+    ordered(&world, sha1(1)).await;
 }

@@ -17,10 +17,11 @@ impl From<&Act> for v1::Act {
         let what = match &act.what {
             Do::Quarantine(file) => v1::act::What::Quarantine((*file).into()),
             Do::Restore(order, _) => v1::act::What::Restore(order.0.as_bytes().to_vec()),
+            Do::Collect(file) => v1::act::What::Collect((*file).into()),
         };
         let terms = match &act.what {
             Do::Restore(_, terms) => Some((*terms).into()),
-            Do::Quarantine(_) => None,
+            Do::Quarantine(_) | Do::Collect(_) => None,
         };
         Self {
             id: act.id.0.as_bytes().to_vec(),
@@ -30,6 +31,8 @@ impl From<&Act> for v1::Act {
             after: Some(act.after.into()),
             deadline: act.deadline.ticks(),
             terms,
+            // Not of the act: its sender says whether it was withdrawn.
+            cancelled: false,
         }
     }
 }
@@ -55,6 +58,7 @@ impl TryFrom<&v1::Act> for Act {
             v1::act::What::Restore(order) => {
                 Do::Restore(OrderId(guid(order, "restore")?), act.terms.unwrap_or_default().into())
             }
+            v1::act::What::Collect(file) => Do::Collect(file.try_into()?),
         };
         Ok(Self {
             id: ActId(guid(&act.id, "act")?),
@@ -154,9 +158,11 @@ mod tests {
             deadline: Time::from_seconds(4),
         };
         assert_eq!(Act::try_from(&v1::Act::from(&act)), Ok(act.clone()));
-        for (beside, keep_privileges) in [(false, false), (true, false), (false, true)] {
-            let terms = Terms { beside, keep_privileges };
-            let act = Act { what: Do::Restore(OrderId::random(), terms), ..act.clone() };
+        let restores = [(false, false), (true, false), (false, true)].map(|(beside, keep_privileges)| {
+            Do::Restore(OrderId::random(), Terms { beside, keep_privileges })
+        });
+        for what in restores.into_iter().chain([Do::Collect(FileId::Sha256(model::Sha256([2; 32])))]) {
+            let act = Act { what, ..act.clone() };
             assert_eq!(Act::try_from(&v1::Act::from(&act)), Ok(act));
         }
 

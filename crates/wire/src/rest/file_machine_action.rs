@@ -5,6 +5,7 @@ use model::order::{Order, State, Want};
 use model::{FileId, MachineId, OrderId};
 use serde::Serialize;
 
+use super::ending::Ending;
 use super::text::{Stamp, text};
 
 /// A quarantine order, with each copy's own result.
@@ -28,12 +29,7 @@ pub struct FileMachineAction {
     last_update_date_time_utc: Stamp,
     file_instances: Vec<FileInstance>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    quell: Option<Failed>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct Failed {
-    failure: String,
+    quell: Option<Ending>,
 }
 
 /// One copy, and how it fared.
@@ -67,7 +63,7 @@ impl FileMachineAction {
             creation_date_time_utc: Stamp(order.created),
             last_update_date_time_utc: Stamp(order.updated),
             file_instances: order.copies.iter().map(FileInstance::from).collect(),
-            quell: order.failure.as_ref().map(|failure| Failed { failure: failure.reason.clone() }),
+            quell: Ending::of(order),
         })
     }
 }

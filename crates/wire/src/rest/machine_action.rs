@@ -4,6 +4,7 @@ use model::order::{Order, Want};
 use model::{FileId, MachineId, OrderId};
 use serde::Serialize;
 
+use super::ending::Ending;
 use super::text::{Stamp, kind_of, text};
 
 /// A quarantine order, without its copies: the current generation has no key for them.
@@ -34,7 +35,7 @@ pub struct MachineAction {
     commands: [(); 0],
     troubleshoot_info: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    quell: Option<Failed>,
+    quell: Option<Ending>,
 }
 
 /// The file that an action is about.
@@ -46,16 +47,12 @@ pub struct RelatedFileInfo {
     file_identifier_type: &'static str,
 }
 
-#[derive(Clone, Debug, Serialize)]
-struct Failed {
-    failure: String,
-}
-
 impl MachineAction {
     /// The order, if it is one that the contract knows: a quarantine. Restores are our own and have no
     /// `type` there; they are shown as orders.
     pub fn of(order: &Order, computer_dns_name: Option<String>) -> Option<Self> {
         let Want::Quarantine(machine_id, file) = order.want else { return None };
+        let cancellation = order.cancellation.as_ref();
         Some(Self {
             id: order.id,
             kind: "StopAndQuarantineFile",
@@ -67,9 +64,9 @@ impl MachineAction {
             computer_dns_name,
             creation_date_time_utc: Stamp(order.created),
             last_update_date_time_utc: Stamp(order.updated),
-            cancellation_requestor: None,
-            cancellation_comment: None,
-            cancellation_date_time_utc: None,
+            cancellation_requestor: cancellation.map(|cancellation| cancellation.by.clone()),
+            cancellation_comment: cancellation.map(|cancellation| cancellation.comment.clone()),
+            cancellation_date_time_utc: cancellation.map(|cancellation| Stamp(cancellation.at)),
             error_h_result: order.failure.as_ref().map_or(0, |failure| failure.code),
             scope: None,
             external_id: None,
@@ -80,7 +77,7 @@ impl MachineAction {
             }),
             commands: [],
             troubleshoot_info: None,
-            quell: order.failure.as_ref().map(|failure| Failed { failure: failure.reason.clone() }),
+            quell: Ending::of(order),
         })
     }
 }

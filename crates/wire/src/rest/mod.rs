@@ -8,6 +8,7 @@ mod context;
 mod text;
 
 mod copy;
+mod ending;
 mod file;
 mod file_action;
 mod file_machine_action;
@@ -31,7 +32,7 @@ pub use file_machine_action::{FileInstance, FileMachineAction};
 pub use hold::Hold;
 pub use machine::{Machine, MachineExtras, MachineFilesystem, MachineGuard};
 pub use machine_action::{MachineAction, RelatedFileInfo};
-pub use order::{Order, OrderCopy};
+pub use order::{Cancellation, Inverse, Late, Order, OrderCopy};
 pub use status::Status;
 pub use text::Stamp;
 pub use token::{Jwk, Jwks, OpenIdConfiguration, TokenError, TokenV1, TokenV2};

@@ -5,7 +5,7 @@ use model::{FileId, MachineId, OrderId, VaultId};
 use serde::Serialize;
 
 use super::hold::Hold;
-use super::text::{Stamp, text, text_or_null};
+use super::text::{Stamp, text, text_or_null, texts};
 
 /// What a person asked for, and how far it is.
 #[derive(Clone, Debug, Serialize)]
@@ -25,18 +25,58 @@ pub struct Order {
     updated: Stamp,
     #[serde(serialize_with = "text_or_null")]
     undoes: Option<OrderId>,
+    /// The order that undoes it.
+    #[serde(serialize_with = "text_or_null")]
+    undone_by: Option<OrderId>,
     failure: Option<String>,
+    error_h_result: i32,
+    /// It did not succeed, and some of it is done all the same.
+    partly_done: bool,
+    /// Processes.
+    stopped: u32,
+    /// Stopped with them, as the machine would have started them again.
+    services: Vec<String>,
+    deadline: Option<Stamp>,
+    cancellation: Option<Cancellation>,
+    late: Option<Late>,
     copies: Vec<OrderCopy>,
     /// What of it waits for approval; null in lists.
     waits: Option<Vec<Hold>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inverse: Option<Inverse>,
 }
 
-impl Order {
-    /// With what of it waits for approval.
-    #[must_use]
-    pub fn waiting(self, waits: Vec<Hold>) -> Self {
-        Self { waits: Some(waits), ..self }
-    }
+/// Who asked for an order to be withdrawn.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cancellation {
+    requestor: String,
+    comment: String,
+    at: Stamp,
+}
+
+/// A result that came after the order had ended otherwise.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Late {
+    at: Stamp,
+    state: &'static str,
+    failure: Option<String>,
+}
+
+/// What the undo of an order would do now.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Inverse {
+    possible: bool,
+    want: Option<&'static str>,
+    copies: usize,
+    deny_ends: bool,
+    /// Orders that want the deny, too, or brought the sample.
+    #[serde(serialize_with = "texts")]
+    deny_kept_by: Vec<OrderId>,
+    /// Why it is not possible.
+    reason: Option<String>,
 }
 
 /// One copy that an order met.
@@ -48,6 +88,41 @@ pub struct OrderCopy {
     reason: Option<String>,
     #[serde(serialize_with = "text_or_null")]
     vault_id: Option<VaultId>,
+}
+
+impl Order {
+    /// With what of it waits for approval.
+    #[must_use]
+    pub fn waiting(self, waits: Vec<Hold>) -> Self {
+        Self { waits: Some(waits), ..self }
+    }
+
+    /// An order, and what its undo would do, or why there is none.
+    pub fn with_inverse(
+        order: &model::order::Order,
+        inverse: &Result<model::order::Inverse, String>,
+    ) -> Self {
+        let none = Inverse {
+            possible: false,
+            want: None,
+            copies: 0,
+            deny_ends: false,
+            deny_kept_by: Vec::new(),
+            reason: None,
+        };
+        let inverse = match inverse {
+            Ok(inverse) => Inverse {
+                possible: true,
+                want: Some(inverse.want.word()),
+                copies: inverse.copies,
+                deny_ends: inverse.ends.is_some(),
+                deny_kept_by: inverse.kept_by.clone(),
+                ..none
+            },
+            Err(reason) => Inverse { reason: Some(reason.clone()), ..none },
+        };
+        Self { inverse: Some(inverse), ..order.into() }
+    }
 }
 
 impl From<&model::order::Order> for Order {
@@ -63,7 +138,24 @@ impl From<&model::order::Order> for Order {
             created: Stamp(order.created),
             updated: Stamp(order.updated),
             undoes: order.undoes,
+            undone_by: order.undone_by,
             failure: order.failure.as_ref().map(|failure| failure.reason.clone()),
+            error_h_result: order.failure.as_ref().map_or(0, |failure| failure.code),
+            partly_done: order.is_partly_done(),
+            stopped: order.stopped,
+            services: order.services.clone(),
+            deadline: order.deadline.map(Stamp),
+            cancellation: order.cancellation.as_ref().map(|cancellation| Cancellation {
+                requestor: cancellation.by.clone(),
+                comment: cancellation.comment.clone(),
+                at: Stamp(cancellation.at),
+            }),
+            late: order.late.as_ref().map(|late| Late {
+                at: Stamp(late.at),
+                state: late.state.word(),
+                failure: late.failure.as_ref().map(|failure| failure.reason.clone()),
+            }),
+            inverse: None,
             copies: order.copies.iter().map(OrderCopy::from).collect(),
             waits: None,
         }
@@ -116,6 +208,12 @@ pub(super) mod tests {
                 copy(b"/opt/a", CopyState::InProgress, None),
                 copy(b"/srv/\xff", CopyState::Failed, Some("not guarded")),
             ],
+            stopped: 0,
+            services: Vec::new(),
+            deadline: None,
+            cancellation: None,
+            undone_by: None,
+            late: None,
         }
     }
 
@@ -136,7 +234,15 @@ pub(super) mod tests {
           "created": "2017-12-04T13:13:26.2106524Z",
           "updated": "2017-12-04T13:13:58Z",
           "undoes": "6f1d364c-680c-499a-b30c-dd9265ad4c9e",
+          "undoneBy": null,
           "failure": null,
+          "errorHResult": 0,
+          "partlyDone": false,
+          "stopped": 0,
+          "services": [],
+          "deadline": null,
+          "cancellation": null,
+          "late": null,
           "copies": [
             {
               "path": "/opt/a",

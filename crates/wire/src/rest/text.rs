@@ -45,6 +45,11 @@ pub(super) fn text_or_null<T: fmt::Display, S: Serializer>(
     }
 }
 
+/// Like [`text`], for a list.
+pub(super) fn texts<T: fmt::Display, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(values.iter().map(ToString::to_string))
+}
+
 /// The contract's word for the kind of hash.
 pub(super) const fn kind_of(file: FileId) -> &'static str {
     match file {

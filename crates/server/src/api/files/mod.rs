@@ -3,6 +3,7 @@
 pub(super) mod block;
 pub(super) mod copies;
 pub(super) mod machines;
+pub(super) mod sample;
 pub(super) mod show;
 pub(super) mod unblock;
 

@@ -153,7 +153,7 @@ mod tests {
     async fn an_act_that_waited_for_too_long_says_so() {
         let scene = Scene::new().await;
         scene.quarantines(file(1), "/opt/one").await;
-        let act = scene.store().acts_for(scene.organization, scene.machine).await.unwrap().remove(0);
+        let act = scene.store().acts_for(scene.organization, scene.machine).await.unwrap().remove(0).act;
         let waits = Held::Quarantine { act: act.id, order: act.order, file: FileId::Sha1(file(1).sha1) };
         scene
             .store()

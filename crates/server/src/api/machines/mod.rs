@@ -1,5 +1,6 @@
 //! Machines: `/api/machines`.
 
+pub(super) mod collect;
 pub(super) mod list;
 pub(super) mod quarantine;
 pub(super) mod show;

@@ -1,4 +1,4 @@
-//! `GET /api/quell/orders/{id}`: one order, with each copy's result.
+//! `GET /api/quell/orders/{id}`: one order, with each copy's result, and what its undo would do.
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use crate::api::door::OrderInPath;
 use crate::api::errors::ApiError;
 use crate::api::holds;
 use crate::app::App;
+use crate::store::SubmitError;
 
 /// The order.
 pub(in crate::api) async fn handle(
@@ -20,10 +21,15 @@ pub(in crate::api) async fn handle(
     calling: Calling,
     id: OrderInPath,
 ) -> Result<impl IntoResponse, ApiError> {
-    let order = app.store.order(calling.identity.organization, id.id(KIND)?).await?;
+    let organization = calling.identity.organization;
+    let order = app.store.order(organization, id.id(KIND)?).await?;
     let order = order.ok_or_else(|| id.unknown(KIND))?;
-    let waits = app.store.holds_of(order.organization, order.id).await?;
-    Ok(Json(Order::from(&order).waiting(holds::shapes(order.organization, &waits))))
+    let inverse = match app.store.inverse(organization, order.id).await {
+        Err(SubmitError::Store(error)) => return Err(error.into()),
+        answer => answer.map_err(|why| why.to_string()),
+    };
+    let waits = app.store.holds_of(organization, order.id).await?;
+    Ok(Json(Order::with_inverse(&order, &inverse).waiting(holds::shapes(organization, &waits))))
 }
 
 #[cfg(test)]
@@ -40,6 +46,15 @@ mod tests {
         assert_eq!(json["state"], "Pending");
         assert_eq!(json["sha"], file(1).sha1.to_string());
         assert_eq!(json["copies"][0]["path"], "/opt/one");
+        assert_eq!(json["inverse"]["possible"], false);
+        assert!(json["inverse"]["reason"].as_str().unwrap().contains("cancel it"), "{json}");
+        scene.ends_its_acts().await;
+        let inverse =
+            scene.call("GET", &format!("/api/quell/orders/{id}"), "").await.json()["inverse"].clone();
+        let expected = serde_json::json!({
+            "possible": true, "want": "restore", "copies": 1, "denyEnds": true, "denyKeptBy": [], "reason": null,
+        });
+        assert_eq!(inverse, expected);
         let answer = scene.call("GET", "/api/quell/orders/x", "").await;
         answer.refuses(404, "ResourceNotFound", "Order x was not found");
     }

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
+use model::order::Want;
 use wire::rest::Order;
 
 use super::KIND;
@@ -31,6 +32,10 @@ pub(in crate::api) async fn handle(
         let machine = order.want.machine().map(|machine| machine.to_string()).unwrap_or_default();
         ApiError::submit(error, order.want.file(), machine)
     })?;
+    if matches!(undone.want, Want::Discard(..)) {
+        // The chore does it later, if it can't be done now.
+        app.samples.sweep(&app.store).await?;
+    }
     Ok((StatusCode::CREATED, Json(Order::from(&undone))))
 }
 

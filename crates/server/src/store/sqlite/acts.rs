@@ -2,16 +2,16 @@
 
 use model::act::{Act, Do, Terms};
 use model::log::Position;
-use model::order::{Failure, State};
+use model::order::{Failure, Late, State};
 use model::{ActId, Epoch, FileId, Generation, MachineId, OrderId, OrganizationId, Time};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::audit::{self, Actor};
-use super::columns::{file, guid, int, of_file, some_guid, time, uint, word};
+use super::columns::{failure, failure_in, file, guid, int, lines, of_file, some_guid, time, uint, word};
 use super::tx::Tx;
-use super::{copies, machines, orders, organizations};
+use super::{collect, copies, machines, orders, organizations};
 use crate::hints::Hint;
-use crate::store::StoreError;
+use crate::store::{OpenAct, StoreError};
 
 /// An act of the store.
 #[derive(Clone, Debug)]
@@ -33,26 +33,25 @@ pub(super) struct Kept {
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Kept> {
     let file = file(row)?;
-    let reason: Option<String> = row.get("failure_reason")?;
-    let code: Option<i32> = row.get("failure_code")?;
     Ok(Kept {
         number: row.get("number")?,
         organization: row.get("organization")?,
         id: ActId(guid(row, "id")?),
         order: OrderId(guid(row, "order")?),
         machine: row.get("machine")?,
-        what: match some_guid(row, "restores")? {
-            Some(order) => {
+        what: match (some_guid(row, "restores")?, &*row.get::<_, String>("what")?) {
+            (Some(order), _) => {
                 let terms =
                     Terms { beside: row.get("beside")?, keep_privileges: row.get("keep_privileges")? };
                 Do::Restore(OrderId(order), terms)
             }
-            None => Do::Quarantine(file),
+            (None, "collect") => Do::Collect(file),
+            (None, _) => Do::Quarantine(file),
         },
         file,
         state: word(row, "state", State::from_word)?,
         stopped: row.get("stopped")?,
-        failure: reason.map(|reason| Failure { code: code.unwrap_or_default(), reason }),
+        failure: failure(row)?,
         late: row.get::<_, Option<i64>>("late")?.map(Time::from_ticks),
     })
 }
@@ -67,7 +66,7 @@ pub(super) fn insert(
 ) -> rusqlite::Result<i64> {
     let (file_kind, file) = of_file(&file);
     let (restores, terms) = match &act.what {
-        Do::Quarantine(_) => (None, Terms::default()),
+        Do::Quarantine(_) | Do::Collect(_) => (None, Terms::default()),
         Do::Restore(order, terms) => (Some(order.0.into_bytes()), *terms),
     };
     tx.prepare_cached(
@@ -101,16 +100,18 @@ pub(in crate::store) fn open(
     connection: &Connection,
     organization: OrganizationId,
     machine: MachineId,
-) -> Result<Vec<Act>, StoreError> {
+) -> Result<Vec<OpenAct>, StoreError> {
     let organization = organizations::get(connection, organization)?.number;
     let (number, _) = machines::known(connection, organization, machine)?;
     let mut rows = connection.prepare_cached(
-        "SELECT * FROM act WHERE organization = ?1 AND machine = ?2 AND state IN ('Pending', 'InProgress')
-         ORDER BY number",
+        "SELECT a.*, o.cancelled_at IS NOT NULL AS is_cancelled FROM act a
+         JOIN \"order\" o ON o.organization = a.organization AND o.id = a.\"order\"
+         WHERE a.organization = ?1 AND a.machine = ?2 AND a.state IN ('Pending', 'InProgress')
+         ORDER BY a.number",
     )?;
     let acts = rows.query_map([organization, number], |row| {
         let kept = read(row)?;
-        Ok(Act {
+        let act = Act {
             id: kept.id,
             order: kept.order,
             machine,
@@ -120,9 +121,86 @@ pub(in crate::store) fn open(
                 generation: Generation(uint(row, "after_generation")?),
             },
             deadline: time(row, "deadline")?,
+        };
+        Ok(OpenAct {
+            act,
+            is_handed: row.get::<_, Option<i64>>("handed")?.is_some(),
+            is_cancelled: row.get("is_cancelled")?,
         })
     })?;
     Ok(acts.collect::<Result<_, _>>()?)
+}
+
+/// Notes that acts are on their way to their machine. Those that nobody has withdrawn meanwhile come back; the
+/// others must not go.
+pub(in crate::store) fn hand_out(
+    tx: &Tx<'_>,
+    organization: OrganizationId,
+    acts: &[ActId],
+) -> Result<Vec<ActId>, StoreError> {
+    let organization = organizations::get(tx, organization)?.number;
+    let mut hand = tx.prepare_cached(
+        "UPDATE act SET handed = coalesce(handed, ?3)
+         WHERE organization = ?1 AND id = ?2 AND state IN ('Pending', 'InProgress')",
+    )?;
+    let mut handed = Vec::new();
+    for act in acts {
+        if hand.execute(params![organization, act.0.as_bytes(), tx.now.ticks()])? > 0 {
+            handed.push(*act);
+        }
+    }
+    Ok(handed)
+}
+
+/// The acts of an order that have not ended, and whether each was handed out.
+pub(super) fn open_of(
+    connection: &Connection,
+    organization: i64,
+    order: OrderId,
+) -> rusqlite::Result<Vec<(Kept, bool)>> {
+    connection
+        .prepare_cached(
+            "SELECT * FROM act WHERE organization = ?1 AND \"order\" = ?2
+                 AND state IN ('Pending', 'InProgress') ORDER BY number",
+        )?
+        .query_map(params![organization, order.0.as_bytes()], |row| {
+            Ok((read(row)?, row.get::<_, Option<i64>>("handed")?.is_some()))
+        })?
+        .collect()
+}
+
+/// What an order's act adds to it.
+pub(super) struct Done {
+    pub(super) stopped: u32,
+    pub(super) services: Vec<String>,
+    pub(super) deadline: Time,
+    pub(super) late: Option<Late>,
+}
+
+/// What an order's act adds to it; none for an order without one.
+pub(super) fn of_order(
+    connection: &Connection,
+    organization: i64,
+    order: OrderId,
+) -> rusqlite::Result<Option<Done>> {
+    connection
+        .prepare_cached(
+            "SELECT * FROM act WHERE organization = ?1 AND \"order\" = ?2 ORDER BY number LIMIT 1",
+        )?
+        .query_row(params![organization, order.0.as_bytes()], |row| {
+            let late = match row.get::<_, Option<i64>>("late")? {
+                None => None,
+                Some(at) => Some(Late {
+                    at: Time::from_ticks(at),
+                    state: word(row, "late_state", State::from_word)?,
+                    failure: failure_in(row, "late_code", "late_reason")?,
+                }),
+            };
+            let stopped = if late.is_some() { "late_stopped" } else { "stopped" };
+            let services = lines(row, "services")?;
+            Ok(Done { stopped: row.get(stopped)?, services, deadline: time(row, "deadline")?, late })
+        })
+        .optional()
 }
 
 /// An act of that machine.
@@ -148,6 +226,14 @@ pub(super) fn overdue(connection: &Connection, now: Time) -> rusqlite::Result<Ve
         .collect()
 }
 
+/// The acts that a machine began so long ago that nobody waits for it any more.
+pub(super) fn abandoned(connection: &Connection, begun_before: Time) -> rusqlite::Result<Vec<Kept>> {
+    connection
+        .prepare_cached("SELECT * FROM act WHERE state = 'InProgress' AND begun < ?1 ORDER BY begun, number")?
+        .query_map([begun_before.ticks()], read)?
+        .collect()
+}
+
 /// Takes an act to another state, if that is legal, and its order with it.
 pub(super) fn step(
     tx: &Tx<'_>,
@@ -170,6 +256,9 @@ pub(super) fn step(
         failure.map(|failure| failure.code),
         failure.map(|failure| &failure.reason)
     ])?;
+    if to.is_final() {
+        collect::ended(tx, act.number)?;
+    }
     let what = format!("act.{}", to.word().to_lowercase());
     let why = failure.map_or("", |failure| &failure.reason);
     audit::write(tx, act.organization, by, &what, &act.id.to_string(), why)?;

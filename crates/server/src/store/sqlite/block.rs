@@ -1,8 +1,8 @@
 //! Block and unblock: one deny for the whole organization.
 
-use model::order::{State, Want};
+use model::order::{Cancellation, Order, State, Want};
 use model::rule::{Effect, Identifier, Scope};
-use model::{FileId, OrderId, OrganizationId, RuleId};
+use model::{FileId, Generation, OrderId, OrganizationId, RuleId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::audit::Actor;
@@ -10,8 +10,9 @@ use super::columns::{guid, int, rule, time};
 use super::organizations::{self, Organization};
 use super::rules::{self, Cause, Deny};
 use super::tx::Tx;
+use super::wanting::{self, LetGo};
 use super::{coverage, orders, spared};
-use crate::store::{Block, Caller, Cancellation, StoreError, SubmitError};
+use crate::store::{Block, Caller, StoreError, SubmitError};
 
 /// What a block is for this file.
 pub(super) const fn of(file: FileId) -> Deny {
@@ -38,7 +39,7 @@ pub(in crate::store) fn unblock(
     comment: &str,
 ) -> Result<Block, SubmitError> {
     let organization = organizations::get(tx, by.organization)?;
-    let (rule, order) = end(tx, &organization, by, file, comment, None)?;
+    let (rule, order) = end(tx, &organization, by, file, comment)?;
     Ok(Block { order, ..made(tx, &organization, rule)? })
 }
 
@@ -72,32 +73,73 @@ pub(super) fn begin(
     Ok((standing.rule.id, id))
 }
 
-/// Ends the rule and makes the order that wanted it; both names come back.
-pub(super) fn end(
+/// Ends the rule, whoever wants it, and makes the order that wanted that; both names come back.
+fn end(
     tx: &Tx<'_>,
     organization: &Organization,
     by: &Caller,
     file: FileId,
     comment: &str,
-    undoes: Option<OrderId>,
 ) -> Result<(RuleId, OrderId), SubmitError> {
     let standing = rules::in_force(tx, organization.number, &of(file))?.ok_or(SubmitError::NotBlocked)?;
     let actor = Actor::from(by);
     let ended = rules::end(tx, organization.number, &standing.rule, &Cause { by: &actor, comment })?;
+    let id = OrderId::random();
+    let ending = Ending { id, file, undoes: None, rule: standing.rule.id, ended };
+    Ok((standing.rule.id, unblocking(tx, organization, by, comment, &ending)?))
+}
+
+/// Undoes one block: the rule ends when no other order wants it. The order that does so comes back.
+pub(super) fn let_go(
+    tx: &Tx<'_>,
+    organization: &Organization,
+    by: &Caller,
+    file: FileId,
+    comment: &str,
+    original: &Order,
+) -> Result<OrderId, SubmitError> {
+    let rule = original.rule.ok_or(SubmitError::NotBlocked)?;
+    let actor = Actor::from(by);
+    let ended = match wanting::let_go(tx, organization.number, original, &Cause { by: &actor, comment })? {
+        LetGo::Ended(generation) => generation,
+        // Nothing for machines to adopt.
+        LetGo::Kept | LetGo::NotWanted => original.generation,
+    };
+    let ending = Ending { id: OrderId::random(), file, undoes: Some(original.id), rule, ended };
+    Ok(unblocking(tx, organization, by, comment, &ending)?)
+}
+
+/// What an order that ends a block says.
+struct Ending {
+    id: OrderId,
+    file: FileId,
+    undoes: Option<OrderId>,
+    rule: RuleId,
+    /// What every machine must have adopted for it to be done.
+    ended: Generation,
+}
+
+fn unblocking(
+    tx: &Tx<'_>,
+    organization: &Organization,
+    by: &Caller,
+    comment: &str,
+    ending: &Ending,
+) -> Result<OrderId, StoreError> {
     let new = orders::New {
-        id: OrderId::random(),
-        want: Want::Unblock(file),
+        id: ending.id,
+        want: Want::Unblock(ending.file),
         machine: None,
-        undoes,
+        undoes: ending.undoes,
         by,
         comment,
         state: State::InProgress,
-        rule: Some(standing.rule.id),
-        generation: ended,
+        rule: Some(ending.rule),
+        generation: ending.ended,
     };
     orders::insert(tx, organization.number, &new)?;
-    coverage::settle(tx, organization, &actor)?;
-    Ok((standing.rule.id, new.id))
+    coverage::settle(tx, organization, &Actor::from(by))?;
+    Ok(ending.id)
 }
 
 fn made(tx: &Tx<'_>, organization: &Organization, id: RuleId) -> Result<Block, StoreError> {

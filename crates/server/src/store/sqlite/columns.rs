@@ -5,6 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use model::log::Position;
+use model::order::Failure;
 use model::rule::{Effect, Identifier, Rule, Scope};
 use model::{Digests, Epoch, FileId, Generation, GroupId, MachineId, Md5, RuleId, Sha1, Sha256, Time};
 use rusqlite::types::{FromSqlError, Type};
@@ -61,6 +62,18 @@ pub(super) fn word<T>(row: &Row<'_>, name: &str, read: impl FnOnce(&str) -> Opti
 fn unfamiliar(column: &str, found: &str) -> Error {
     let source = FromSqlError::Other(format!("{found:?} in column {column}").into());
     Error::FromSqlConversionFailure(0, Type::Text, Box::new(source))
+}
+
+/// The columns `failure_code`, `failure_reason`.
+pub(super) fn failure(row: &Row<'_>) -> Result<Option<Failure>> {
+    failure_in(row, "failure_code", "failure_reason")
+}
+
+/// Why something failed, in two columns; none, if there is no reason.
+pub(super) fn failure_in(row: &Row<'_>, code: &str, reason: &str) -> Result<Option<Failure>> {
+    let code: Option<i32> = row.get(code)?;
+    let reason: Option<String> = row.get(reason)?;
+    Ok(reason.map(|reason| Failure { code: code.unwrap_or_default(), reason }))
 }
 
 /// The columns `sha256`, `sha1`, `md5`.

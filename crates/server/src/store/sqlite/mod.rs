@@ -8,6 +8,7 @@ mod failure;
 mod readers;
 mod schema;
 mod tx;
+mod wanting;
 mod writer;
 
 pub(super) mod applications;
@@ -28,6 +29,8 @@ pub(super) mod orders;
 
 pub(super) mod block;
 pub(super) mod bypassed;
+pub(super) mod cancel;
+pub(super) mod collect;
 pub(super) mod expire;
 pub(super) mod holds;
 pub(super) mod lifted;

@@ -1,14 +1,14 @@
 //! Orders: what people asked for, and how far it is.
 
-use model::order::{Failure, Order, State, Want};
+use model::order::{Cancellation, Failure, Order, State, Want};
 use model::{FileId, Generation, MachineId, OrderId, OrganizationId, RuleId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::audit::{self, Actor};
-use super::columns::{file, guid, int, of_file, some_guid, time, uint, word};
+use super::columns::{failure, file, guid, int, of_file, some_guid, time, uint, word};
 use super::organizations::{self, Organization};
 use super::tx::Tx;
-use super::{copies, files};
+use super::{acts, copies, files};
 use crate::store::{Caller, Page, StoreError};
 
 /// An order as it is made.
@@ -32,8 +32,8 @@ pub(super) fn insert(tx: &Tx<'_>, organization: i64, new: &New<'_>) -> rusqlite:
     let (_, file) = of_file(&file);
     tx.prepare_cached(
         "INSERT INTO \"order\" (organization, id, want, file_kind, file, machine, undoes, requestor, asked_from,
-                              comment, created, updated, state, rule, generation)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?14)",
+                              comment, created, updated, state, rule, generation, wanting)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?12, ?13, ?14, ?15)",
     )?
     .execute(params![
         organization,
@@ -49,7 +49,9 @@ pub(super) fn insert(tx: &Tx<'_>, organization: i64, new: &New<'_>) -> rusqlite:
         tx.now.ticks(),
         new.state.word(),
         new.rule.map(|rule| int(rule.0)),
-        int(new.generation.0)
+        int(new.generation.0),
+        // An unblock or a restore names the rule that it ends.
+        new.rule.is_some() && matches!(new.want, Want::Block(_) | Want::Quarantine(..))
     ])?;
     let what = format!("order.{}", new.want.word());
     let subject = match new.want.machine() {
@@ -102,10 +104,16 @@ fn read(organization: OrganizationId, row: &Row<'_>) -> rusqlite::Result<Order> 
         ("unblock", _) => Some(Want::Unblock(file)),
         ("quarantine", Some(machine)) => Some(Want::Quarantine(machine, file)),
         ("restore", Some(machine)) => Some(Want::Restore(machine, file)),
+        ("collect", Some(machine)) => Some(Want::Collect(machine, file)),
+        ("discard", Some(machine)) => Some(Want::Discard(machine, file)),
         _ => None,
     })?;
-    let reason: Option<String> = row.get("failure_reason")?;
-    let code: Option<i32> = row.get("failure_code")?;
+    let cancellation = match row.get::<_, Option<String>>("cancelled_by")? {
+        Some(by) => {
+            Some(Cancellation { at: time(row, "cancelled_at")?, by, comment: row.get("cancelled_comment")? })
+        }
+        None => None,
+    };
     Ok(Order {
         id: OrderId(guid(row, "id")?),
         organization,
@@ -116,10 +124,16 @@ fn read(organization: OrganizationId, row: &Row<'_>) -> rusqlite::Result<Order> 
         created: time(row, "created")?,
         updated: time(row, "updated")?,
         state: word(row, "state", State::from_word)?,
-        failure: reason.map(|reason| Failure { code: code.unwrap_or_default(), reason }),
+        failure: failure(row)?,
         rule: row.get::<_, Option<i64>>("rule")?.map(|rule| RuleId(rule.unsigned_abs())),
         generation: Generation(uint(row, "generation")?),
         copies: Vec::new(),
+        stopped: 0,
+        services: Vec::new(),
+        deadline: None,
+        cancellation,
+        undone_by: None,
+        late: None,
     })
 }
 
@@ -133,16 +147,18 @@ pub(super) fn find(
         .prepare_cached(&format!("{COLUMNS} WHERE o.organization = ?1 AND o.id = ?2"))?
         .query_row(params![organization.number, id.0.as_bytes()], |row| read(organization.id, row))
         .optional()?;
-    found.map(|order| with_copies(connection, organization, order)).transpose()
+    found.map(|order| complete(connection, organization, order)).transpose()
 }
 
-fn with_copies(
-    connection: &Connection,
-    organization: &Organization,
-    order: Order,
-) -> rusqlite::Result<Order> {
+/// With all that stands in other tables.
+fn complete(connection: &Connection, organization: &Organization, order: Order) -> rusqlite::Result<Order> {
     let copies = copies::of_order(connection, organization.number, order.id)?;
-    Ok(Order { copies, ..order })
+    let undone_by = undoing(connection, organization.number, order.id)?.map(|(by, _)| by);
+    let done = acts::of_order(connection, organization.number, order.id)?;
+    let Some(acts::Done { stopped, services, deadline, late }) = done else {
+        return Ok(Order { copies, undone_by, ..order });
+    };
+    Ok(Order { copies, undone_by, stopped, services, deadline: Some(deadline), late, ..order })
 }
 
 /// An order that has just been made or changed.
@@ -180,26 +196,35 @@ pub(in crate::store) fn newest(
         ))?
         .query_map(params![organization.number, want, page.top, page.skip], |row| read(organization.id, row))?
         .collect::<Result<Vec<_>, _>>()?;
-    let orders = orders.into_iter().map(|order| with_copies(connection, &organization, order));
+    let orders = orders.into_iter().map(|order| complete(connection, &organization, order));
     Ok(orders.collect::<Result<_, _>>()?)
 }
 
-/// Whether an act about the same file is wanted on the machine already, whatever name it was given there.
+/// Of these a machine has one at a time about a file,
+pub(super) const MOVES: &[&str] = &["quarantine", "restore"];
+/// and of these, whatever is moved meanwhile.
+pub(super) const COLLECTS: &[&str] = &["collect"];
+
+/// Whether an act of these kinds about the same file is wanted on the machine already, whatever name it was given
+/// there.
 pub(super) fn open_for(
     connection: &Connection,
     organization: i64,
     machine: i64,
     wanted: FileId,
+    kinds: &[&str],
 ) -> rusqlite::Result<bool> {
     let its_files = files::named(connection, organization, wanted)?;
     let open = connection
         .prepare_cached(
-            "SELECT file_kind, file FROM \"order\" WHERE organization = ?1 AND machine = ?2
+            "SELECT want, file_kind, file FROM \"order\" WHERE organization = ?1 AND machine = ?2
                  AND state IN ('Pending', 'InProgress')",
         )?
-        .query_map([organization, machine], file)?
+        .query_map([organization, machine], |row| Ok((row.get::<_, String>("want")?, file(row)?)))?
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(open.into_iter().any(|other| files::same(wanted, &its_files, other)))
+    let is_meant =
+        |(want, other): (String, FileId)| kinds.contains(&&*want) && files::same(wanted, &its_files, other);
+    Ok(open.into_iter().any(is_meant))
 }
 
 /// The order that undoes that one, unless it came to nothing.

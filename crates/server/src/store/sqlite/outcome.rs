@@ -7,8 +7,9 @@ use rusqlite::params;
 
 use super::acts::{self, Kept};
 use super::audit::{self, Actor};
+use super::columns::of_lines;
 use super::tx::Tx;
-use super::{copies, machines, organizations};
+use super::{cancel, collect, copies, machines, organizations};
 use crate::store::StoreError;
 
 /// Takes a result. Told twice it changes nothing; told after the act had ended otherwise it is kept beside
@@ -27,14 +28,25 @@ pub(in crate::store) fn take(
         audit::write(tx, organization, &by, "act.unknown", &outcome.act.to_string(), &told)?;
         return Ok(());
     };
-    let (state, failure) = result(outcome);
+    let (mut state, mut failure) = result(outcome);
+    let is_collect = matches!(act.what, Do::Collect(_));
+    if is_collect && state == State::Succeeded && collect::is_here(tx, organization, act.order)?.is_none() {
+        (state, failure) =
+            (State::Failed, Some(Failure::because("the machine says it sent it, and it is not here")));
+    }
     if act.state.is_final() {
         late(tx, &act, outcome, &(state, failure), &by)?;
         return effects(tx, &act, outcome);
     }
+    if let Some(why) = failure.as_ref().filter(|_| state == State::Cancelled) {
+        return cancel::withdraw(tx, &act, why, &by);
+    }
     copies::replace(tx, organization, act.number, false, &outcome.copies)?;
-    tx.prepare_cached("UPDATE act SET stopped = ?2 WHERE number = ?1")?
-        .execute(params![act.number, outcome.stopped])?;
+    tx.prepare_cached("UPDATE act SET stopped = ?2, services = ?3 WHERE number = ?1")?.execute(params![
+        act.number,
+        outcome.stopped,
+        of_lines(&outcome.services)
+    ])?;
     acts::step(tx, &act, state, failure.as_ref(), &by)?;
     effects(tx, &act, outcome)
 }
@@ -42,7 +54,7 @@ pub(in crate::store) fn take(
 /// What a result makes of its act.
 fn result(outcome: &Outcome) -> (State, Option<Failure>) {
     if let Some(failure) = &outcome.failure {
-        return (State::Failed, Some(failure.clone()));
+        return (failure.state(), Some(failure.clone()));
     }
     let state = State::of_copies(&outcome.copies);
     (state, (state == State::Failed).then(|| Failure::because(of_failed(&outcome.copies))))
@@ -59,7 +71,11 @@ fn of_failed(copies: &[CopyResult]) -> String {
 
 /// What the result says of the machine: which copies are no more, or back.
 fn effects(tx: &Tx<'_>, act: &Kept, outcome: &Outcome) -> Result<(), StoreError> {
-    let back = matches!(act.what, Do::Restore(..));
+    let back = match act.what {
+        Do::Quarantine(_) => false,
+        Do::Restore(..) => true,
+        Do::Collect(_) => return Ok(()),
+    };
     for copy in outcome.copies.iter().filter(|copy| copy.state == CopyState::Succeeded) {
         copies::moved(tx, act.organization, act.machine, act.file, &copy.path, back)?;
     }
@@ -74,6 +90,10 @@ fn late(
     (state, failure): &(State, Option<Failure>),
     by: &Actor,
 ) -> Result<(), StoreError> {
+    if act.state == *state && !matches!(state, State::Succeeded | State::Failed) {
+        // Both say that it was never begun, each in its own words.
+        return Ok(());
+    }
     let same_end = act.state == *state && act.failure == *failure && act.stopped == outcome.stopped;
     if same_end && copies::of_act(tx, act.number, false)? == outcome.copies {
         return Ok(());
@@ -83,14 +103,18 @@ fn late(
     }
     copies::replace(tx, act.organization, act.number, true, &outcome.copies)?;
     tx.prepare_cached(
-        "UPDATE act SET late = ?2, late_stopped = ?3, late_code = ?4, late_reason = ?5 WHERE number = ?1",
+        "UPDATE act SET late = ?2, late_stopped = ?3, late_code = ?4, late_reason = ?5, late_state = ?6,
+             services = ?7
+         WHERE number = ?1",
     )?
     .execute(params![
         act.number,
         tx.now.ticks(),
         outcome.stopped,
         failure.as_ref().map(|failure| failure.code),
-        failure.as_ref().map(|failure| &failure.reason)
+        failure.as_ref().map(|failure| &failure.reason),
+        state.word(),
+        of_lines(&outcome.services)
     ])?;
     let told = format!("{} after the act was {}", state.word(), act.state.word());
     Ok(audit::write(tx, act.organization, by, "act.late", &act.id.to_string(), &told)?)

@@ -31,7 +31,7 @@ pub(in crate::store) fn quarantine(
     if known.guarded.is_empty() && known.guard_level.as_deref() == Some("none") {
         return Err(SubmitError::NothingGuarded);
     }
-    if orders::open_for(tx, org, number, file)? {
+    if orders::open_for(tx, org, number, file, orders::MOVES)? {
         return Err(SubmitError::AlreadyOpen);
     }
     // Before its first sweep the machine may have copies it has not told of: it decides itself.
@@ -71,7 +71,7 @@ pub(in crate::store) fn quarantine(
 
 /// The machine's own deny of the file: the one in force under any of the file's names, else a new one under
 /// the name the caller used.
-fn own_deny(
+pub(super) fn own_deny(
     tx: &Tx<'_>,
     organization: i64,
     machine: MachineId,

@@ -8,6 +8,7 @@ use super::audit::{self, Actor};
 use super::columns::{int, of_identifier, of_scope, rule, uint, word};
 use super::log::{self, Turn};
 use super::tx::Tx;
+use super::wanting;
 
 /// A rule of the store: what it says, and since when.
 #[derive(Clone, Copy, Debug)]
@@ -211,7 +212,7 @@ pub(super) fn renew(
     .map(drop)
 }
 
-/// Ends a rule that is in force; the generation that ends it comes back.
+/// Ends a rule that is in force, whoever wants it; the generation that ends it comes back.
 pub(super) fn end(
     tx: &Tx<'_>,
     organization: i64,
@@ -232,6 +233,7 @@ pub(super) fn end(
         cause.by.who,
         cause.comment
     ])?;
+    wanting::drop_all(tx, organization, rule.id)?;
     audit::write(tx, organization, cause.by, "rule.end", &rule.id.to_string(), cause.comment)?;
     Ok(ended)
 }

@@ -9,9 +9,11 @@ use crate::store::StoreError;
 /// Each step from one version to the next; `user_version` counts those taken. Never edited once released.
 const STEPS: &[&str] = &[
     include_str!("schema/0001.sql"),
+    include_str!("schema/0002.sql"),
     include_str!("schema/0003.sql"),
     include_str!("schema/0004.sql"),
-    include_str!("schema/0016.sql"),
+    include_str!("schema/0005.sql"),
+    include_str!("schema/0006.sql"),
 ];
 
 /// How long a connection waits for another process, a backup for instance.

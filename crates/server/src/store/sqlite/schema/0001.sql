@@ -156,7 +156,7 @@ CREATE TABLE "order" (
     number         INTEGER PRIMARY KEY,
     organization   INTEGER NOT NULL REFERENCES organization,
     id             BLOB    NOT NULL CHECK (length(id) = 16),
-    want           TEXT    NOT NULL CHECK (want IN ('block', 'unblock', 'quarantine', 'restore')),
+    want           TEXT    NOT NULL CHECK (want IN ('block', 'unblock', 'quarantine', 'restore', 'collect', 'discard')),
     file_kind      TEXT    NOT NULL,
     file           BLOB    NOT NULL,
     machine        INTEGER REFERENCES machine,
@@ -183,7 +183,7 @@ CREATE TABLE act (
     id               BLOB    NOT NULL CHECK (length(id) = 16),
     "order"          BLOB    NOT NULL,
     machine          INTEGER NOT NULL REFERENCES machine,
-    what             TEXT    NOT NULL CHECK (what IN ('quarantine', 'restore')),
+    what             TEXT    NOT NULL CHECK (what IN ('quarantine', 'restore', 'collect')),
     file_kind        TEXT    NOT NULL,
     file             BLOB    NOT NULL,
     -- Which order's copies a restore brings back.

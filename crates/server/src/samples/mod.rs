@@ -1,0 +1,178 @@
+//! Where samples are kept: files whose bytes machines have sent, by their SHA-256, in the data directory.
+//!
+//! The store says which samples there are; a file that it does not name is removed. What comes is written beside,
+//! read back, and only then given its name. Nobody but the server's own user may enter, and all bytes are masked: nothing
+//! here can be executed, no scanner takes it away, and a guard that refuses the file itself does not refuse the server
+//! its own copy. What leaves, leaves in an archive behind a password.
+
+mod archive;
+mod arriving;
+
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use model::{ActId, OrganizationId, Sha256};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+
+use crate::store::{Store, StoreError};
+
+pub(crate) use archive::archive;
+pub(crate) use arriving::Arriving;
+
+/// How much may be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// All samples of an organization together, in bytes.
+    pub quota: u64,
+    /// One of them, in bytes.
+    pub largest: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { quota: 4 << 30, largest: 512 << 20 }
+    }
+}
+
+/// How many are read at once.
+const READERS: usize = 16;
+
+/// Where samples are kept. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Samples {
+    dir: Arc<PathBuf>,
+    limits: Limits,
+    /// Held by who makes a file that the store names only afterwards, and by who removes what it does not name.
+    naming: Arc<Mutex<()>>,
+    readers: Arc<Semaphore>,
+}
+
+/// Why a sample can't be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unread {
+    #[error("too many samples are being read")]
+    Busy,
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+impl Samples {
+    /// Opens the directory, or makes it for the server's own user alone.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn open(data_dir: &Path, limits: Limits) -> io::Result<Self> {
+        let dir = data_dir.join("samples");
+        private(&dir)?;
+        private(&dir.join(COMING))?;
+        let readers = Arc::new(Semaphore::new(READERS));
+        Ok(Self { dir: Arc::new(dir), limits, naming: Arc::default(), readers })
+    }
+
+    /// How much may be kept.
+    pub(crate) const fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Opens a sample for reading, in its turn: not more than some are read at once.
+    pub(crate) fn read(
+        &self,
+        organization: OrganizationId,
+        sha256: Sha256,
+    ) -> Result<(File, OwnedSemaphorePermit), Unread> {
+        let turn = Arc::clone(&self.readers).try_acquire_owned().map_err(|_| Unread::Busy)?;
+        Ok((File::open(self.place(organization, sha256))?, turn))
+    }
+
+    fn place(&self, organization: OrganizationId, sha256: Sha256) -> PathBuf {
+        self.dir.join(organization.to_string()).join(sha256.to_string())
+    }
+
+    fn coming(&self, act: ActId) -> PathBuf {
+        self.dir.join(COMING).join(act.to_string())
+    }
+
+    /// Removes what the store does not name: deleted samples, and parts of those that will not come.
+    ///
+    /// # Errors
+    /// When the store fails. What can't be removed now is tried again the next time.
+    pub(crate) async fn sweep(&self, store: &Store) -> Result<(), StoreError> {
+        let _naming = self.naming.lock().await;
+        // Looked at first: what is made from now on stands in the store already.
+        let found = self.found();
+        let kept = store.kept_samples().await?;
+        let surplus = found.into_iter().filter(|(_, is)| match is {
+            Found::Sample(organization, sha256) => !kept.samples.contains(&(*organization, *sha256)),
+            Found::Coming(act) => !kept.coming.contains(act),
+        });
+        for (path, _) in surplus {
+            match std::fs::remove_file(&path) {
+                Ok(()) => tracing::info!(path = %path.display(), "sample.removed"),
+                Err(error) => tracing::warn!(path = %path.display(), %error, "a sample can't be removed"),
+            }
+        }
+        Ok(())
+    }
+
+    fn found(&self) -> Vec<(PathBuf, Found)> {
+        let mut found = Vec::new();
+        for place in entries(&self.dir) {
+            let Some(name) = name_of(&place) else { continue };
+            if name == COMING {
+                let acts = entries(&place).into_iter();
+                found.extend(acts.filter_map(|path| {
+                    let act = name_of(&path)?.parse().ok()?;
+                    Some((path, Found::Coming(act)))
+                }));
+            } else if let Ok(organization) = name.parse() {
+                let samples = entries(&place).into_iter();
+                found.extend(samples.filter_map(|path| {
+                    let model::FileId::Sha256(sha256) = name_of(&path)?.parse().ok()? else { return None };
+                    Some((path, Found::Sample(organization, sha256)))
+                }));
+            }
+        }
+        found
+    }
+}
+
+/// Where samples are while they come.
+const COMING: &str = "coming";
+
+enum Found {
+    Sample(OrganizationId, Sha256),
+    Coming(ActId),
+}
+
+fn entries(dir: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+fn name_of(path: &Path) -> Option<&str> {
+    path.file_name()?.to_str()
+}
+
+fn private(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// Masks bytes, and takes the mask off again.
+fn mask(bytes: &mut [u8]) {
+    bytes.iter_mut().for_each(|byte| *byte ^= 0xA5);
+}
+
+/// A length for people.
+pub(crate) fn bytes(count: u64) -> String {
+    match count {
+        0..=9_999 => format!("{count} bytes"),
+        10_000..=10_485_759 => format!("{} KiB", count >> 10),
+        10_485_760..=10_737_418_239 => format!("{} MiB", count >> 20),
+        _ => format!("{} GiB", count >> 30),
+    }
+}
+
+#[cfg(test)]
+mod tests;
