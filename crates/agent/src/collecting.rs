@@ -15,7 +15,7 @@ use wire::link::v1::{self, up};
 
 use crate::acts::{DISTURBED, Readable, open_copy};
 use crate::core::{Core, Nudge};
-use crate::perform::{grounds, known_copies};
+use crate::perform::{fitting, grounds, known_copies};
 
 /// How much goes in one message: an order's result waits behind one of them at most.
 const CHUNK: usize = 64 << 10;
@@ -103,7 +103,7 @@ impl Collector {
             outcome
         };
         tracing::info!(act = %act.id, collected = outcome.failure.is_none(), "an act ended");
-        let kept = core.ledger.lock().ended(outcome);
+        let kept = core.ledger.lock().ended(fitting(outcome));
         match kept {
             Ok(()) => core.nudge(Nudge::Ended),
             Err(error) => tracing::error!(act = %act.id, %error, "an act's outcome could not be kept"),

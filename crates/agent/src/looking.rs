@@ -165,7 +165,10 @@ impl Looker {
     /// Looks at one path, and tells when it is another than it was. Returns whether there is something.
     pub(crate) fn look(&self, path: PathBuf) -> Result<bool, Stopped> {
         match Within::of(&path) {
-            Ok(Some(within)) => self.look_in(&within, path),
+            Ok(Some(within)) => {
+                self.place_parent(&within, &path)?;
+                self.look_in(&within, path)
+            }
             Ok(None) => {
                 let before = self.inventory.at(&path);
                 before.map_or(Ok(()), |known| self.tell(Noticed::Gone(path, known))).map(|()| false)
@@ -174,6 +177,18 @@ impl Looker {
                 tracing::debug!(path = %path.display(), %error, "a directory can't be opened");
                 Ok(true)
             }
+        }
+    }
+
+    /// Its inode may have been another directory's, of which nobody saw the end: a copy would be put below that.
+    fn place_parent(&self, within: &Within, path: &Path) -> Result<(), Stopped> {
+        let Some(parent) = path.parent().and_then(directory_at) else { return Ok(()) };
+        let is_misplaced =
+            || matches!(self.inventory.places(&parent), Placed::Elsewhere(_) | Placed::Another);
+        if parent.inode == within.inode && is_misplaced() {
+            self.tell(Noticed::Directory(parent))
+        } else {
+            Ok(())
         }
     }
 

@@ -130,7 +130,7 @@ const LARGEST_OUTCOME: usize = 4 << 20;
 
 /// Leaves out copies that have no room, those that succeeded first. Anybody can make so many copies, under so long
 /// names, that the link could never carry them all.
-fn fitting(mut outcome: Outcome) -> Outcome {
+pub(crate) fn fitting(mut outcome: Outcome) -> Outcome {
     outcome.copies.sort_by_key(|copy| copy.state == CopyState::Succeeded);
     let mut room = LARGEST_OUTCOME;
     let fits = |copy: &&CopyResult| {

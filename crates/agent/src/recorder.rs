@@ -117,6 +117,7 @@ impl Recorder {
         if !notes.is_empty()
             && let Err(error) = self.inventory.note(&notes)
         {
+            self.lost.get_or_insert_with(Instant::now);
             tracing::error!(%error, "the inventory could not be written; a later sweep finds these copies again");
         }
         drop(spool);
@@ -131,6 +132,7 @@ impl Recorder {
             self.errands.everything();
         }
         if let Err(error) = self.inventory.settle() {
+            self.lost.get_or_insert_with(Instant::now);
             tracing::error!(%error, "the inventory could not be made durable");
         }
         *settled = Instant::now();

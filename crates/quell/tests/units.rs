@@ -72,7 +72,7 @@ fn the_guard_stays_in_the_machines_mount_namespace_and_has_all_the_time_it_needs
 
 /// What the agent's three processes do with each right that is left to them. `guard_kernel` tries whether that is
 /// enough.
-const NEEDED: [(&str, &str); 17] = [
+const NEEDED: [(&str, &str); 19] = [
     ("CAP_SYS_ADMIN", "fanotify groups, other mount namespaces, trusted.* attributes"),
     ("CAP_SYS_CHROOT", "setns into other mount namespaces"),
     ("CAP_DAC_OVERRIDE", "files of all users: into the vault and back"),
@@ -81,6 +81,8 @@ const NEEDED: [(&str, &str); 17] = [
     ("CAP_CHOWN", "owners of what comes back"),
     ("CAP_FSETID", "set-uid bits of what comes back"),
     ("CAP_SETFCAP", "file capabilities of what comes back"),
+    ("CAP_SETUID", "the survey of packages runs as nobody"),
+    ("CAP_SETGID", "the survey of packages runs as nobody"),
     ("CAP_KILL", "ending processes that run what is denied"),
     ("CAP_SYS_PTRACE", "what processes of all users run and map"),
     ("CAP_LINUX_IMMUTABLE", "files that are immutable or append-only"),

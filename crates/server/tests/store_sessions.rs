@@ -339,7 +339,8 @@ async fn the_socket_is_ours_alone_and_a_stale_one_is_replaced() {
 fn sample(length: usize) -> (Vec<u8>, v1::Digests) {
     let bytes: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
     let sha256 = Sha256(sha2::Sha256::digest(&bytes).into());
-    let digests = Digests { sha256, sha1: FILE.sha1, md5: FILE.md5 };
+    let sha1 = Sha1(sha1::Sha1::digest(&bytes).into());
+    let digests = Digests { sha256, sha1, md5: FILE.md5 };
     (bytes, (&digests).into())
 }
 

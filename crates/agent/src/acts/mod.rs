@@ -23,7 +23,7 @@ use model::Sha256;
 use model::VaultId;
 use model::act::{Act, CopyResult, CopyState, Do};
 
-use crate::vault::{Step, Vault};
+use crate::vault::{Resting, Step, Vault};
 
 pub(crate) use collect::{DISTURBED, Readable, open_copy};
 pub use quarantine::quarantine;
@@ -91,12 +91,25 @@ impl fmt::Debug for Grounds {
     }
 }
 
+/// Copies of which nobody can say now where they are. A result for each: no act succeeds while there is one.
+fn between(vault: &Vault, is_meant: impl Fn(&Resting) -> bool) -> Vec<CopyResult> {
+    let reason = "its move was interrupted, and can't be finished now: is its filesystem mounted, and its disk well? Order \
+                  it again then";
+    vault.between(is_meant).into_iter().map(|copy| failed(copy.path, reason, Some(copy.id))).collect()
+}
+
 /// What an act has done so far, by what the vault knows of it.
 pub(crate) fn so_far(vault: &Vault, act: &Act) -> Vec<CopyResult> {
     vault.settle();
     match act.what {
-        Do::Quarantine(_) => quarantine::taken_before(&vault.list(), act),
-        Do::Restore(of, _) => restore::restored_before(vault, of),
+        Do::Quarantine(_) => {
+            let taken = quarantine::taken_before(&vault.list(), act);
+            taken.into_iter().chain(between(vault, |resting| resting.act == act.id)).collect()
+        }
+        Do::Restore(of, _) => {
+            let home = restore::restored_before(vault, of);
+            home.into_iter().chain(between(vault, |resting| resting.order == of)).collect()
+        }
         Do::Collect(_) => Vec::new(),
     }
 }

@@ -6,7 +6,7 @@ use model::FileId;
 use model::act::{Act, CopyResult, Outcome};
 
 use super::recognize::Recognizer;
-use super::{Grounds, Moment, failed, find, stop, succeeded};
+use super::{Grounds, Moment, between, failed, find, stop, succeeded};
 use crate::vault::{Resting, Taking};
 
 /// Stops every process that runs `file`, and takes every copy: those among `known` that still are copies,
@@ -23,6 +23,7 @@ pub fn quarantine(
     step(Moment::Find);
     grounds.vault.settle();
     let rested = grounds.vault.list();
+    let between = between(&grounds.vault, |resting| resting.act == act.id);
     let mut copies = find::copies(grounds, file, &known);
     let of_the_file = |resting: &&Resting| file.names(&resting.digests);
     let mut recognizer = Recognizer::new(file, rested.iter().filter(of_the_file).map(|r| r.size));
@@ -38,6 +39,8 @@ pub fn quarantine(
     }
     step(Moment::Take);
     let mut results = taken_before(&rested, act);
+    let is_found = |result: &CopyResult| copies.found.iter().any(|copy| copy.found.path == result.path);
+    results.extend(between.into_iter().filter(|result| !is_found(result)));
     results.append(&mut copies.failed);
     let mut code = copies.code;
     let held = copies.held.into_iter();

@@ -4,7 +4,7 @@ use model::OrderId;
 use model::act::{Act, CopyResult, Outcome, Terms};
 
 use super::failing::Code;
-use super::{Grounds, Moment, failed, succeeded};
+use super::{Grounds, Moment, between, failed, succeeded};
 use crate::vault::{Returned, Vault, Which};
 
 /// Brings back every copy that the order `of` took. One that is home already is no failure. `step` hears of the
@@ -20,6 +20,7 @@ pub fn restore(
     vault.settle();
     let mut code = Code::default();
     let mut copies = restored_before(vault, of);
+    copies.extend(between(vault, |resting| resting.order == of));
     copies.extend(vault.chosen(Which::Order(of)).into_iter().map(|resting| {
         match vault.restore(resting.id, terms, &mut |at| step(Moment::Vault(at))) {
             Ok(returned) => home(returned),

@@ -327,7 +327,13 @@ impl Session<'_> {
         }
         self.tell_held()?;
         for outcome in &outcomes {
-            self.say(up::Message::Outcome(outcome.into()))?;
+            match self.say(up::Message::Outcome(outcome.into())) {
+                // Whatever made it so large, it must not end this session and each that follows.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                    tracing::error!(act = %outcome.act, %error, "an outcome is too large to be told");
+                }
+                told => told?,
+            }
         }
         for (rule, comment) in lifted {
             self.say(up::Message::Lifted(v1::Lifted { rule: rule.0, comment }))?;
@@ -345,6 +351,8 @@ impl Session<'_> {
         if self.held.as_ref() == Some(&held) {
             return Ok(());
         }
+        // Only a rule that waits keeps an order open: those first, or it would be taken for one in force.
+        holds.sort_by_key(|hold| hold.what.rule().is_none());
         let left_out = holds.len().saturating_sub(MOST_HELD);
         holds.truncate(MOST_HELD);
         holds.iter_mut().for_each(|hold| hold.crowds.truncate(MOST_CROWDS));

@@ -102,7 +102,9 @@ pub(crate) fn adopt(core: &Core, rules: &v1::Rules) -> Result<bool, ledger::Refu
         let old = core.ledger.lock().rules().clone();
         let mut is_complete;
         (braked, is_complete) = weigh(core, &old, new, IN_A_HURRY);
-        if !is_complete && new.rules().any(|rule| rule.effect == Effect::DenyAndStop) {
+        let stops =
+            |rule: &model::rule::Rule| rule.effect == Effect::DenyAndStop && old.get(rule.id) != Some(*rule);
+        if !is_complete && new.rules().any(|rule| stops(&rule)) {
             (braked, is_complete) = weigh(core, &old, new, WITH_CARE);
         }
         if !is_complete {

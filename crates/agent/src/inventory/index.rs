@@ -416,6 +416,13 @@ impl<'t> Index<'t> {
         Ok(Some(at))
     }
 
+    /// Whether what is below it can't be reached any more, and will not be.
+    pub(super) fn is_lost(&mut self, number: Number) -> Result<bool, StorageError> {
+        let Some(entry) = self.blocks.get(number)? else { return Ok(false) };
+        let is_gone = entry.parent == 0 && super::seats::is_volatile(&entry.name);
+        Ok(entry.parent == LIMBO || (is_gone && self.seats.named(&entry.name).is_none()))
+    }
+
     /// Removes an entry with all below it, and the directories above it that hold nothing more.
     pub(super) fn drop_tree(&mut self, number: Number) -> Result<(), StorageError> {
         // Before what leads to it is removed.
@@ -577,7 +584,9 @@ impl<'t> Index<'t> {
 
     /// The server knows what is below a directory by this path now.
     pub(super) fn told(&mut self, number: Number, path: &Path) -> Result<(), StorageError> {
-        let is_root = self.blocks.get(number)?.is_some_and(|entry| entry.parent == 0);
+        // Forgotten while it was told.
+        let Some(entry) = self.blocks.get(number)? else { return Ok(()) };
+        let is_root = entry.parent == 0;
         let now = path_of(|number| self.blocks.get(number), self.seats, number)?;
         if now.as_deref() == Some(path) && !is_root {
             self.moved.remove(number)?;

@@ -125,8 +125,12 @@ impl Inventory {
     }
 
     /// Says which filesystems are mounted, from now on.
-    pub(crate) fn set_seats(&self, seats: Vec<Seat>) {
-        *self.seats.write() = Seats::new(seats);
+    pub(crate) fn set_seats(&self, mut seats: Vec<Seat>) {
+        let mut now = self.seats.write();
+        // Of two filesystems with one name the one that had it keeps it.
+        seats.sort_by_key(|seat| !now.has(seat));
+        *now = Seats::new(seats);
+        drop(now);
         self.turns.fetch_add(1, Ordering::Release);
     }
 
@@ -151,7 +155,9 @@ impl Inventory {
                     Note::Gone(path, directory) => index.gone(path, *directory)?,
                     Note::Directory(directory) => index.directory_here(directory)?,
                     Note::Told(number, path) => index.told(*number, path)?,
-                    Note::Forget(number) => index.drop_tree(*number)?,
+                    // It may have come back meanwhile.
+                    Note::Forget(number) if index.is_lost(*number)? => index.drop_tree(*number)?,
+                    Note::Forget(_) => {}
                     Note::SweptTo(Some(path)) => {
                         index.facts.insert("swept to", path.as_os_str().as_encoded_bytes())?;
                     }
@@ -226,6 +232,10 @@ impl Inventory {
     }
 }
 
+fn is_damage(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+}
+
 impl Opened {
     fn at(path: &Path) -> io::Result<Self> {
         let error = match Self::open(path) {
@@ -237,7 +247,7 @@ impl Opened {
                 ));
             }
             // A disk that fails is no damage: what is on it may be read again later.
-            Err(redb::Error::Io(error)) if error.kind() == io::ErrorKind::StorageFull => return Err(error),
+            Err(redb::Error::Io(error)) if !is_damage(&error) => return Err(error),
             Err(error) => error,
         };
         tracing::warn!(path = %path.display(), %error, "the inventory is begun anew");

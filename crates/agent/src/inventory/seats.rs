@@ -68,6 +68,11 @@ impl Seats {
         (over.name == seat.name).then_some(path)
     }
 
+    /// Whether this one was there already, under its own name.
+    pub(super) fn has(&self, seat: &Seat) -> bool {
+        self.named(&seat.name).is_some_and(|own| own.device == seat.device && own.point == seat.point)
+    }
+
     pub(super) fn named(&self, name: &[u8]) -> Option<&Seat> {
         self.0.iter().find(|seat| seat.name == name)
     }

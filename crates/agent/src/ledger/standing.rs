@@ -120,12 +120,14 @@ impl Standing {
         Ok(Next::Set(Box::new(Set { position, chain, rules, in_force, gone, no_longer_held, may_deny_more })))
     }
 
-    /// Keeps these rules of the next set out of force, and those that root has lifted since it was made.
+    /// Keeps these rules of the next set out of force. Since it was made, root may have lifted some, approved some that
+    /// waited, and others may wait now.
     pub(super) fn hold_back(&self, next: &mut Next, holds: &[Hold]) -> io::Result<()> {
         let Next::Set(set) = next else { return Ok(()) };
         let lifted = self.lifted.keys().copied().filter(|id| !set.gone.contains(id));
+        let waiting = self.held.keys().copied().filter(|id| !set.no_longer_held.contains(id));
         let held = holds.iter().filter_map(|hold| hold.what.rule());
-        set.in_force = without(&set.in_force, lifted.chain(held).collect::<Vec<_>>())?;
+        set.in_force = without(&set.rules, lifted.chain(waiting).chain(held).collect::<Vec<_>>())?;
         Ok(())
     }
 

@@ -53,10 +53,14 @@ struct Wanted {
     below: BTreeSet<PathBuf>,
     /// When the last directory was asked for.
     asked: Option<Instant>,
+    /// When the first of those that wait was.
+    first: Option<Instant>,
 }
 
 /// What is asked for a moment later is done first: that a directory was moved away is told before where it is now.
 const SETTLED: Duration = Duration::from_millis(200);
+/// What is asked for waits no longer for that than this.
+const LONGEST: Duration = Duration::from_secs(2);
 /// How often it is looked whether there are moves to be told.
 const TELL: Duration = Duration::from_secs(1);
 
@@ -89,6 +93,7 @@ impl Errands {
         }
         wanted.below.insert(directory);
         wanted.asked = Some(Instant::now());
+        wanted.first.get_or_insert_with(Instant::now);
         if wanted.below.len() > Self::MOST {
             wanted.everything = true;
             wanted.below.clear();
@@ -112,13 +117,19 @@ impl Errands {
                 return Ok(Errand::Everything);
             }
             let wait = match wanted.asked {
-                Some(asked) if asked.elapsed() >= SETTLED => match wanted.below.pop_first() {
-                    Some(directory) => return Ok(Errand::Below(directory)),
-                    None => {
-                        wanted.asked = None;
-                        continue;
+                // Who goes on asking does not put it off for ever.
+                Some(asked)
+                    if asked.elapsed() >= SETTLED
+                        || wanted.first.is_some_and(|first| first.elapsed() >= LONGEST) =>
+                {
+                    match wanted.below.pop_first() {
+                        Some(directory) => return Ok(Errand::Below(directory)),
+                        None => {
+                            (wanted.asked, wanted.first) = (None, None);
+                            continue;
+                        }
                     }
-                },
+                }
                 Some(asked) => SETTLED.saturating_sub(asked.elapsed()),
                 None => TELL,
             };

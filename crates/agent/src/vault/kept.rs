@@ -102,6 +102,12 @@ impl Vault {
         self.list().into_iter().filter(|resting| which.means(resting)).collect()
     }
 
+    /// Those whose move was interrupted, and can't be finished now.
+    pub(crate) fn between(&self, is_meant: impl Fn(&Resting) -> bool) -> Vec<Resting> {
+        let all = self.all().into_iter().filter(|kept| kept.fate == Fate::Between);
+        all.map(|kept| kept.resting).filter(is_meant).collect()
+    }
+
     /// Those that an order took and that are home again, as far back as they are remembered.
     pub fn restored(&self, order: OrderId) -> Vec<Returned> {
         let of_it = self.all().into_iter().filter(|kept| kept.resting.order == order);
@@ -131,7 +137,11 @@ impl From<Entry> for Kept {
     fn from(entry: Entry) -> Self {
         let fate = match (entry.stage, entry.way, entry.end) {
             (Stage::Rests, _, end) => Fate::Rests(end),
-            (Stage::Restored, Some(way), _) => Fate::Restored(Returned::by(&entry.resting, &way)),
+            (Stage::Restored, way, _) => {
+                let path = entry.resting.path.clone();
+                let way = way.unwrap_or(Way { path, keep_privileges: true, flags: 0 });
+                Fate::Restored(Returned::by(&entry.resting, &way))
+            }
             (Stage::Removed, _, Some(end)) => Fate::Removed(end),
             _ => Fate::Between,
         };

@@ -74,7 +74,9 @@ impl Vault {
             .map_err(Refusal::when("written down in the vault's journal", &resting.rests_at))?;
         step(Step::RemovalIntended);
         if let Err(refusal) = discard(&resting) {
-            self.rest(id);
+            if refusal.is_certain() {
+                self.rest(id);
+            }
             return Err(refusal);
         }
         step(Step::Discarded);
@@ -136,9 +138,10 @@ pub(super) fn discard(resting: &Resting) -> Result<(), Refusal> {
     }
     match rustix::fs::unlinkat(&dir, file_name(resting.id), AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => {}
+        Err(Errno::IO) => return Err(Refusal::uncertain("removed", at)(Errno::IO.into())),
         Err(error) => return Err(Refusal::when("removed", at)(error.into())),
     }
-    sync_dir(dir.as_fd()).map_err(Refusal::when("removed for certain", at))
+    sync_dir(dir.as_fd()).map_err(Refusal::uncertain("removed", at))
 }
 
 #[cfg(test)]

@@ -240,7 +240,8 @@ fn rename_back(leaving: &Leaving, place: &Place, on_it: u32) -> io::Result<()> {
         let _ = set_times_ns(file.as_fd(), metadata.accessed_ns, metadata.modified_ns);
         rename_no_replace(vault.as_fd(), &file_name(resting.id), place.dir.as_fd(), &place.name)
     })();
-    if renamed.is_err() {
+    // Where it may be home, it must not be more than it was to be there.
+    if renamed.as_ref().is_err_and(|error| Errno::from_io_error(error) != Some(Errno::IO)) {
         let _ = resting.metadata.apply_privileges(file.as_fd());
         let _ = fixed::put_back(file.as_fd(), on_it);
     }

@@ -189,7 +189,13 @@ impl Sentry {
         let now = pulse::now();
         let of = |child: &Watched| Some((child.pid, child.guard.as_ref()?.alarm.clone()));
         let resting = |child: &&Watched| child.rests(now);
-        let alarms: Vec<_> = self.watched.lock().iter().filter(resting).filter_map(of).collect();
+        let (alarms, all_rest): (Vec<_>, bool) = {
+            let watched = self.watched.lock();
+            let all_rest = watched.iter().all(|child| child.guard.is_none() || child.rests(now));
+            (watched.iter().filter(resting).filter_map(of).collect(), all_rest)
+        };
+        // One may have left its rest since it was last looked at: nobody would hear its bell.
+        let until = if all_rest { until } else { until.min(pulse::next_look(now)) };
         let mut sources = vec![PollFd::new(&self.news, PollFlags::IN)];
         sources.extend(alarms.iter().map(|(_, alarm)| PollFd::new(&**alarm, PollFlags::IN)));
         let left = Duration::from_nanos(until.saturating_sub(now));

@@ -27,11 +27,7 @@ pub(super) fn run(request: &str, with: &With, comment: Comment, format: Format) 
 
 /// Says what is signed, and signs it. What is said is made of what is signed, whoever made the request.
 pub(super) fn signed(request: &str, with: &With, comment: Comment) -> Result<String, Failure> {
-    let asked = signed_approval_of_text(request).and_then(|asked| Approval::try_from(&asked));
-    let asked = asked.map_err(|_| {
-        Failure::usage("this is no request for an approval")
-            .hint("paste the `request` that `quell operator list -o json` shows")
-    })?;
+    let asked = asked(request)?;
     let comment = comment.words()?;
     if comment.len() > LONGEST_COMMENT {
         return Err(Failure::usage(format!("the comment is longer than {LONGEST_COMMENT} bytes")));
@@ -46,6 +42,28 @@ pub(super) fn signed(request: &str, with: &With, comment: Comment) -> Result<Str
         Stamp(approval.until)
     ));
     Ok(signed_approval_text(&key.sign(&approval)))
+}
+
+/// What a request asks for.
+pub(super) fn asked(request: &str) -> Result<Approval, Failure> {
+    let asked = signed_approval_of_text(request).and_then(|asked| Approval::try_from(&asked));
+    asked.map_err(|_| {
+        Failure::usage("this is no request for an approval")
+            .hint("paste the `request` that `quell operator list -o json` shows")
+    })
+}
+
+/// The file that is meant, as the server shows it.
+pub(super) fn file_of(what: &Held) -> String {
+    match what {
+        Held::Denial(rule) => match rule.identifier {
+            Identifier::Sha256(sha256) => sha256.to_string(),
+            Identifier::Sha1(sha1) => sha1.to_string(),
+            Identifier::Md5(md5) => md5.to_string(),
+            Identifier::Signer(thumbprint) => format!("signer {thumbprint}"),
+        },
+        Held::Quarantine { file, .. } => file.to_string(),
+    }
 }
 
 fn describe(what: &Held) -> String {

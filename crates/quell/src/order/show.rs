@@ -4,6 +4,7 @@ use model::OrderId;
 use serde_json::Value;
 
 use crate::client::{Api, text};
+use crate::escape::printable;
 use crate::failure::Failure;
 use crate::output::Format;
 use crate::{say, table};
@@ -45,7 +46,7 @@ fn describe(order: &Value) -> String {
     let mut parts = vec![facts];
     parts.extend(order["waits"].as_array().into_iter().flatten().map(|hold| {
         let (machine, how) = (text(hold, "computerDnsName"), text(hold, "howToGoOn"));
-        format!("waits for approval on {machine}: {how}")
+        format!("waits for approval on {}: {}", printable(&machine), printable(&how))
     }));
     match order["copies"].as_array() {
         Some(copies) if !copies.is_empty() => parts.push(table_of(copies)),

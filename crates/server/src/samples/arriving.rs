@@ -73,7 +73,7 @@ impl Arriving {
     pub(crate) fn check(&mut self) -> io::Result<bool> {
         self.file.sync_all()?;
         self.file.seek(SeekFrom::Start(0))?;
-        let mut hasher = sha2::Sha256::new();
+        let (mut hasher, mut sha1) = (sha2::Sha256::new(), sha1::Sha1::new());
         let mut piece = vec![0; 256 << 10];
         let mut length = 0;
         loop {
@@ -82,11 +82,15 @@ impl Arriving {
                 read => {
                     mask(&mut piece[..read]);
                     hasher.update(&piece[..read]);
+                    sha1.update(&piece[..read]);
                     length += read as u64;
                 }
             }
         }
-        Ok(length == self.size && <[u8; 32]>::from(hasher.finalize()) == self.digests.sha256.0)
+        // By its SHA-1 an order may name it: that is not taken on the machine's word either.
+        Ok(length == self.size
+            && <[u8; 32]>::from(hasher.finalize()) == self.digests.sha256.0
+            && <[u8; 20]>::from(sha1.finalize()) == self.digests.sha1.0)
     }
 
     /// Gives it its name, durably; then `note` lets the store know of it, before anybody may take it for surplus.

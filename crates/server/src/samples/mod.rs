@@ -87,6 +87,11 @@ impl Samples {
         Ok((File::open(self.place(organization, sha256))?, turn))
     }
 
+    /// Whether the bytes lie here.
+    pub(crate) fn has(&self, organization: OrganizationId, sha256: Sha256) -> bool {
+        self.place(organization, sha256).is_file()
+    }
+
     fn place(&self, organization: OrganizationId, sha256: Sha256) -> PathBuf {
         self.dir.join(organization.to_string()).join(sha256.to_string())
     }

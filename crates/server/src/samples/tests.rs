@@ -8,7 +8,8 @@ use super::*;
 fn digests(bytes: &[u8]) -> Digests {
     use sha2::Digest;
     let sha256 = Sha256(sha2::Sha256::digest(bytes).into());
-    Digests { sha256, sha1: Sha1([1; 20]), md5: Md5([1; 16]) }
+    let sha1 = Sha1(sha1::Sha1::digest(bytes).into());
+    Digests { sha256, sha1, md5: Md5([1; 16]) }
 }
 
 fn samples() -> (tempfile::TempDir, Samples) {

@@ -58,8 +58,11 @@ impl Receiver<'_> {
         self.arriving = None;
         let offered = (digests, offer.size);
         match store.sample_offered(*organization, self.machine, act, offered, samples.limits()).await {
-            Ok(Offer::Wanted) => {}
-            Ok(Offer::Here) => return self.say(down::Message::SampleStored(offer.act)).await,
+            Ok(Offer::Here) if samples.has(*organization, digests.sha256) => {
+                return self.say(down::Message::SampleStored(offer.act)).await;
+            }
+            // A store that was restored from a backup names samples that no backup holds.
+            Ok(Offer::Wanted | Offer::Here) => {}
             Ok(Offer::Refused(why)) | Err(StoreError::Refused(why)) => return self.refuse(act, why).await,
             Err(error) => return Err(error.into()),
         }

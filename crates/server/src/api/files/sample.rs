@@ -24,6 +24,9 @@ pub(in crate::api) async fn handle(
     let (bytes, turn) =
         app.samples.read(calling.identity.organization, sample.sha256).map_err(|error| match error {
             Unread::Busy => ApiError::Overdue,
+            Unread::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                ApiError::not_found("Sample of file", file)
+            }
             Unread::Io(error) => {
                 ApiError::Store(StoreError::Database(format!("sample {}: {error}", sample.sha256)))
             }

@@ -34,7 +34,9 @@ pub(in crate::api) async fn handle(
     })?;
     if matches!(undone.want, Want::Discard(..)) {
         // The chore does it later, if it can't be done now.
-        app.samples.sweep(&app.store).await?;
+        if let Err(error) = app.samples.sweep(&app.store).await {
+            tracing::warn!(%error, "a sample that nobody wants is removed later");
+        }
     }
     Ok((StatusCode::CREATED, Json(Order::from(&undone))))
 }

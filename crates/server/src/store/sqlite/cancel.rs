@@ -11,6 +11,7 @@ use rusqlite::params;
 
 use super::acts::{self, Kept};
 use super::audit::{self, Actor};
+use super::organizations::Organization;
 use super::rules::Cause;
 use super::tx::Tx;
 use super::{orders, organizations, quarantine, wanting};
@@ -81,16 +82,36 @@ pub(super) fn withdraw(tx: &Tx<'_>, act: &Kept, why: &Failure, by: &Actor) -> Re
             wanting::let_go(tx, organization.number, &order, &cause)?;
         }
         // Its copies stay in the vault, so the file may not run there either: as if nobody had asked.
-        Do::Restore(of, _) if order.rule.is_some() => {
-            let undone = orders::made(tx, &organization, *of)?;
-            if let Want::Quarantine(machine, file) = undone.want {
-                let rule = quarantine::own_deny(tx, organization.number, machine, file, undone.id, &cause)?;
-                wanting::take(tx, organization.number, undone.id, rule.rule.id)?;
-            }
-        }
+        Do::Restore(of, _) if order.rule.is_some() => deny_again(tx, &organization, *of, &cause)?,
         // The undone order did not want its deny any more.
         Do::Restore(..) => {}
         Do::Collect(_) => {}
+    }
+    Ok(())
+}
+
+/// What a restore was to bring back stays where it is: so does the deny that its quarantine had.
+fn deny_again(
+    tx: &Tx<'_>,
+    organization: &Organization,
+    quarantined_by: OrderId,
+    cause: &Cause<'_>,
+) -> Result<(), StoreError> {
+    let undone = orders::made(tx, organization, quarantined_by)?;
+    if let Want::Quarantine(machine, file) = undone.want {
+        let rule = quarantine::own_deny(tx, organization.number, machine, file, undone.id, cause)?;
+        wanting::take(tx, organization.number, undone.id, rule.rule.id)?;
+    }
+    Ok(())
+}
+
+/// The same for a restore that no machine began in time.
+pub(super) fn came_to_nothing(tx: &Tx<'_>, act: &Kept, reason: &str, by: &Actor) -> Result<(), StoreError> {
+    let Do::Restore(of, _) = act.what else { return Ok(()) };
+    let organization = organizations::numbered(tx, act.organization)?;
+    let order = orders::made(tx, &organization, act.order)?;
+    if order.rule.is_some() {
+        deny_again(tx, &organization, of, &Cause { by, comment: reason })?;
     }
     Ok(())
 }

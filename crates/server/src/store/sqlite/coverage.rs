@@ -50,7 +50,8 @@ pub(super) fn settle(tx: &Tx<'_>, organization: &Organization, by: &Actor) -> Re
             "SELECT id FROM \"order\" WHERE organization = ?1 AND machine IS NULL
                  AND state IN ('Pending', 'InProgress')
                  AND generation <= (SELECT min(generation) FROM machine WHERE organization = ?1 AND epoch = ?2)
-                 AND NOT EXISTS (SELECT 1 FROM hold h WHERE h.organization = ?1 AND h.rule = \"order\".rule)
+                 AND (want <> 'block'
+                      OR NOT EXISTS (SELECT 1 FROM hold h WHERE h.organization = ?1 AND h.rule = \"order\".rule))
              ORDER BY number",
         )?
         .query_map(params![organization.number, int(organization.head.epoch.0)], |row| {

@@ -29,6 +29,7 @@ pub(in crate::store) fn expire(tx: &Tx<'_>) -> Result<(), StoreError> {
                 "the machine did not begin it in time; order it again when the machine is attached"
             };
             time_out(tx, &act, reason, &by)?;
+            cancel::came_to_nothing(tx, &act, reason, &by)?;
         }
     }
     for act in acts::abandoned(tx, tx.now.before(TIME_TO_END))? {

@@ -41,6 +41,14 @@ pub(in crate::store) fn take(
     if let Some(why) = failure.as_ref().filter(|_| state == State::Cancelled) {
         return cancel::withdraw(tx, &act, why, &by);
     }
+    // Never begun, and withdrawn: by whichever clock.
+    if state == State::TimeOut
+        && act.state == State::Pending
+        && cancel::is_asked(tx, organization, act.order)?
+    {
+        let why = Failure::cancelled("cancelled, and the machine did not begin it");
+        return cancel::withdraw(tx, &act, &why, &by);
+    }
     copies::replace(tx, organization, act.number, false, &outcome.copies)?;
     tx.prepare_cached("UPDATE act SET stopped = ?2, services = ?3 WHERE number = ?1")?.execute(params![
         act.number,
