@@ -16,6 +16,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use agent::acts::{Grounds, Guarded, quarantine, restore};
 use agent::ledger::Ledger;
@@ -29,6 +30,8 @@ use arena::{Arena, Image, KEEP, Kind, Standing, digests_of};
 
 /// In the child: data directory, root, which act, its id and its order's, the moment at which to end, and how.
 const ORDERS: &str = "QUELL_ACT_CHILD";
+/// An act takes some ten milliseconds.
+const STANDS_STILL: Duration = Duration::from_secs(5);
 const BYTES: &[u8] = b"#!/bin/sh\n# evil\n";
 
 #[test]
@@ -92,14 +95,27 @@ fn end_at(arena: &Arena, what: &str, moment: usize, how: &str, by: Signal) -> bo
         moment.to_string(),
         how.to_owned(),
     ];
-    let ended = Command::new(std::env::current_exe().unwrap())
+    let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "the_child_that_does_an_act", "--nocapture"])
         .env(ORDERS, orders.join("\n"))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .status()
+        .spawn()
         .unwrap();
-    let was_cut_short = ended.signal() == Some(by.as_raw());
+    let began = Instant::now();
+    let mut was_killed = false;
+    let ended = loop {
+        if let Some(ended) = child.try_wait().unwrap() {
+            break ended;
+        }
+        // Without memory it may stand still on its way to its end; the warden ends such an agent.
+        if how.starts_with("starve") && !was_killed && began.elapsed() > STANDS_STILL {
+            child.kill().unwrap();
+            was_killed = true;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    let was_cut_short = ended.signal() == Some(by.as_raw()) || (was_killed && ended.signal().is_some());
     assert!(was_cut_short || ended.success(), "{what} at {moment}: {ended:?}");
 
     (ledger, grounds) = open(&arena.data_dir(), &arena.root());

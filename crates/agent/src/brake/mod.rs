@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 use model::act::{Act, Do};
 use model::hold::{Crowd, Held, Hold};
-use model::rule::Effect;
-use model::{HoldId, Names};
+use model::rule::{Effect, Identifier, Rule, Scope};
+use model::{FileId, HoldId, Names, RuleId};
 use parking_lot::Mutex;
 use wire::link::v1;
 
@@ -219,6 +219,30 @@ pub(crate) enum Begin {
     Waits,
 }
 
+/// What a quarantine would deny that is not denied: its processes end like those of a denied file. A server that asks for
+/// it without the deny that belongs to it must not get past the brake so.
+fn weigh_quarantine(core: &Core, act: &Act, file: FileId) -> std::io::Result<Braked> {
+    let identifier = match file {
+        FileId::Sha1(sha1) => Identifier::Sha1(sha1),
+        FileId::Sha256(sha256) => Identifier::Sha256(sha256),
+    };
+    let (rules, is_settled) = {
+        let ledger = core.ledger.lock();
+        let is_settled = ledger.has_begun(act.id) || ledger.waits(act) || ledger.is_approved(act.id);
+        (ledger.rules().clone(), is_settled)
+    };
+    let permits = |rule: &Rule| matches!(rule.effect, Effect::Allow | Effect::Watch);
+    let denies = |rule: &Rule| rule.identifier == identifier && rule.effect.denies() && rule.until.is_none();
+    let is_denied = || rules.rules().any(|rule| denies(&rule)) && !rules.rules().any(|rule| permits(&rule));
+    if is_settled || is_denied() {
+        return Ok(Braked::nothing(Moment::now()));
+    }
+    let scope = Scope::Machine(core.machine);
+    let rule = Rule { id: RuleId(u64::MAX), effect: Effect::Deny, identifier, scope, until: None };
+    // That alone: a stronger permit spares no process from an act.
+    Ok(weigh(core, &rules, &RuleSet::new([rule])?, IN_A_HURRY).0)
+}
+
 /// Asks the brake about an act. What must wait is durable when this returns.
 ///
 /// # Errors
@@ -226,6 +250,7 @@ pub(crate) enum Begin {
 pub(crate) fn may_begin(core: &Core, act: &Act) -> std::io::Result<Begin> {
     let Do::Quarantine(file) = act.what else { return Ok(Begin::Now(None)) };
     let now = Moment::now();
+    let weighed = weigh_quarantine(core, act, file)?;
     let hold = {
         let mut ledger = core.ledger.lock();
         if ledger.has_begun(act.id) {
@@ -238,13 +263,18 @@ pub(crate) fn may_begin(core: &Core, act: &Act) -> std::io::Result<Begin> {
             return Ok(Begin::Now(None));
         }
         let begun = ledger.quarantines_begun(&now);
-        match usize::try_from(core.brake.limits.quarantines) {
-            Ok(limit) if limit > 0 && begun >= limit => {}
-            _ => return Ok(Begin::Now(Some(now))),
+        let is_beyond =
+            usize::try_from(core.brake.limits.quarantines).is_ok_and(|limit| limit > 0 && begun >= limit);
+        if !is_beyond && weighed.holds.is_empty() {
+            if !weighed.denied.is_empty() {
+                ledger.brake(weighed)?;
+            }
+            return Ok(Begin::Now(Some(now)));
         }
         let what = Held::Quarantine { act: act.id, order: act.order, file };
         let since = model::Clock::now(&*core.clock);
-        let hold = Hold { id: HoldId::random(), what, since, crowds: Vec::new() };
+        let crowds = weighed.holds.into_iter().flat_map(|hold| hold.crowds).collect();
+        let hold = Hold { id: HoldId::random(), what, since, crowds };
         ledger.brake(Braked { holds: vec![hold.clone()], ..Braked::nothing(now) })?;
         hold
     };
