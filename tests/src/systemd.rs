@@ -42,7 +42,7 @@ impl Machine {
         let own = unified.group_of(std::process::id().cast_signed()).expect("a control group");
         let dir = tempfile::tempdir().expect("a temporary directory");
         let name = dir.path().file_name().expect("a name").to_string_lossy().trim_matches('.').to_owned();
-        let machine = Self { group: own.join(format!("quell-test-{name}")), dir };
+        let machine = Self { group: own.join(format!("machine-{name}")), dir };
         fs::create_dir(&machine.group).expect("a control group of its own");
         let files = machine.files();
         fs::create_dir(&files).expect("a mount point");

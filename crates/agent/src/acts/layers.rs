@@ -33,7 +33,9 @@ impl Layers {
             if number > 0 && (!namespace.is_of_our_users || visitor.enter(&namespace).is_err()) {
                 continue;
             }
-            tables.extend(visitor.mounts().unwrap_or_default());
+            let mounts = visitor.mounts().unwrap_or_default().into_iter();
+            // The layers of the agent's own root are out of sight, and their paths mean other places here.
+            tables.extend(mounts.filter(|mount| number > 0 || mount.point != Path::new("/")));
         }
         let mut layers = Self::default();
         tables.retain(|mount| mount.filesystem == "overlay");
