@@ -16,6 +16,9 @@ pub(super) struct Layers {
     by_path: BTreeMap<PathBuf, (bool, Vec<PathBuf>)>,
 }
 
+/// Images are kept deeper. Who lays an overlay over `/` or `/usr` to try something out must not keep every copy there from
+/// being taken.
+const DEEP: usize = 3;
 /// Mount points that are named in one reason.
 const NAMED: usize = 3;
 
@@ -50,6 +53,9 @@ impl Layers {
     fn add(&mut self, path: &Path, is_upper: bool, point: &Path) {
         // Images' layers are often named by a link.
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if !is_upper && path.components().count() <= DEEP {
+            return;
+        }
         let (is_written, points) = self.by_path.entry(path).or_default();
         *is_written |= is_upper;
         if !points.iter().any(|known| known == point) {
@@ -59,7 +65,13 @@ impl Layers {
 
     /// Why what lies at `path` is not to be moved, if it is a layer's.
     pub(super) fn hold(&self, path: &Path) -> Option<String> {
-        let layer = path.ancestors().skip(1).find(|directory| self.by_path.contains_key(*directory))?;
+        // What is mounted below a layer is not in it.
+        let mount = |path: &Path| sys::mounts::containing(path).ok().map(|mount| mount.id);
+        let is_in = |directory: &&Path| {
+            self.by_path.contains_key(*directory)
+                && path.parent().is_none_or(|parent| mount(parent) == mount(directory))
+        };
+        let layer = path.ancestors().skip(1).find(is_in)?;
         let (is_written, points) = self.by_path.get(layer)?;
         let named: Vec<_> = points.iter().take(NAMED).map(|point| point.display().to_string()).collect();
         let more = points.len().saturating_sub(named.len());
@@ -84,18 +96,21 @@ mod tests {
     #[test]
     fn upper_and_lower_are_told_apart() {
         let mut layers = Layers::default();
-        layers.add(Path::new("/no such/lower"), false, Path::new("/run/a"));
+        layers.add(Path::new("/"), false, Path::new("/run/a"));
+        layers.add(Path::new("/usr"), false, Path::new("/run/a"));
+        assert!(layers.by_path.is_empty(), "too high for an image");
+        layers.add(Path::new("/no such/a/lower"), false, Path::new("/run/a"));
         for point in ["/run/a", "/run/b", "/run/c", "/run/d", "/run/a"] {
-            layers.add(Path::new("/no such/lower"), false, Path::new(point));
+            layers.add(Path::new("/no such/a/lower"), false, Path::new(point));
         }
         layers.add(Path::new("/no such/upper"), true, Path::new("/run/a"));
         let hold = |path: &str| layers.hold(Path::new(path));
-        let lower = hold("/no such/lower/bin/x").unwrap();
-        assert!(lower.contains("image's layer /no such/lower, of"), "{lower}");
+        let lower = hold("/no such/a/lower/bin/x").unwrap();
+        assert!(lower.contains("image's layer /no such/a/lower, of"), "{lower}");
         assert!(lower.contains("/run/a, /run/b, /run/c and 1 more:"), "{lower}");
         let upper = hold("/no such/upper/x").unwrap();
         assert!(upper.contains("writable layer /no such/upper,"), "{upper}");
         assert_eq!(hold("/no such/upper two/x"), None);
-        assert_eq!(hold("/no such/lower"), None);
+        assert_eq!(hold("/no such/a/lower"), None);
     }
 }
