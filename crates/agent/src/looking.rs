@@ -183,9 +183,7 @@ impl Looker {
     /// Its inode may have been another directory's, of which nobody saw the end: a copy would be put below that.
     fn place_parent(&self, within: &Within, path: &Path) -> Result<(), Stopped> {
         let Some(parent) = path.parent().and_then(directory_at) else { return Ok(()) };
-        let is_misplaced =
-            || matches!(self.inventory.places(&parent), Placed::Elsewhere(_) | Placed::Another);
-        if parent.inode == within.inode && is_misplaced() {
+        if parent.inode == within.inode && self.inventory.places(&parent).is_elsewhere() {
             self.tell(Noticed::Directory(parent))
         } else {
             Ok(())

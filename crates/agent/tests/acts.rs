@@ -11,12 +11,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agent::acts::{quarantine, restore};
+use model::FileId;
 use model::act::{Act, CopyState, Do, Outcome, Terms};
-use model::log::Position;
-use model::{ActId, FileId, MachineId, OrderId, Time};
 
 use arena::scene::{Scene, wait_until};
-use arena::{Image, KINDS, Kind, digests_of};
+use arena::{Image, KINDS, Kind, act, digests_of};
 
 fn quarantined(scene: &Scene, act: &Act, known: &[PathBuf]) -> Outcome {
     let Do::Quarantine(file) = act.what else { panic!("{act:?}") };
@@ -25,17 +24,6 @@ fn quarantined(scene: &Scene, act: &Act, known: &[PathBuf]) -> Outcome {
 
 fn act_on(path: &Path) -> Act {
     act(Do::Quarantine(FileId::Sha1(digests_of(&Image::of(path).unwrap().bytes).sha1)))
-}
-
-fn act(what: Do) -> Act {
-    Act {
-        id: ActId::random(),
-        order: OrderId::random(),
-        machine: MachineId([1; 20]),
-        what,
-        after: Position::default(),
-        deadline: Time::from_ticks(i64::MAX),
-    }
 }
 
 fn succeeded(outcome: &Outcome) -> Vec<&Path> {

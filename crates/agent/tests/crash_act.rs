@@ -22,11 +22,10 @@ use agent::acts::{Grounds, Guarded, quarantine, restore};
 use agent::ledger::Ledger;
 use agent::vault::Vault;
 use model::act::{Act, CopyState, Do, Outcome};
-use model::log::Position;
-use model::{ActId, FileId, MachineId, OrderId, OrganizationId, Time};
+use model::{ActId, FileId, MachineId, OrderId, OrganizationId};
 use rustix::process::{Resource, Rlimit, Signal};
 
-use arena::{Arena, Image, KEEP, Kind, Standing, digests_of};
+use arena::{Arena, Image, KEEP, Kind, Standing, act, digests_of};
 
 /// In the child: data directory, root, which act, its id and its order's, the moment at which to end, and how.
 const ORDERS: &str = "QUELL_ACT_CHILD";
@@ -198,17 +197,6 @@ fn open(data_dir: &Path, root: &Path) -> (Ledger, Grounds) {
         own_program: None,
     };
     (ledger, grounds)
-}
-
-fn act(what: Do) -> Act {
-    Act {
-        id: ActId::random(),
-        order: OrderId::random(),
-        machine: MachineId([1; 20]),
-        what,
-        after: Position::default(),
-        deadline: Time::from_ticks(i64::MAX),
-    }
 }
 
 /// Not a test by itself: what [`end_at`] starts.

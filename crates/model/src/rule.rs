@@ -1,6 +1,6 @@
 //! Standing will: effect × identifier × scope × until.
 
-use crate::{GroupId, Kinds, MachineId, Md5, Names, RuleId, Sha1, Sha256, Time};
+use crate::{FileId, GroupId, Kinds, MachineId, Md5, Names, RuleId, Sha1, Sha256, Time};
 
 /// What a rule does to a matching file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,6 +59,15 @@ pub enum Identifier {
     Md5(Md5),
     /// Files signed by the certificate with this SHA-1 thumbprint.
     Signer(Sha1),
+}
+
+impl From<FileId> for Identifier {
+    fn from(file: FileId) -> Self {
+        match file {
+            FileId::Sha1(sha1) => Self::Sha1(sha1),
+            FileId::Sha256(sha256) => Self::Sha256(sha256),
+        }
+    }
 }
 
 impl Identifier {

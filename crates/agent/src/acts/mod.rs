@@ -106,10 +106,7 @@ pub(crate) fn so_far(vault: &Vault, act: &Act) -> Vec<CopyResult> {
             let taken = quarantine::taken_before(&vault.list(), act);
             taken.into_iter().chain(between(vault, |resting| resting.act == act.id)).collect()
         }
-        Do::Restore(of, _) => {
-            let home = restore::restored_before(vault, of);
-            home.into_iter().chain(between(vault, |resting| resting.order == of)).collect()
-        }
+        Do::Restore(of, _) => restore::restored_before(vault, of),
         Do::Collect(_) => Vec::new(),
     }
 }

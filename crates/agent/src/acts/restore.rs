@@ -20,7 +20,6 @@ pub fn restore(
     vault.settle();
     let mut code = Code::default();
     let mut copies = restored_before(vault, of);
-    copies.extend(between(vault, |resting| resting.order == of));
     copies.extend(vault.chosen(Which::Order(of)).into_iter().map(|resting| {
         match vault.restore(resting.id, terms, &mut |at| step(Moment::Vault(at))) {
             Ok(returned) => home(returned),
@@ -38,9 +37,10 @@ pub fn restore(
     Outcome { act: act.id, copies, stopped: 0, services: Vec::new(), failure }
 }
 
-/// What is home already of what an order took.
+/// Of what an order took, what is home already, and what nobody can bring home now.
 pub(super) fn restored_before(vault: &Vault, of: OrderId) -> Vec<CopyResult> {
-    vault.restored(of).into_iter().map(home).collect()
+    let between = between(vault, |resting| resting.order == of);
+    vault.restored(of).into_iter().map(home).chain(between).collect()
 }
 
 fn home(returned: Returned) -> CopyResult {

@@ -222,10 +222,7 @@ pub(crate) enum Begin {
 /// What a quarantine would deny that is not denied: its processes end like those of a denied file. A server that asks for
 /// it without the deny that belongs to it must not get past the brake so.
 fn weigh_quarantine(core: &Core, act: &Act, file: FileId) -> std::io::Result<Braked> {
-    let identifier = match file {
-        FileId::Sha1(sha1) => Identifier::Sha1(sha1),
-        FileId::Sha256(sha256) => Identifier::Sha256(sha256),
-    };
+    let identifier = Identifier::from(file);
     let (rules, is_settled) = {
         let ledger = core.ledger.lock();
         let is_settled = ledger.has_begun(act.id) || ledger.waits(act) || ledger.is_approved(act.id);

@@ -152,6 +152,12 @@ pub(super) fn path_of(
     Ok(place.and_then(|(name, inside)| seats.outside(&name, &inside)))
 }
 
+/// Whether an entry, and what is below it, can't be reached any more and never will be.
+pub(super) fn is_lost(entry: &Entry, seats: &Seats) -> bool {
+    let is_gone = || entry.parent == 0 && super::seats::is_volatile(&entry.name);
+    entry.parent == LIMBO || (is_gone() && seats.named(&entry.name).is_none())
+}
+
 /// The tables of a transaction that writes.
 pub(super) struct Index<'t> {
     blocks: Blocks<'t>,
@@ -418,9 +424,7 @@ impl<'t> Index<'t> {
 
     /// Whether what is below it can't be reached any more, and will not be.
     pub(super) fn is_lost(&mut self, number: Number) -> Result<bool, StorageError> {
-        let Some(entry) = self.blocks.get(number)? else { return Ok(false) };
-        let is_gone = entry.parent == 0 && super::seats::is_volatile(&entry.name);
-        Ok(entry.parent == LIMBO || (is_gone && self.seats.named(&entry.name).is_none()))
+        Ok(self.blocks.get(number)?.is_some_and(|entry| is_lost(&entry, self.seats)))
     }
 
     /// Removes an entry with all below it, and the directories above it that hold nothing more.

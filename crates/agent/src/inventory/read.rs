@@ -17,7 +17,7 @@ use redb::{
 use super::blocks::{self, BLOCKS};
 use super::entry::{Entry, File, Number};
 use super::index::{
-    DIRECTORIES, FACTS, LIMBO, MOVED, NAMES, Name, ROOTS, SHA1, SHA256, by_inode, candidates, name_key,
+    DIRECTORIES, FACTS, MOVED, NAMES, Name, ROOTS, SHA1, SHA256, by_inode, candidates, is_lost, name_key,
     names_in, path_of,
 };
 use super::{Inventory, Known};
@@ -41,7 +41,7 @@ pub(crate) struct Child {
     /// None for a directory.
     pub(crate) file: Option<Known>,
     /// Where to go on behind it.
-    pub(crate) at: Name,
+    at: Name,
 }
 
 /// A directory of which the server does not know yet where it lies.
@@ -223,8 +223,18 @@ impl Inventory {
         paths().map_err(io::Error::other)
     }
 
-    /// Some of what lies in a directory, behind `after`; nothing is behind the last.
-    pub(crate) fn children(&self, directory: Number, after: Option<Name>) -> Vec<Child> {
+    /// What lies in a directory, some at a time. It may change between two of them.
+    pub(crate) fn pages(&self, directory: Number) -> impl Iterator<Item = Vec<Child>> {
+        let mut after = None;
+        std::iter::from_fn(move || {
+            let page = self.children(directory, after);
+            after = Some(page.last()?.at);
+            Some(page)
+        })
+    }
+
+    /// Some of it, behind `after`; nothing is behind the last.
+    fn children(&self, directory: Number, after: Option<Name>) -> Vec<Child> {
         let some = || -> Result<Vec<Child>, redb::Error> {
             let reading = self.reading()?;
             let names = reading.transaction.open_table(NAMES)?;
@@ -283,8 +293,7 @@ impl Inventory {
                 let told = PathBuf::from(OsString::from_vec(told));
                 let now = path_of(|number| reading.entry(number), &seats, number)?;
                 let Some(entry) = reading.entry(number)? else { continue };
-                let is_gone = entry.parent == 0 && super::seats::is_volatile(&entry.name);
-                let is_lost = entry.parent == LIMBO || (is_gone && seats.named(&entry.name).is_none());
+                let is_lost = is_lost(&entry, &seats);
                 if now.as_ref().is_none_or(|now| *now != told) {
                     moved.push(Moved { number, told, now, is_lost });
                 }
@@ -320,6 +329,13 @@ pub(crate) enum Placed {
     Another,
     /// Neither it nor its path is known.
     Unknown,
+}
+
+impl Placed {
+    /// Whether what the inventory has is wrong about where it lies.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        matches!(self, Self::Elsewhere(_) | Self::Another)
+    }
 }
 
 fn known(entry: Entry, device: u64, directory: u64) -> Option<Known> {

@@ -28,8 +28,8 @@ fn copies_are_found_by_path_and_by_file() {
     let one = FileId::Sha1(Sha1([1; 20]));
     assert_eq!(inventory.copies_of(&one).unwrap(), [PathBuf::from("/a"), "/b/c".into()]);
     assert_eq!(inventory.at(Path::new("/b/d")), Some(known(2)));
-    let below = inventory.children(inventory.number(Path::new("/b")).unwrap(), None);
-    assert_eq!(below.iter().filter(|child| child.file.is_some()).count(), 2);
+    let below = inventory.pages(inventory.number(Path::new("/b")).unwrap()).flatten();
+    assert_eq!(below.filter(|child| child.file.is_some()).count(), 2);
 
     inventory.note(&[Note::Here("/a".into(), known(2)), Note::Gone("/b/c".into(), 0)]).unwrap();
     inventory.settle().unwrap();

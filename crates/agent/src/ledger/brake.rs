@@ -5,7 +5,7 @@ use std::io;
 use model::act::{Act, Do};
 use model::hold::{Held, Hold};
 use model::rule::{Identifier, Scope};
-use model::{ActId, FileId, HoldId, MachineId, OrganizationId, Sha256};
+use model::{ActId, HoldId, MachineId, OrganizationId, Sha256};
 use wire::link::v1::{self, ledger_record::Record};
 
 use super::adoption::Adoption;
@@ -126,10 +126,7 @@ impl Ledger {
     /// Whether an act waits, or the rule by which it denies first.
     pub(crate) fn waits(&self, act: &Act) -> bool {
         let Do::Quarantine(file) = act.what else { return false };
-        let identifier = match file {
-            FileId::Sha1(sha1) => Identifier::Sha1(sha1),
-            FileId::Sha256(sha256) => Identifier::Sha256(sha256),
-        };
+        let identifier = Identifier::from(file);
         let own = Scope::Machine(self.state.machine);
         let is_its = |hold: &Hold| matches!(hold.what, Held::Denial(rule) if rule.scope == own && rule.identifier == identifier);
         self.state.braking.quarantines.contains_key(&act.id) || self.state.standing.held().any(is_its)

@@ -40,12 +40,8 @@ impl Sweep {
         let elsewhere: Vec<u64> = self.looker.inventory.moved().iter().map(|moved| moved.number).collect();
         let mut rest = vec![(number, PathBuf::new())];
         while let Some((number, below)) = rest.pop() {
-            let mut after = None;
-            loop {
-                let children = self.looker.inventory.children(number, after);
-                let Some(last) = children.last() else { break };
-                after = Some(last.at);
-                for child in children {
+            for page in self.looker.inventory.pages(number) {
+                for child in page {
                     let below = below.join(&child.name);
                     let Some(known) = child.file else {
                         // What moved by itself is told by itself.

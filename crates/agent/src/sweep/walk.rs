@@ -130,7 +130,7 @@ impl Sweep {
         let mut directories = Vec::new();
         let placed = self.looker.inventory.places(&above.itself);
         above.is_known.set(placed != Placed::Unknown);
-        if matches!(placed, Placed::Elsewhere(_) | Placed::Another) {
+        if placed.is_elsewhere() {
             self.looker.tell(Noticed::Directory(above.itself.clone()))?;
             self.recorded()?;
         }
@@ -188,12 +188,8 @@ impl Sweep {
     /// Looks for what is known in a directory and not there any more.
     fn missing(&self, mut at: Within, path: &Path, device: u64) -> Result<Option<Within>, Stopped> {
         let Some(number) = self.looker.inventory.number(path) else { return Ok(Some(at)) };
-        let mut after = None;
-        loop {
-            let children = self.looker.inventory.children(number, after);
-            let Some(last) = children.last() else { return Ok(Some(at)) };
-            after = Some(last.at);
-            for child in children {
+        for page in self.looker.inventory.pages(number) {
+            for child in page {
                 let stat = rustix::fs::statat(&at.directory, &child.name, AtFlags::SYMLINK_NOFOLLOW);
                 match child.file {
                     Some(_) if stat.is_err() => drop(self.looker.look_in(&at, path.join(&child.name))?),
@@ -204,6 +200,7 @@ impl Sweep {
             let Some(again) = self.rest_without(at, path, device)? else { return Ok(None) };
             at = again;
         }
+        Ok(Some(at))
     }
 
     /// Looks at each path that is known below a directory which is not there any more.
@@ -212,12 +209,8 @@ impl Sweep {
         let mut rest = vec![directory];
         while let Some(path) = rest.pop() {
             let Some(number) = self.looker.inventory.number(&path) else { continue };
-            let mut after = None;
-            loop {
-                let children = self.looker.inventory.children(number, after);
-                let Some(last) = children.last() else { break };
-                after = Some(last.at);
-                for child in children {
+            for page in self.looker.inventory.pages(number) {
+                for child in page {
                     let below = path.join(&child.name);
                     match child.file {
                         Some(_) => drop(self.looker.look(below)?),

@@ -118,9 +118,7 @@ impl Vault {
             })
             .collect()
     }
-}
 
-impl Vault {
     /// Where copies lay that an order took and that were removed for good, as far back as they are remembered; and what
     /// is to be said of each.
     pub fn removed(&self, order: OrderId) -> Vec<(PathBuf, Refusal)> {

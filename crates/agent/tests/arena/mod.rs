@@ -20,8 +20,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use agent::digest::hash_plainly;
 use agent::vault::{Found, Refusal, Resting, Step, Taking, Vault};
-use model::act::Terms;
-use model::{ActId, Clock, Digests, FileId, OrderId, Time, VaultId};
+use model::act::{Act, Do, Terms};
+use model::log::Position;
+use model::{ActId, Clock, Digests, FileId, MachineId, OrderId, Time, VaultId};
 use rustix::fs::IFlags;
 use tempfile::TempDir;
 
@@ -117,6 +118,18 @@ impl Drop for Arena {
 fn run(program: &str, arguments: &[&str], last: &Path) {
     let status = Command::new(program).args(arguments).arg(last).stdout(Stdio::null()).status().unwrap();
     assert!(status.success(), "{program} {arguments:?} {}", last.display());
+}
+
+/// An act that may begin at any time.
+pub(crate) fn act(what: Do) -> Act {
+    Act {
+        id: ActId::random(),
+        order: OrderId::random(),
+        machine: MachineId([1; 20]),
+        what,
+        after: Position::default(),
+        deadline: Time::from_ticks(i64::MAX),
+    }
 }
 
 /// A clock that stands.

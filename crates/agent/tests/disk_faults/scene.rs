@@ -10,8 +10,7 @@ use agent::acts::{Grounds, Guarded, Moment, quarantine, restore};
 use agent::ledger::Ledger;
 use agent::vault::{Step, Vault};
 use model::act::{Act, CopyResult, CopyState, Do, Outcome};
-use model::log::Position;
-use model::{ActId, FileId, MachineId, OrderId, OrganizationId, Time};
+use model::{ActId, FileId, MachineId, OrderId, OrganizationId};
 
 use crate::arena::{Image, KEEP, Standing, digests_of, image_of, names_in};
 use crate::disk::{Disks, On};
@@ -107,7 +106,7 @@ impl Scene {
         let file = FileId::Sha256(digests_of(&before.bytes).sha256);
         let order = OrderId::random();
         let what = if case.is_restore { Do::Restore(order, KEEP) } else { Do::Quarantine(file) };
-        let act = act(OrderId::random(), what);
+        let act = crate::arena::act(what);
         let mut scene =
             Self { case, disks, guarded, data_dir, paths, before, act, told: Vec::new(), _dir: dir };
         scene.disks.mount().unwrap();
@@ -127,7 +126,7 @@ impl Scene {
             sync(&scene.guarded);
         }
         if case.is_restore {
-            let earlier = self::act(order, Do::Quarantine(file));
+            let earlier = Act { order, ..crate::arena::act(Do::Quarantine(file)) };
             ledger.take(earlier.clone()).unwrap();
             perform(&grounds, &mut ledger, &earlier, &scene.paths, &mut |_| {}).unwrap();
             ledger.outcome_stored(earlier.id).unwrap();
@@ -318,17 +317,6 @@ fn perform(
     };
     ledger.ended(outcome.clone())?;
     Ok(outcome)
-}
-
-fn act(order: OrderId, what: Do) -> Act {
-    Act {
-        id: ActId::random(),
-        order,
-        machine: MachineId([1; 20]),
-        what,
-        after: Position::default(),
-        deadline: Time::from_ticks(i64::MAX),
-    }
 }
 
 fn sync(point: &Path) {

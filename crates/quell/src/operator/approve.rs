@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use model::HoldId;
 use serde_json::{Value, json};
 
+use wire::rest::Hold;
+
 use crate::client::comment::Comment;
 use crate::client::{Api, list, text};
 use crate::escape::printable;
@@ -45,7 +47,7 @@ fn is_what_is_shown(found: &Value, hold: Option<HoldId>, request: &str) -> Resul
     let asked = sign::asked(request)?;
     let is_shown = Some(asked.hold) == hold
         && asked.machine.to_string() == text(found, "machineId")
-        && sign::file_of(&asked.what) == text(found, "identifier");
+        && Hold::identifier_of(&asked.what) == text(found, "identifier");
     if is_shown {
         return Ok(());
     }

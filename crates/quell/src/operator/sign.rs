@@ -53,19 +53,6 @@ pub(super) fn asked(request: &str) -> Result<Approval, Failure> {
     })
 }
 
-/// The file that is meant, as the server shows it.
-pub(super) fn file_of(what: &Held) -> String {
-    match what {
-        Held::Denial(rule) => match rule.identifier {
-            Identifier::Sha256(sha256) => sha256.to_string(),
-            Identifier::Sha1(sha1) => sha1.to_string(),
-            Identifier::Md5(md5) => md5.to_string(),
-            Identifier::Signer(thumbprint) => format!("signer {thumbprint}"),
-        },
-        Held::Quarantine { file, .. } => file.to_string(),
-    }
-}
-
 fn describe(what: &Held) -> String {
     match what {
         Held::Denial(rule) => {

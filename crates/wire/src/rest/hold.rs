@@ -36,6 +36,19 @@ pub struct Hold {
 }
 
 impl Hold {
+    /// The file that is meant, or what else a rule knows its files by.
+    pub fn identifier_of(what: &Held) -> String {
+        match what {
+            Held::Denial(rule) => match rule.identifier {
+                Identifier::Sha256(sha256) => sha256.to_string(),
+                Identifier::Sha1(sha1) => sha1.to_string(),
+                Identifier::Md5(md5) => md5.to_string(),
+                Identifier::Signer(thumbprint) => format!("signer {thumbprint}"),
+            },
+            Held::Quarantine { file, .. } => file.to_string(),
+        }
+    }
+
     /// One on a machine of that name.
     pub fn new(
         organization: OrganizationId,
@@ -51,7 +64,7 @@ impl Hold {
             what: "quarantine",
             rule: None,
             effect: None,
-            identifier: String::new(),
+            identifier: Self::identifier_of(&hold.what),
             scope: None,
             order: None,
             act: None,
@@ -67,12 +80,6 @@ impl Hold {
                 what: "denial",
                 rule: Some(rule.id.0),
                 effect: Some(rule.effect.word()),
-                identifier: match rule.identifier {
-                    Identifier::Sha256(sha256) => sha256.to_string(),
-                    Identifier::Sha1(sha1) => sha1.to_string(),
-                    Identifier::Md5(md5) => md5.to_string(),
-                    Identifier::Signer(thumbprint) => format!("signer {thumbprint}"),
-                },
                 scope: Some(match rule.scope {
                     Scope::Organization => "organization".to_owned(),
                     Scope::Group(group) => format!("group {group}"),
@@ -80,12 +87,9 @@ impl Hold {
                 }),
                 ..shape
             },
-            Held::Quarantine { act, order, file } => Self {
-                identifier: file.to_string(),
-                order: Some(order.to_string()),
-                act: Some(act.to_string()),
-                ..shape
-            },
+            Held::Quarantine { act, order, .. } => {
+                Self { order: Some(order.to_string()), act: Some(act.to_string()), ..shape }
+            }
         }
     }
 }

@@ -25,18 +25,8 @@ pub(in crate::store) fn collect(
     comment: &str,
     limits: Limits,
 ) -> Result<Order, SubmitError> {
-    let organization = organizations::get(tx, by.organization)?;
+    let (organization, number) = orders::may_act(tx, by, machine, file, orders::COLLECTS)?;
     let org = organization.number;
-    let (number, known) = machines::find(tx, org, machine)?.ok_or(SubmitError::UnknownMachine)?;
-    if known.guarded.is_empty() && known.guard_level.as_deref() == Some("none") {
-        return Err(SubmitError::NothingGuarded);
-    }
-    if orders::open_for(tx, org, number, file, orders::COLLECTS)? {
-        return Err(SubmitError::AlreadyOpen);
-    }
-    if known.first_sweep_complete && !files::known_on(tx, org, file, number)? {
-        return Err(SubmitError::NotKnownThere);
-    }
     if sample_of(tx, org, file)?.is_none()
         && let Some(size) = size_of(tx, org, file)?
         && let Some(why) = no_room(tx, org, size, limits, None)?

@@ -8,8 +8,8 @@ use super::audit::{self, Actor};
 use super::columns::{failure, file, guid, int, of_file, some_guid, time, uint, word};
 use super::organizations::{self, Organization};
 use super::tx::Tx;
-use super::{acts, copies, files};
-use crate::store::{Caller, Page, StoreError};
+use super::{acts, copies, files, machines};
+use crate::store::{Caller, Page, StoreError, SubmitError};
 
 /// An order as it is made.
 pub(super) struct New<'a> {
@@ -204,6 +204,30 @@ pub(in crate::store) fn newest(
 pub(super) const MOVES: &[&str] = &["quarantine", "restore"];
 /// and of these, whatever is moved meanwhile.
 pub(super) const COLLECTS: &[&str] = &["collect"];
+
+/// The caller's organization and the machine's number, when an act of one of these kinds can be ordered there.
+pub(super) fn may_act(
+    tx: &Tx<'_>,
+    by: &Caller,
+    machine: MachineId,
+    file: FileId,
+    kinds: &[&str],
+) -> Result<(Organization, i64), SubmitError> {
+    let organization = organizations::get(tx, by.organization)?;
+    let org = organization.number;
+    let (number, known) = machines::find(tx, org, machine)?.ok_or(SubmitError::UnknownMachine)?;
+    if known.guarded.is_empty() && known.guard_level.as_deref() == Some("none") {
+        return Err(SubmitError::NothingGuarded);
+    }
+    if open_for(tx, org, number, file, kinds)? {
+        return Err(SubmitError::AlreadyOpen);
+    }
+    // Before its first sweep the machine may have copies it has not told of: it decides itself.
+    if known.first_sweep_complete && !files::known_on(tx, org, file, number)? {
+        return Err(SubmitError::NotKnownThere);
+    }
+    Ok((organization, number))
+}
 
 /// Whether an act of these kinds about the same file is wanted on the machine already, whatever name it was given
 /// there.

@@ -11,7 +11,7 @@ use model::{ActId, FileId, MachineId, OrderId};
 use super::audit::Actor;
 use super::rules::{self, Cause, Deny, Standing};
 use super::tx::Tx;
-use super::{acts, copies, files, machines, orders, organizations, spared};
+use super::{acts, copies, files, orders, organizations, spared};
 use crate::store::{Caller, SubmitError};
 
 /// How long a machine may take to begin.
@@ -25,19 +25,8 @@ pub(in crate::store) fn quarantine(
     file: FileId,
     comment: &str,
 ) -> Result<Order, SubmitError> {
-    let organization = organizations::get(tx, by.organization)?;
+    let (organization, number) = orders::may_act(tx, by, machine, file, orders::MOVES)?;
     let org = organization.number;
-    let (number, known) = machines::find(tx, org, machine)?.ok_or(SubmitError::UnknownMachine)?;
-    if known.guarded.is_empty() && known.guard_level.as_deref() == Some("none") {
-        return Err(SubmitError::NothingGuarded);
-    }
-    if orders::open_for(tx, org, number, file, orders::MOVES)? {
-        return Err(SubmitError::AlreadyOpen);
-    }
-    // Before its first sweep the machine may have copies it has not told of: it decides itself.
-    if known.first_sweep_complete && !files::known_on(tx, org, file, number)? {
-        return Err(SubmitError::NotKnownThere);
-    }
     spared::refuse(tx, org, by, file, Some(number), comment)?;
 
     let id = OrderId::random();

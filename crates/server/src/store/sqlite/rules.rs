@@ -25,15 +25,6 @@ pub(super) struct Deny {
     pub(super) scope: Scope,
 }
 
-impl Deny {
-    fn identifier(&self) -> Identifier {
-        match self.file {
-            FileId::Sha1(sha1) => Identifier::Sha1(sha1),
-            FileId::Sha256(sha256) => Identifier::Sha256(sha256),
-        }
-    }
-}
-
 fn standing(row: &Row<'_>) -> rusqlite::Result<Standing> {
     Ok(Standing {
         rule: rule(row)?,
@@ -62,7 +53,7 @@ pub(super) fn in_force(
     organization: i64,
     deny: &Deny,
 ) -> rusqlite::Result<Option<Standing>> {
-    let identifier = deny.identifier();
+    let identifier = Identifier::from(deny.file);
     let (identifier_kind, identifier) = of_identifier(&identifier);
     let (scope_kind, scope) = of_scope(&deny.scope);
     connection
@@ -158,7 +149,7 @@ pub(super) fn deny(
     let rule = Rule {
         id: RuleId(id.unsigned_abs()),
         effect: Effect::Deny,
-        identifier: deny.identifier(),
+        identifier: Identifier::from(deny.file),
         scope: deny.scope,
         until: None,
     };
