@@ -7,5 +7,11 @@
 
 mod elf;
 mod kind;
+mod source;
+mod trust;
+mod whole;
 
 pub use kind::{HEAD, facts};
+pub use source::Source;
+pub use trust::Trust;
+pub use whole::inspect;

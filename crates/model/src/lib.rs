@@ -11,6 +11,7 @@ pub mod ids;
 pub mod time;
 
 pub mod facts;
+pub mod inspection;
 pub mod sighting;
 pub mod spared;
 
