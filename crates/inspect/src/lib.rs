@@ -9,11 +9,12 @@ mod elf;
 mod kind;
 mod le;
 mod pe;
+mod signature;
 mod source;
 mod trust;
 mod whole;
 
 pub use kind::{HEAD, facts};
 pub use source::Source;
-pub use trust::Trust;
+pub use trust::{BadTrust, List, NotAList, Trust};
 pub use whole::inspect;
