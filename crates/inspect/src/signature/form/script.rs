@@ -135,7 +135,7 @@ mod tests {
         "a\r\nb\r\n# SIG # Begin signature block\r\n# AQI=\r\n# SIG # End signature block\r\n";
 
     fn form(file: &[u8]) -> Option<(Vec<Vec<u8>>, bool, Vec<u8>)> {
-        let form = read(file).unwrap()?;
+        let form = read(&file).unwrap()?;
         let Covered::Text(text) = form.covered else { panic!("a script covers text") };
         Some((form.signatures, form.is_broken, text))
     }
