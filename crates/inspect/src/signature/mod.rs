@@ -13,8 +13,8 @@ mod tests;
 
 use std::io;
 
-use model::inspection::{Carrier, Signature};
-use model::{Sha1, Sha256, Time};
+use model::Time;
+use model::inspection::{Carrier, Pe, Signature};
 
 use crate::pe::Layout;
 use crate::source::Source;
@@ -29,28 +29,19 @@ const MOST_FURTHER: usize = 16;
 /// How deep signatures may be nested in each other.
 const DEEPEST: u8 = 4;
 
-/// Digests that whoever has read the file knows already.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Known {
-    /// Authenticode's digest of a portable executable, the whole file's of any other.
-    pub(crate) sha1: Option<Sha1>,
-    /// Likewise.
-    pub(crate) sha256: Option<Sha256>,
-}
-
 /// The signature of `source` that decides, and further ones in their order: what it carries itself, then what is nested
-/// in that, then what catalogues say of it. `layout` is that of a portable executable.
+/// in that, then what catalogues say of it. `pe` is what is known already of a portable executable.
 ///
 /// Fails only when the file can't be read.
 pub(crate) fn inspect(
     source: &dyn Source,
-    layout: Option<&Layout>,
-    known: Known,
+    pe: Option<&Pe>,
     trust: &Trust,
     now: Time,
 ) -> io::Result<(Option<Signature>, Vec<Signature>)> {
-    let Some(form) = Form::of(source, layout)? else { return Ok((None, Vec::new())) };
-    let mut digests = Digests { source, form: &form, known, made: Vec::new() };
+    let layout = if pe.is_some() { Layout::read(source)? } else { None };
+    let Some(form) = Form::of(source, layout.as_ref())? else { return Ok((None, Vec::new())) };
+    let mut digests = Digests { source, form: &form, pe, made: Vec::new() };
     let mut finder = Finder::new(trust);
     let mut found = Vec::new();
     let mut waiting: Vec<(&[u8], u64, u8)> =
@@ -90,19 +81,19 @@ pub(crate) fn inspect(
 struct Digests<'f> {
     source: &'f dyn Source,
     form: &'f Form<'f>,
-    known: Known,
+    pe: Option<&'f Pe>,
     made: Vec<(Hash, Option<Vec<u8>>)>,
 }
 
 impl Digests<'_> {
     fn get(&mut self, hash: Hash) -> io::Result<Option<Vec<u8>>> {
-        let known = match hash {
-            Hash::Sha1 => self.known.sha1.map(|digest| digest.0.to_vec()),
-            Hash::Sha256 => self.known.sha256.map(|digest| digest.0.to_vec()),
+        let known = self.pe.and_then(|pe| match hash {
+            Hash::Sha1 => pe.authentihash_sha1.map(|digest| digest.0.to_vec()),
+            Hash::Sha256 => pe.authentihash_sha256.map(|digest| digest.0.to_vec()),
             Hash::Sha384 | Hash::Sha512 => None,
-        };
-        if let Some(known) = known.filter(|_| self.form.is_known_digest()) {
-            return Ok(Some(known));
+        });
+        if known.is_some() {
+            return Ok(known);
         }
         if let Some((_, made)) = self.made.iter().find(|(one, _)| *one == hash) {
             return Ok(made.clone());

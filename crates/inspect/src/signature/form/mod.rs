@@ -79,11 +79,6 @@ impl<'l> Form<'l> {
         self.is_broken
     }
 
-    /// Whether what signatures cover is what the reader's own digests cover.
-    pub(super) const fn is_known_digest(&self) -> bool {
-        matches!(self.covered, Covered::Pe(_) | Covered::Whole)
-    }
-
     /// The digest of what signatures cover; none if the file has no such digest.
     pub(super) fn digest(&self, source: &dyn Source, hash: Hash) -> io::Result<Option<Vec<u8>>> {
         match &self.covered {
