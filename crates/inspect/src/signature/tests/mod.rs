@@ -9,6 +9,7 @@
 mod build;
 mod forms;
 mod hostile;
+mod lists;
 mod verdicts;
 
 use model::Time;
