@@ -1,5 +1,7 @@
 //! Whom this installation trusts to sign code.
 
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
 mod carried;
 mod disallowed;
 mod pem;

@@ -239,10 +239,10 @@ impl Entry {
     /// Reads an entry. In a file with short sectors the upper half of a length is not used.
     fn read(bytes: &[u8], is_short: bool) -> Option<Self> {
         let length = usize::from(le::half(bytes, 64)?).clamp(2, 64);
-        let kind = match bytes.get(66)? {
-            &STORAGE => Kind::Storage,
-            &STREAM => Kind::Stream,
-            &ROOT => Kind::Root,
+        let kind = match *bytes.get(66)? {
+            STORAGE => Kind::Storage,
+            STREAM => Kind::Stream,
+            ROOT => Kind::Root,
             _ => Kind::Unused,
         };
         let size = if is_short { le::word(bytes, 120)?.into() } else { le::long(bytes, 120)? };

@@ -61,7 +61,7 @@ impl Family {
 
     fn trust(&self) -> Trust {
         let mut trust = Trust::default();
-        trust.add_roots(&[self.root.certificate.clone()]).unwrap();
+        trust.add_roots(std::slice::from_ref(&self.root.certificate)).unwrap();
         trust
     }
 }
