@@ -8,7 +8,7 @@ use model::{Digests, Time};
 use crate::digests::Digester;
 use crate::source::Source;
 use crate::trust::Trust;
-use crate::{kind, pass, pe};
+use crate::{kind, pass, pe, signature};
 
 /// Everything that the bytes of `source` say: signatures are judged by `trust` as of `now`.
 ///
@@ -30,7 +30,6 @@ fn look(
     now: Time,
     mut digester: Option<&mut Digester>,
 ) -> io::Result<Inspection> {
-    let _ = (trust, now);
     let mut found = Inspection::default();
     found.facts.size = source.size();
     let refined = kind::refined(source)?;
@@ -51,5 +50,6 @@ fn look(
     if let Some((program, pe)) = program.zip(found.pe.as_mut()) {
         program.finish(pe);
     }
+    (found.signature, found.further_signatures) = signature::inspect(source, found.pe.as_ref(), trust, now)?;
     Ok(found)
 }
