@@ -7,6 +7,8 @@
 
 mod elf;
 mod kind;
+mod le;
+mod pe;
 mod source;
 mod trust;
 mod whole;
