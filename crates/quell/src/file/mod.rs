@@ -16,6 +16,7 @@ use crate::failure::Failure;
 
 mod collect;
 mod decide;
+mod facts;
 mod sample;
 mod show;
 mod whereabouts;

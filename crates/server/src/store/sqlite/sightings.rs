@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::columns::{bytes_of, int};
 use super::tx::Tx;
-use super::{machines, organizations};
+use super::{inspections, machines, organizations};
 use crate::store::StoreError;
 
 /// More places than this of one file on one machine are counted, not kept.
@@ -162,6 +162,7 @@ fn upsert_pair(tx: &Tx<'_>, place: &Place<'_>, file: i64) -> rusqlite::Result<i6
     )?
     .execute(params![place.organization, file, place.machine, place.at])?;
     tx.prepare_cached("UPDATE file SET prevalence = prevalence + 1 WHERE number = ?1")?.execute([file])?;
+    inspections::want(tx, place.machine, file)?;
     Ok(0)
 }
 
