@@ -14,7 +14,7 @@ mod work;
 
 pub use child::Helper;
 pub use helper::run as inspect_for_parent;
-pub(crate) use work::{Inspector, LinkEnd, Said, pair};
+pub(crate) use work::{LinkEnd, Said, pair};
 
 /// No larger file is inspected: reading it twice is not to take longer than it may. In bytes.
 const LARGEST: u64 = 1 << 30;
