@@ -16,7 +16,8 @@ const HEAP: Heap = Heap(64 << 20);
 /// # Errors
 /// When something of it can't be done: nothing is to be parsed then.
 pub(super) fn confine(parent: i32) -> io::Result<()> {
-    sys::process::run_when_idle();
+    // It gives way, but gets on: how long it takes is measured.
+    sys::process::step_back();
     sys::process::hoard_little_memory();
     sys::confine::to_computing(LIMITS, HEAP)?;
     // Forgotten when the user changes.
