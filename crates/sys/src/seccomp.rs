@@ -53,6 +53,7 @@ const REFUSED: &[i64] = &[
     libc::SYS_uname,
     libc::SYS_sysinfo,
     libc::SYS_prctl,
+    libc::SYS_seccomp,
     libc::SYS_prlimit64,
     libc::SYS_sched_getaffinity,
     #[cfg(target_arch = "x86_64")]
@@ -72,10 +73,10 @@ const REFUSED: &[i64] = &[
 /// # Errors
 /// When the kernel has no seccomp, or this processor's calls are not known here.
 pub fn allow_computing() -> io::Result<()> {
+    install(calls()?, SeccompAction::KillProcess, SeccompAction::Allow)?;
+    // Of two answers the stricter holds. Second, since it refuses what installing takes.
     let refused = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
-    // First, since installing it is nothing that the other one allows. Of two answers the stricter holds.
-    install(refused, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32))?;
-    install(calls()?, SeccompAction::KillProcess, SeccompAction::Allow)
+    install(refused, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32))
 }
 
 fn calls() -> io::Result<BTreeMap<i64, Vec<SeccompRule>>> {

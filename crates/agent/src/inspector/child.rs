@@ -102,7 +102,7 @@ impl Running {
 
     /// What it has had of the processor; nothing where the kernel does not tell.
     pub(super) fn ran(&self) -> Duration {
-        sys::scheduling::ran(self.id()).unwrap_or_default()
+        sys::scheduling::computed(self.id()).unwrap_or_default()
     }
 
     /// Whether another one is to take its place.
@@ -131,7 +131,7 @@ impl Running {
                 return Err(Broken::Stopped);
             }
             let took = begun.elapsed();
-            let computed = sys::scheduling::ran(self.id()).map(|ran| ran.saturating_sub(before));
+            let computed = sys::scheduling::computed(self.id()).map(|ran| ran.saturating_sub(before));
             if took >= patience.soon && computed.is_ok_and(|computed| computed >= patience.processor) {
                 return Err(Broken::TimedOut);
             }

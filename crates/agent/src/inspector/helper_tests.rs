@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use model::facts::FileType;
 use sha2::Digest;
@@ -237,15 +237,13 @@ fn a_file_that_is_replaced_under_the_reader_is_noticed() {
 fn a_large_sparse_file_takes_no_memory() {
     let mut running = Running::start(&helper("")).unwrap();
     let (file, _) = of(b"#!/bin/sh\n");
-    file.set_len(1 << 30).unwrap();
-    let begun = Instant::now();
+    file.set_len(128 << 20).unwrap();
     // It is read to its end, and another one.
-    let answer = ask(&mut running, &file, Sha256([1; 32]), LONG).unwrap();
-    assert_eq!(answer, Answer::Changed, "after {:?}", begun.elapsed());
+    assert_eq!(ask(&mut running, &file, Sha256([1; 32]), LONG).unwrap(), Answer::Changed);
     let status = std::fs::read_to_string(format!("/proc/{}/status", running.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     let peak: u64 = line.trim().trim_end_matches(" kB").trim().parse().unwrap();
-    assert!(peak < 64 << 10, "{peak} KiB");
+    assert!(peak < 64 << 10, "{peak} KiB, less than half of it");
 }
 
 #[test]
