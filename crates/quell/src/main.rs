@@ -30,6 +30,8 @@ mod client;
 #[cfg(not(any(feature = "agent", feature = "client")))]
 compile_error!("there is no role for the server alone yet: add the feature `agent` or `client`");
 
+#[cfg(feature = "client")]
+mod clock;
 mod data_dir;
 mod escape;
 mod exit;

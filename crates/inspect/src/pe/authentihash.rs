@@ -44,7 +44,10 @@ pub(crate) fn padding(layout: &Layout, size: u64) -> &'static [u8] {
 }
 
 /// The Authenticode digest of `source`, read in pieces.
-pub(crate) fn authentihash<D: Digest>(source: &(impl Source + ?Sized), layout: &Layout) -> io::Result<Output<D>> {
+pub(crate) fn authentihash<D: Digest>(
+    source: &(impl Source + ?Sized),
+    layout: &Layout,
+) -> io::Result<Output<D>> {
     let size = source.size();
     let mut digest = D::new();
     let mut piece = vec![0; usize::try_from(PIECE.min(size)).unwrap_or_default()];

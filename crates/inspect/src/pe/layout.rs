@@ -43,7 +43,9 @@ impl Layout {
     /// The layout of `source`, or none if it is no portable executable or ends before its checksum.
     pub(crate) fn read(source: &(impl Source + ?Sized)) -> io::Result<Option<Self>> {
         let start = source.piece(0, POINTER_AT.saturating_add(4))?;
-        let Some(pointer) = le::word(&start, POINTER_AT).filter(|_| start.starts_with(b"MZ")) else { return Ok(None) };
+        let Some(pointer) = le::word(&start, POINTER_AT).filter(|_| start.starts_with(b"MZ")) else {
+            return Ok(None);
+        };
         let signature_at = u64::from(pointer);
         let header = source.piece(signature_at, OPTIONAL_AT.saturating_add(OPTIONAL_LENGTH))?;
         Ok(Self::of(signature_at, header))

@@ -109,10 +109,7 @@ pub struct RustFacts {
 
 impl From<&RustBuild> for RustFacts {
     fn from(rust: &RustBuild) -> Self {
-        Self {
-            compiler: rust.compiler.clone(),
-            crates: rust.crates.iter().map(LibraryFacts::from).collect(),
-        }
+        Self { compiler: rust.compiler.clone(), crates: rust.crates.iter().map(LibraryFacts::from).collect() }
     }
 }
 

@@ -108,6 +108,63 @@ mod tests {
         });
         let digests = Digests { sha256: Sha256([2; 32]), sha1: Sha1([1; 20]), md5: Md5([3; 16]) };
         let shape = InspectedFile::new("/opt/a.exe".into(), &digests, &found);
-        insta::assert_snapshot!(serde_json::to_string_pretty(&shape).unwrap());
+        insta::assert_snapshot!(serde_json::to_string_pretty(&shape).unwrap(), @r#"
+        {
+          "path": "/opt/a.exe",
+          "sha1": "0101010101010101010101010101010101010101",
+          "sha256": "0202020202020202020202020202020202020202020202020202020202020202",
+          "md5": "03030303030303030303030303030303",
+          "size": 4096,
+          "fileType": "PortableExecutable",
+          "isPeFile": true,
+          "filePublisher": "Example",
+          "fileProductName": null,
+          "signer": null,
+          "issuer": null,
+          "signerHash": null,
+          "isValidCertificate": null,
+          "fileSubtype": "Program",
+          "outcome": "whole",
+          "outcomeReason": null,
+          "originalFilename": "a.exe",
+          "fileVersion": null,
+          "productVersion": null,
+          "fileDescription": null,
+          "internalName": null,
+          "legalCopyright": null,
+          "machine": "x64",
+          "subsystem": "WindowsCui",
+          "compileTime": "2020-09-13T12:26:40Z",
+          "isDotNet": false,
+          "imphash": "04040404040404040404040404040404",
+          "authentihashSha1": null,
+          "authentihashSha256": null,
+          "sectionCount": 1,
+          "sections": [
+            {
+              "name": ".text",
+              "virtualSize": 10,
+              "rawSize": 512,
+              "characteristics": 1610612768,
+              "entropy": 6.005
+            }
+          ],
+          "overlay": {
+            "offset": 1024,
+            "size": 3072
+          },
+          "elf": null,
+          "scriptInterpreter": null,
+          "flaw": null,
+          "carrier": null,
+          "catalogue": null,
+          "signatureDigest": null,
+          "stampedAt": null,
+          "stampForm": null,
+          "chain": [],
+          "uncoveredBytes": null,
+          "furtherSignatures": []
+        }
+        "#);
     }
 }
