@@ -100,7 +100,8 @@ fn a_quarantined_file_has_its_facts_and_so_has_one_that_nobody_reads() {
         fs::File::options().write(true).open(&large).unwrap().set_len((1 << 30) + 4096).unwrap();
         let mut digest = <sha2::Sha256 as sha2::Digest>::new();
         std::io::copy(&mut fs::File::open(&large).unwrap(), &mut HashOf(&mut digest)).unwrap();
-        let sha256: String = sha2::Digest::finalize(digest).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256: String =
+            sha2::Digest::finalize(digest).iter().map(|byte| format!("{byte:02x}")).collect();
         let found = inspected(&up, &sha256);
         assert_eq!(found["quell"]["facts"]["outcome"], json!("too big"), "{found}");
         assert_eq!((&found["fileType"], &found["size"]), (&json!("Script"), &json!((1_u64 << 30) + 4096)));

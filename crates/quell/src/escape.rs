@@ -24,7 +24,11 @@ pub(crate) fn printable_json(json: &str) -> Cow<'_, str> {
     let mut safe = String::with_capacity(json.len() + 8);
     for letter in json.chars() {
         // None of them is above U+FFFF.
-        if is_raw(letter) { safe.push_str(&format!("\\u{:04x}", u32::from(letter))) } else { safe.push(letter) }
+        if is_raw(letter) {
+            safe.push_str(&format!("\\u{:04x}", u32::from(letter)))
+        } else {
+            safe.push(letter)
+        }
     }
     safe.into()
 }

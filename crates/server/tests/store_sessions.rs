@@ -544,7 +544,8 @@ async fn a_machine_is_asked_about_what_it_has_until_it_answers() {
     let mut machine = plane.inspecting().await;
     machine.say(batch(1)).await;
     assert_eq!(machine.hear().await, down::Message::SightingsStored(1));
-    let wanted = down::Message::InspectionWanted(v1::InspectionWanted { sha256: vec![FILE.sha256.0.to_vec()] });
+    let wanted =
+        down::Message::InspectionWanted(v1::InspectionWanted { sha256: vec![FILE.sha256.0.to_vec()] });
     assert_eq!(machine.hear().await, wanted);
     // What nobody asked for, and what is no record, changes nothing and ends nothing.
     let record = model::inspection::Inspection { publisher: Some("me".to_owned()), ..Default::default() };

@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
-use model::{Sha256, Time};
 use model::act::Act;
+use model::{Sha256, Time};
 use wire::link::v1::{self, down, up};
 use wire::link::{Malformed, acts, frame, things};
 

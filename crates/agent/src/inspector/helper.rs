@@ -26,7 +26,7 @@ const REQUEST: usize = 256;
 pub fn run(parent: i32) -> anyhow::Result<()> {
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
     // Before the first file.
-    let trust = Trust::default();
+    let trust = Trust::carried();
     confine(parent)?;
     serve(socket.as_fd(), |source, now| inspect::inspect(source, &trust, now));
     Ok(())
@@ -36,10 +36,7 @@ pub fn run(parent: i32) -> anyhow::Result<()> {
 static PANICKED: Mutex<String> = Mutex::new(String::new());
 
 /// Takes one file after the other, until the other end is closed or says what can't be understood.
-pub(super) fn serve(
-    socket: BorrowedFd<'_>,
-    inspect: impl Fn(&dyn Source, Time) -> io::Result<Inspection>,
-) {
+pub(super) fn serve(socket: BorrowedFd<'_>, inspect: impl Fn(&dyn Source, Time) -> io::Result<Inspection>) {
     // Nothing may be written; where it was is told in the answer.
     std::panic::set_hook(Box::new(|panic| {
         *PANICKED.lock() = panic.location().map(ToString::to_string).unwrap_or_default();

@@ -58,8 +58,12 @@ fn helper_child() {
             }
             b"panics          " => panic!("by a file"),
             b"opens a file    " => {
-                let refused = File::open("/etc/passwd").and(File::create("/tmp/quell-inspected")).unwrap_err();
-                Ok(Inspection { publisher: Some(refused.to_string()), ..inspect::inspect(source, &trust, now)? })
+                let refused =
+                    File::open("/etc/passwd").and(File::create("/tmp/quell-inspected")).unwrap_err();
+                Ok(Inspection {
+                    publisher: Some(refused.to_string()),
+                    ..inspect::inspect(source, &trust, now)?
+                })
             }
             b"opens a socket  " => {
                 let _ = std::net::UdpSocket::bind("127.0.0.1:0");
@@ -69,7 +73,9 @@ fn helper_child() {
                 let _ = std::process::Command::new("/bin/true").status();
                 unreachable!("it was let");
             }
-            b"overflows       " => Ok(Inspection { publisher: Some(deep(0).to_string()), ..Inspection::default() }),
+            b"overflows       " => {
+                Ok(Inspection { publisher: Some(deep(0).to_string()), ..Inspection::default() })
+            }
             b"changes         " => {
                 // Until it does, each block is read from the disk again.
                 loop {
@@ -144,8 +150,11 @@ fn the_helper_can_do_nothing_but_compute() {
         let mut running = Running::start(&helper("")).unwrap();
         let (file, wanted) = file(does);
         let broken = ask(&mut running, &file, wanted, LONG);
-        assert!(matches!(&broken, Err(Broken::Ended(Some(status)))
-            if std::os::unix::process::ExitStatusExt::signal(status) == Some(31)), "{does}: {broken:?}");
+        assert!(
+            matches!(&broken, Err(Broken::Ended(Some(status)))
+            if std::os::unix::process::ExitStatusExt::signal(status) == Some(31)),
+            "{does}: {broken:?}"
+        );
     }
     assert!(!std::path::Path::new("/tmp/quell-inspected").exists());
 }
@@ -167,7 +176,8 @@ fn what_a_file_does_to_the_helper_is_known_of_the_file() {
 fn a_file_that_takes_for_ever_ends_the_helper() {
     let mut running = Running::start(&helper("")).unwrap();
     let (file, wanted) = file("loops for ever");
-    let patience = Patience { soon: Duration::from_millis(200), processor: Duration::from_millis(100), ..LONG };
+    let patience =
+        Patience { soon: Duration::from_millis(200), processor: Duration::from_millis(100), ..LONG };
     let broken = ask(&mut running, &file, wanted, patience);
     assert!(matches!(broken, Err(Broken::TimedOut)), "{broken:?}");
     assert!(running.end().is_none());

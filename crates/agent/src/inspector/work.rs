@@ -299,7 +299,9 @@ fn outcome(answer: &Result<Answer, Broken>) -> Option<Outcome> {
     match answer {
         Err(Broken::TimedOut) => Some(Outcome::TimedOut),
         Err(Broken::Ended(status)) => status.and_then(outcome_of),
-        Err(Broken::Nonsense) => Some(Outcome::Malformed("its inspection says what makes no sense".to_owned())),
+        Err(Broken::Nonsense) => {
+            Some(Outcome::Malformed("its inspection says what makes no sense".to_owned()))
+        }
         Ok(_) | Err(Broken::Gone | Broken::Starved | Broken::Stopped) => None,
     }
 }

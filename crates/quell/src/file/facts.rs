@@ -109,12 +109,8 @@ mod tests {
             "elf": { "needed": ["libc.so.6", "libm.so.6"], "soname": null, "hasNx": false, "go": null },
             "chain": [{ "subject": "a" }, { "subject": "b" }], "furtherSignatures": [] });
         let lines = further(&facts);
-        let expected = [
-            ("imphash", "ab"),
-            ("needs", "libc.so.6, libm.so.6"),
-            ("NX stack", "no"),
-            ("chain", "a < b"),
-        ];
+        let expected =
+            [("imphash", "ab"), ("needs", "libc.so.6, libm.so.6"), ("NX stack", "no"), ("chain", "a < b")];
         assert_eq!(lines, expected.map(|(name, value)| (name, value.to_owned())));
         let cut = json!({ "outcome": "timed out" });
         assert_eq!(further(&cut), [("outcome", "timed out".to_owned())]);

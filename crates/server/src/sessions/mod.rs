@@ -59,7 +59,15 @@ impl Sessions {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         // The file was just made by us, so its owner is who we are.
         let ourselves = std::fs::metadata(path)?.uid();
-        let plane = Arc::new(Plane { store, hints, organization, clock, samples, present: Mutex::default(), inspecting: Mutex::default() });
+        let plane = Arc::new(Plane {
+            store,
+            hints,
+            organization,
+            clock,
+            samples,
+            present: Mutex::default(),
+            inspecting: Mutex::default(),
+        });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&plane), ourselves)).abort_handle();
         let door = Door { path: path.to_owned(), accepting, plane: Arc::clone(&plane) };
         Ok(Self { plane, _door: Arc::new(door) })

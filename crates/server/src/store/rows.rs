@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use model::act::Act;
 use model::facts::Facts;
-use model::inspection::Inspection;
 use model::hold::Hold;
+use model::inspection::Inspection;
 use model::log::{Entry, Position};
 use model::order::Cancellation;
 use model::rule::Rule;

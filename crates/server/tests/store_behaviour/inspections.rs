@@ -95,8 +95,14 @@ pub(crate) async fn the_first_word_stays_and_another_one_is_counted_and_audited(
     assert_eq!((known.agreed, known.disagreed), (1, 1));
     let audit = world.store.audit(world.home.organization, 0, 100).await.unwrap();
     let lines: Vec<_> = audit.iter().filter(|line| line.what == "inspection.disagree").collect();
-    assert!(lines.iter().all(|line| line.who == "agent on beta-2" && line.subject == file(1).sha256.to_string()));
-    assert!(lines[0].comment.contains("publisher") && !lines[0].comment.contains('\n'), "{}", lines[0].comment);
+    assert!(
+        lines.iter().all(|line| line.who == "agent on beta-2" && line.subject == file(1).sha256.to_string())
+    );
+    assert!(
+        lines[0].comment.contains("publisher") && !lines[0].comment.contains('\n'),
+        "{}",
+        lines[0].comment
+    );
     assert_eq!(lines.len(), 1, "once, however often it is said");
 }
 

@@ -173,12 +173,13 @@ fn put(
 
 /// Notes that a machine has said its word, and asks nobody any more when enough have. False if it had said it before.
 fn note(tx: &Tx<'_>, file: i64, machine: i64, version: u32, agrees: bool) -> rusqlite::Result<bool> {
-    let said = tx.prepare_cached(
-        "INSERT INTO inspection_word (file, machine, version, agrees) VALUES (?1, ?2, ?3, ?4)
+    let said = tx
+        .prepare_cached(
+            "INSERT INTO inspection_word (file, machine, version, agrees) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (file, machine) DO UPDATE SET version = excluded.version, agrees = excluded.agrees
          WHERE excluded.version > version",
-    )?
-    .execute(params![file, machine, version, agrees])?;
+        )?
+        .execute(params![file, machine, version, agrees])?;
     if version < VERSION {
         return Ok(said > 0);
     }
@@ -192,10 +193,15 @@ fn note(tx: &Tx<'_>, file: i64, machine: i64, version: u32, agrees: bool) -> rus
 
 /// For people, without what a hostile machine may have put there.
 fn differences(before: &KnownInspection, record: &Inspection) -> String {
-    let signer = |record: &Inspection| record.signature.as_ref().map(|one| (one.signer.clone(), one.signer_hash));
+    let signer =
+        |record: &Inspection| record.signature.as_ref().map(|one| (one.signer.clone(), one.signer_hash));
     let other = &before.record;
     let differs = [
-        ("type", (&other.facts.file_type, &other.facts.subtype) != (&record.facts.file_type, &record.facts.subtype)),
+        (
+            "type",
+            (&other.facts.file_type, &other.facts.subtype)
+                != (&record.facts.file_type, &record.facts.subtype),
+        ),
         ("publisher", other.publisher != record.publisher),
         ("product", other.product_name != record.product_name),
         ("signer", signer(other) != signer(record)),

@@ -58,7 +58,11 @@ fn full(length: usize, many: usize) -> Inspection {
         entropy_thousandths: 8000,
     };
     Inspection {
-        facts: Facts { size: 1 << 40, file_type: FileType::PortableExecutable, subtype: Some("Driver".to_owned()) },
+        facts: Facts {
+            size: 1 << 40,
+            file_type: FileType::PortableExecutable,
+            subtype: Some("Driver".to_owned()),
+        },
         outcome: Outcome::Malformed("the end is missing".to_owned()),
         publisher: some.clone(),
         product_name: some.clone(),
