@@ -30,6 +30,13 @@ fn inspected(up: &Up, sha256: &str) -> Value {
     })
 }
 
+/// Waits until the server knows a file: longer than others do, since nothing here is about how long that takes.
+fn wait_known(up: &Up, sha256: &str) {
+    wait_for("the file to be known", Duration::from_secs(60), || {
+        (up.api().get(&format!("/api/files/{sha256}")).0 == 200).then_some(())
+    });
+}
+
 /// The process that inspects, if there is one now.
 fn helper(up: &Up) -> Option<i32> {
     one_of(up.pid(), "inspect")
@@ -59,7 +66,7 @@ fn what_was_not_inspected_is_after_a_restart() {
     with_machine(|options, up, root| {
         let sample = Sample::fresh();
         sample.put(&root.join("program"));
-        up.api().wait_known(&sample.sha256);
+        wait_known(&up, &sample.sha256);
         up.kill();
         let up = Up::start(options);
         assert_eq!(inspected(&up, &sample.sha256)["quell"]["facts"]["outcome"], json!("whole"));
@@ -73,7 +80,7 @@ fn a_helper_that_is_killed_again_and_again_harms_nobody() {
         for round in 0..5 {
             let sample = Sample::fresh();
             sample.put(&root.join(format!("program {round}")));
-            up.api().wait_known(&sample.sha256);
+            wait_known(&up, &sample.sha256);
             if let Some(helper) = helper(&up) {
                 let _ = kill_process(Pid::from_raw(helper).unwrap(), Signal::KILL);
             }
@@ -90,7 +97,7 @@ fn a_quarantined_file_has_its_facts_and_so_has_one_that_nobody_reads() {
     with_machine(|_, up, root| {
         let sample = Sample::fresh();
         sample.put(&root.join("program"));
-        up.api().wait_known(&sample.sha256);
+        wait_known(&up, &sample.sha256);
         let order = up.api().quarantine(up.field("machineId"), &sample.sha1);
         up.api().wait_order(order["id"].as_str().unwrap());
         assert_eq!(inspected(&up, &sample.sha256)["quell"]["facts"]["outcome"], json!("whole"));

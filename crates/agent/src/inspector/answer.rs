@@ -24,6 +24,8 @@ pub(super) enum Became {
     Record(Inspection),
     /// Nothing of that is known now: why.
     PutOff(String),
+    /// No copy of it is here.
+    Gone,
 }
 
 impl Became {
@@ -31,6 +33,7 @@ impl Became {
     pub(super) fn told(&self, file: Sha256) -> up::Message {
         let result = match self {
             Self::Record(record) => inspected::Result::Record(inspection::encode(record)),
+            Self::Gone => inspected::Result::Gone(true),
             Self::PutOff(why) => inspected::Result::PutOff(why[..why.floor_char_boundary(REASON)].to_owned()),
         };
         up::Message::Inspected(v1::Inspected {

@@ -5,8 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use model::Sha256;
 use model::inspection::Inspection;
 
-/// So many are remembered, of some hundred bytes each.
-const MOST: usize = 1024;
+/// So many are remembered, of about a thousand bytes each.
+const MOST: usize = 256;
 
 /// What is known of such files.
 #[derive(Default)]

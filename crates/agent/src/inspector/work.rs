@@ -145,18 +145,18 @@ impl Inspector {
             Ok(copies) => copies,
             Err(error) => return Ok(Became::PutOff(format!("the inventory can't be read: {error}"))),
         };
-        let mut why = "no copy of it is here".to_owned();
+        let mut why = None;
         for path in copies {
             match open_at(&path) {
                 Ok(Some(opened)) => match self.inspect_copy(core, file, &path, opened.as_fd())? {
-                    Became::PutOff(reason) => why = reason,
+                    Became::PutOff(reason) => why = Some(reason),
                     record => return Ok(record),
                 },
                 Ok(None) => {}
-                Err(error) => why = format!("a copy can't be opened: {error}"),
+                Err(error) => why = Some(format!("a copy can't be opened: {error}")),
             }
         }
-        Ok(Became::PutOff(why))
+        Ok(why.map_or(Became::Gone, Became::PutOff))
     }
 
     fn inspect_copy(
@@ -216,6 +216,7 @@ impl Inspector {
             && status.code().is_some()
         {
             // It says itself why, where this process's own errors go.
+            tracing::error!(%status, "nothing can be inspected now: the process for it can't be confined");
             self.could_not_start = Some(Instant::now());
         }
         match &answer {

@@ -139,6 +139,12 @@ impl Asking<'_> {
         }
         let record = match told.result.ok_or(Malformed("inspected"))? {
             inspected::Result::Record(bytes) => inspection::decode(&bytes),
+            inspected::Result::Gone(_) => {
+                self.put_off(file);
+                let Plane { store, organization, .. } = self.plane;
+                store.not_to_inspect(*organization, machine, file).await?;
+                return Ok(());
+            }
             inspected::Result::PutOff(why) => {
                 tracing::debug!(%machine, %file, why, "inspection.put_off");
                 self.put_off(file);
@@ -181,6 +187,8 @@ impl Asking<'_> {
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
         let mut inspecting = self.plane.inspecting();
-        self.asked.keys().for_each(|file| drop(inspecting.remove(file)));
+        for file in self.asked.keys() {
+            inspecting.remove(file);
+        }
     }
 }

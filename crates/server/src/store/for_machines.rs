@@ -272,6 +272,22 @@ impl Store {
         })
     }
 
+    /// A machine has no copy of a file that it was asked about. As far as the store knows of none either, it is not asked
+    /// again until it has told of one.
+    ///
+    /// # Errors
+    /// When the machine is not known, or the store fails.
+    pub async fn not_to_inspect(
+        &self,
+        organization: OrganizationId,
+        machine: MachineId,
+        file: Sha256,
+    ) -> Result<(), StoreError> {
+        let Back::Sqlite(db) = &*self.back;
+        db.ingest("not_to_inspect", move |tx| sqlite::inspections::gone(tx, organization, machine, file))
+            .await
+    }
+
     /// A machine has inspected a file. The first record stays, unless it is of an older version or one that ran out of
     /// time; a machine that says otherwise is counted, and stands in the audit.
     ///

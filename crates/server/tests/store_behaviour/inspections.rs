@@ -75,10 +75,28 @@ pub(crate) async fn what_a_machine_says_is_known_from_then_on(world: World) {
     let world = world.restarted();
     assert_eq!(world.known().await, known);
     assert_eq!(world.due(machine, VERSION).await, [2]);
-    world.saw(2, vec![sighting(2, "/b", Seen::Gone)]).await;
-    assert_eq!(world.due(machine, VERSION).await, [0; 0], "what is gone can't be inspected");
-    world.saw(3, vec![sighting(2, "/b", Seen::AtRest)]).await;
-    assert_eq!(world.due(machine, VERSION).await, [2], "until it is back");
+}
+
+pub(crate) async fn what_is_gone_is_due_again_when_it_is_back(world: World) {
+    let (organization, machine) = (world.home.organization, world.home.machine);
+    let gone = async || world.store.not_to_inspect(organization, machine, file(1).sha256).await.unwrap();
+    world.saw(1, vec![sighting(1, "/a", Seen::AtRest)]).await;
+    gone().await;
+    assert_eq!(world.due(machine, VERSION).await, [1], "by its own word it lies there");
+    world.saw(2, vec![sighting(1, "/a", Seen::Gone)]).await;
+    assert_eq!(world.due(machine, VERSION).await, [1], "it may lie in the vault");
+    gone().await;
+    assert_eq!(world.due(machine, VERSION).await, [0; 0]);
+    world.saw(3, vec![sighting(1, "/a", Seen::AtRest)]).await;
+    assert_eq!(world.due(machine, VERSION).await, [1], "back at its place");
+    world.saw(4, vec![sighting(1, "/a", Seen::Gone)]).await;
+    gone().await;
+    world.saw(5, vec![sighting(1, "/b", Seen::AtRest)]).await;
+    assert_eq!(world.due(machine, VERSION).await, [1], "at another place");
+    world.inspected(machine, VERSION, &record("me")).await;
+    world.saw(6, vec![sighting(1, "/b", Seen::Gone)]).await;
+    world.saw(7, vec![sighting(1, "/b", Seen::AtRest), sighting(1, "/c", Seen::AtRest)]).await;
+    assert_eq!(world.due(machine, VERSION).await, [0; 0], "its word is known");
 }
 
 pub(crate) async fn the_first_word_stays_and_another_one_is_counted_and_audited(world: World) {

@@ -45,6 +45,7 @@ suite!(sqlite, server::store::Store::open,
     ],
     inspections: [
         what_a_machine_says_is_known_from_then_on,
+        what_is_gone_is_due_again_when_it_is_back,
         the_first_word_stays_and_another_one_is_counted_and_audited,
         a_record_of_a_newer_version_and_one_that_was_cut_short_are_replaced,
         two_machines_are_asked_and_no_third,

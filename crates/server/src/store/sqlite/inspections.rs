@@ -24,7 +24,7 @@ pub(super) fn renew(connection: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A file was seen on a machine for the first time.
+/// A file was seen on a machine for the first time, or at another place there.
 pub(super) fn want(tx: &Tx<'_>, machine: i64, file: i64) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT OR IGNORE INTO inspection_due (machine, file)
@@ -51,13 +51,31 @@ pub(in crate::store) fn due(
              LEFT JOIN inspection_word w ON w.file = d.file AND w.machine = d.machine
          WHERE d.machine = ?1 AND d.file > ?2
              AND (i.version IS NULL OR i.version <= ?3) AND (w.version IS NULL OR w.version < ?3)
-             AND EXISTS (SELECT 1 FROM copy c WHERE c.file = d.file AND c.machine = d.machine AND c.present = 1)
          ORDER BY d.file LIMIT ?4",
     )?;
     let rows = rows.query_map(params![machine, int(after), version.min(VERSION), limit], |row| {
         Ok((uint(row, "number")?, Sha256(row.get("sha256")?)))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// A machine has no copy to inspect. What it told of and has not said to be gone stays due.
+pub(in crate::store) fn gone(
+    tx: &Tx<'_>,
+    organization: OrganizationId,
+    machine: MachineId,
+    sha256: Sha256,
+) -> Result<(), StoreError> {
+    let organization = organizations::get(tx, organization)?.number;
+    let (machine, _) = machines::known(tx, organization, machine)?;
+    tx.prepare_cached(
+        "DELETE FROM inspection_due AS d
+         WHERE machine = ?1 AND file = (SELECT number FROM file WHERE organization = ?2 AND sha256 = ?3)
+             AND NOT EXISTS (
+                 SELECT 1 FROM copy c WHERE c.file = d.file AND c.machine = d.machine AND c.present = 1)",
+    )?
+    .execute(params![machine, organization, sha256.0])?;
+    Ok(())
 }
 
 /// What is known of a file.

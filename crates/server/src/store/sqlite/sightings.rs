@@ -101,6 +101,9 @@ fn there(tx: &Tx<'_>, place: &Place<'_>, sighting: &Sighting) -> rusqlite::Resul
             running.unwrap_or(false),
             denials
         ])?;
+        if paths > 0 {
+            inspections::want(tx, place.machine, file)?;
+        }
     }
     // Whatever else lay at that path is overwritten.
     tx.prepare_cached(

@@ -38,4 +38,9 @@ CREATE TABLE inspection_due (
     PRIMARY KEY (machine, file)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX inspection_due_file ON inspection_due (file);
+-- What was gone is back.
+CREATE TRIGGER inspection_due_again AFTER UPDATE OF present ON copy WHEN new.present = 1 AND old.present = 0 BEGIN
+    INSERT OR IGNORE INTO inspection_due (machine, file) SELECT new.machine, new.file
+        WHERE NOT EXISTS (SELECT 1 FROM inspection_word WHERE file = new.file AND machine = new.machine);
+END;
 INSERT INTO inspection_due (machine, file) SELECT machine, file FROM pair;
