@@ -17,6 +17,7 @@ use crate::output::Format;
 
 mod collect;
 mod decide;
+mod facts;
 mod inspect;
 mod sample;
 mod show;

@@ -27,7 +27,7 @@ pub use body::{Body, BodyError};
 pub use context::{Collection, Entity, Root, Set};
 pub use copy::Copy;
 pub use error::Envelope;
-pub use file::{File, FileExtras};
+pub use file::{File, FileExtras, InspectionWord};
 pub use file_action::{ActionType, FileAction};
 pub use file_machine_action::{FileInstance, FileMachineAction};
 pub use hold::Hold;
