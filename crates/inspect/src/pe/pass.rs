@@ -9,6 +9,7 @@ use model::{Sha1, Sha256};
 use super::authentihash::{covered, padding};
 use super::entropy::{Entropy, part};
 use super::layout::Layout;
+use crate::digests::update_both;
 
 /// Makes both Authenticode digests and the entropy of the sections, fed from the first byte to the last.
 pub(crate) struct Pass {
@@ -36,9 +37,7 @@ impl Pass {
     /// Takes the next bytes of the file.
     pub(crate) fn update(&mut self, piece: &[u8]) {
         for range in &self.covered {
-            let part = part(piece, self.at, range);
-            self.sha1.update(part);
-            self.sha256.update(part);
+            update_both(&mut self.sha1, &mut self.sha256, part(piece, self.at, range));
         }
         self.entropy.update(piece);
         self.at = self.at.saturating_add(piece.len() as u64);

@@ -1,5 +1,7 @@
 //! Whom this installation trusts to sign code.
 
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
 mod carried;
 mod disallowed;
 mod pem;
@@ -18,6 +20,8 @@ use crate::signature::cms::certificate::Certificate;
 use disallowed::Disallowed;
 pub(crate) use purpose::Purpose;
 pub(crate) use root::Root;
+#[cfg(test)]
+pub(crate) use root_list::is_authentic;
 use roots::Roots;
 pub use update::{List, NotAList};
 
@@ -120,6 +124,12 @@ impl Trust {
     /// its SHA-256.
     pub fn lists(&self) -> Vec<List> {
         self.lists.iter().map(List::of).collect()
+    }
+
+    /// The bytes of its first list.
+    #[cfg(test)]
+    pub(crate) fn list_bytes(&self) -> Option<Vec<u8>> {
+        self.lists.first().map(|list| list.bytes().to_vec())
     }
 
     pub(crate) const fn is_strict(&self) -> bool {

@@ -32,25 +32,6 @@ impl RootList {
         (signed.content_type == oid::TRUST_LIST).then(|| Self::parse(signed.content))?
     }
 
-    /// Whether one of Microsoft's own roots vouches, today, for who signed the list.
-    pub(crate) fn is_authentic(bytes: &[u8], trust: &Trust, now: Time) -> bool {
-        let Some((signed, _)) = Signed::read(bytes) else { return false };
-        let signer = &signed.signer;
-        if signed.content_type != oid::TRUST_LIST || signer.covers(signed.content.value).is_err() {
-            return false;
-        }
-        let mut finder = Finder::new(trust);
-        let leaves =
-            signed.certificates.iter().filter(|one| signer.is(one) && signer.is_signed_by(one).is_ok());
-        let at = |leaf: Time| now.min(leaf);
-        // A list is issued for months while its signer's certificate may end before: what counts is that it was good
-        // when the list was issued.
-        let issued = Self::parse(signed.content).map_or(now, |list| list.date);
-        leaves.into_iter().any(|leaf| {
-            finder.find(*leaf, &signed.certificates, Purpose::RootList, at(issued)).flaw.is_none()
-        })
-    }
-
     fn parse(content: Tlv<'_>) -> Option<Self> {
         let mut parts = Some(content).filter(|content| content.tag == SEQUENCE)?.parts();
         parts.take_if(INTEGER)?;
@@ -82,6 +63,26 @@ impl RootList {
     pub(crate) fn len(&self) -> usize {
         self.roots.len()
     }
+}
+
+/// Whether a root of `trust` vouches for who signed the list in `bytes`.
+///
+/// A list is issued for months while its signer's certificate may end before: what counts is that it was good when the
+/// list was issued, which is its own word.
+pub(crate) fn is_authentic(bytes: &[u8], trust: &Trust, now: Time) -> bool {
+    let Some((signed, _)) = Signed::read(bytes) else { return false };
+    let Some(list) = RootList::read(bytes) else { return false };
+    let signer = &signed.signer;
+    if signer.content_type() != Some(oid::TRUST_LIST) || signer.covers(signed.content.value).is_err() {
+        return false;
+    }
+    let mut finder = Finder::new(trust);
+    let mut leaves =
+        signed.certificates.iter().filter(|one| signer.is(one) && signer.is_signed_by(one).is_ok());
+    leaves.any(|leaf| {
+        let found = finder.find(*leaf, &signed.certificates, Purpose::RootList, now.min(list.date));
+        found.flaw.is_none()
+    })
 }
 
 /// What the list says of one root.

@@ -2,7 +2,7 @@
 
 use model::{Sha256, Time};
 
-use super::root_list::RootList;
+use super::root_list::{RootList, is_authentic};
 use super::roots::Roots;
 use super::{Trust, carried, pem};
 
@@ -21,6 +21,9 @@ pub struct List {
 }
 
 impl List {
+    /// Name of the file in the data directory that holds the list of all roots that Windows trusts.
+    pub const FILE: &str = "trust-roots";
+
     pub(super) fn of(roots: &Roots) -> Self {
         Self { issued: roots.date(), roots: roots.len(), sha256: roots.digest() }
     }
@@ -38,7 +41,7 @@ impl List {
     pub fn make(trust_list: &[u8], certificates: &[u8], now: Time) -> Result<(Self, Vec<u8>), NotAList> {
         let list = RootList::read(trust_list).ok_or(NotAList::Unreadable)?;
         let microsoft = Trust { lists: vec![carried::roots()], ..Trust::default() };
-        if !RootList::is_authentic(trust_list, &microsoft, now) {
+        if !is_authentic(trust_list, &microsoft, now) {
             return Err(NotAList::NotMicrosofts);
         }
         if list.date > now {

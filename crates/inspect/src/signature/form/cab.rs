@@ -17,13 +17,12 @@ const HEADER: usize = 60;
 
 pub(super) fn read(source: &dyn Source) -> io::Result<Form<'static>> {
     let size = source.size();
-    let whole = || Covered::Ranges(vec![0..size]);
     let head = source.piece(0, HEADER)?;
     let Some((at, length)) = place(&head) else { return Ok(Form::unsigned(Covered::Whole)) };
     let Some(end) =
         at.checked_add(length).filter(|end| at >= HEADER as u64 && *end <= size && length <= LARGEST)
     else {
-        return Ok(Form::broken(whole()));
+        return Ok(Form::broken(Covered::Whole));
     };
     // Left out: the header's checksum, the number in the set, and the reserved area but its last four bytes.
     let covered = Covered::Ranges(vec![0..4, 8..34, 56..at]);

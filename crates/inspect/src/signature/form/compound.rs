@@ -18,6 +18,7 @@ const TABLES_IN_HEADER: usize = 109;
 const END: u32 = 0xffff_fffa;
 const FREE: u32 = 0xffff_ffff;
 const SMALL_SECTOR: u64 = 64;
+const LITTLE_ENDIAN: u16 = 0xfffe;
 const STORAGE: u8 = 1;
 const STREAM: u8 = 2;
 const ROOT: u8 = 5;
@@ -66,7 +67,9 @@ impl Compound {
     pub(super) fn read(source: &dyn Source) -> io::Result<Option<Self>> {
         let head = source.piece(0, HEADER)?;
         let shift = le::half(&head, 30).map_or(0, u32::from);
-        if source.size() > LARGEST || head.len() < HEADER || !matches!(shift, 9 | 12) {
+        let has_known_form = matches!((le::half(&head, 26), shift), (Some(3), 9) | (Some(4), 12))
+            && le::half(&head, 28) == Some(LITTLE_ENDIAN);
+        if source.size() > LARGEST || head.len() < HEADER || !has_known_form {
             return Ok(None);
         }
         let mut file = Self {
@@ -170,13 +173,14 @@ impl Compound {
     /// The sectors that hold the tables of what follows what.
     fn tables(&self, source: &dyn Source, head: &[u8]) -> io::Result<Option<Vec<u32>>> {
         let most = self.sectors_of(source.size());
-        let mut tables: Vec<u32> = (0..TABLES_IN_HEADER)
+        let count = le::word(head, 44).and_then(|count| usize::try_from(count).ok()).unwrap_or_default();
+        let mut tables: Vec<u32> = (0..TABLES_IN_HEADER.min(count))
             .filter_map(|place| le::word(head, place.saturating_mul(4).saturating_add(76)))
             .filter(|sector| *sector < END)
             .collect();
         let mut further = le::word(head, 68).unwrap_or(FREE);
         let mut steps: usize = 0;
-        while further < END {
+        while further < END && tables.len() < count {
             steps = steps.saturating_add(1);
             let Some(mut words) = self.words(source, further)? else { return Ok(None) };
             if steps > most {
@@ -185,6 +189,7 @@ impl Compound {
             further = words.pop().unwrap_or(FREE);
             tables.extend(words.into_iter().filter(|sector| *sector < END));
         }
+        tables.truncate(count);
         Ok((tables.len() <= most).then_some(tables))
     }
 
@@ -234,10 +239,10 @@ impl Entry {
     /// Reads an entry. In a file with short sectors the upper half of a length is not used.
     fn read(bytes: &[u8], is_short: bool) -> Option<Self> {
         let length = usize::from(le::half(bytes, 64)?).clamp(2, 64);
-        let kind = match bytes.get(66)? {
-            &STORAGE => Kind::Storage,
-            &STREAM => Kind::Stream,
-            &ROOT => Kind::Root,
+        let kind = match *bytes.get(66)? {
+            STORAGE => Kind::Storage,
+            STREAM => Kind::Stream,
+            ROOT => Kind::Root,
             _ => Kind::Unused,
         };
         let size = if is_short { le::word(bytes, 120)?.into() } else { le::long(bytes, 120)? };

@@ -83,17 +83,21 @@ impl<'l> Form<'l> {
     pub(super) fn digest(&self, source: &dyn Source, hash: Hash) -> io::Result<Option<Vec<u8>>> {
         match &self.covered {
             Covered::Pe(layout) => pe::digest(source, layout, hash).map(Some),
-            Covered::Ranges(ranges) => of_ranges(source, ranges, hash).map(Some),
+            Covered::Ranges(ranges) => of_ranges(source, ranges.iter().cloned(), hash).map(Some),
             Covered::Text(text) => Ok(Some(hash.of_parts(&[text]))),
             Covered::Msi(streams) => streams.digest(source, hash),
-            Covered::Whole => of_ranges(source, &[0..source.size()], hash).map(Some),
+            Covered::Whole => of_ranges(source, std::iter::once(0..source.size()), hash).map(Some),
         }
     }
 }
 
-fn of_ranges(source: &dyn Source, ranges: &[Range<u64>], hash: Hash) -> io::Result<Vec<u8>> {
+fn of_ranges(
+    source: &dyn Source,
+    mut ranges: impl Iterator<Item = Range<u64>>,
+    hash: Hash,
+) -> io::Result<Vec<u8>> {
     let mut hasher = Hasher::new(hash);
-    ranges.iter().try_for_each(|range| feed(source, range.clone(), &mut hasher))?;
+    ranges.try_for_each(|range| feed(source, range, &mut hasher))?;
     Ok(hasher.finish())
 }
 

@@ -9,6 +9,7 @@
 mod build;
 mod forms;
 mod hostile;
+mod lists;
 mod verdicts;
 
 use model::Time;
@@ -60,7 +61,7 @@ impl Family {
 
     fn trust(&self) -> Trust {
         let mut trust = Trust::default();
-        trust.add_roots(&[self.root.certificate.clone()]).unwrap();
+        trust.add_roots(std::slice::from_ref(&self.root.certificate)).unwrap();
         trust
     }
 }

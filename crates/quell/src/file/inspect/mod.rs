@@ -12,6 +12,7 @@ use crate::client::each::each;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Format;
+use crate::trust::Whom;
 use crate::{clock, say};
 
 mod describe;
@@ -28,11 +29,13 @@ pub(super) struct Inspect {
     /// Files on this host
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    whom: Whom,
 }
 
 /// Tells of each; what cannot be read is said on stderr, and the next follows.
 pub(super) fn run(args: &Inspect, format: Format) -> Result<(), Failure> {
-    let trust = Trust::default();
+    let trust = args.whom.trust()?;
     let now = clock::now();
     let mut told = 0_usize;
     each(&args.paths, format, |path| {
@@ -117,7 +120,7 @@ mod tests {
         let file = dir.path().join("file");
         fs::write(&file, "#!/bin/sh\n").unwrap();
         let paths = vec![dir.path().join("none"), file, dir.path().to_owned()];
-        let ended = run(&Inspect { paths }, Format::Json);
+        let ended = run(&Inspect { paths, whom: Whom::within(dir.path()) }, Format::Json);
         assert_eq!(ended.unwrap_err().exit, Exit::NotFound);
     }
 }
