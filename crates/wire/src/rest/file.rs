@@ -58,6 +58,8 @@ pub struct File {
 pub struct FileExtras {
     /// Finer than `fileType`.
     pub file_subtype: Option<String>,
+    /// On how many machines a copy lies now, as far as they have told; `globalPrevalence` counts those that ever had one.
+    pub present_on: u64,
     /// How often its execution was refused.
     pub denials: u64,
     /// Whether a rule in force denies it.
@@ -94,7 +96,12 @@ mod tests {
             is_valid_certificate: None,
             determination_type: "Unknown",
             determination_value: None,
-            quell: FileExtras { file_subtype: Some("Program".into()), denials: 3, blocked: true },
+            quell: FileExtras {
+                file_subtype: Some("Program".into()),
+                present_on: 1,
+                denials: 3,
+                blocked: true,
+            },
         };
         let answer = Entity::new("https://api.security.microsoft.com", Root::Api, Set::Files, file);
         insta::assert_snapshot!(serde_json::to_string_pretty(&answer).unwrap(), @r##"
@@ -119,6 +126,7 @@ mod tests {
           "determinationValue": null,
           "quell": {
             "fileSubtype": "Program",
+            "presentOn": 1,
             "denials": 3,
             "blocked": true
           }
