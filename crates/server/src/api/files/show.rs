@@ -46,6 +46,7 @@ fn shape(known: KnownFile) -> File {
         determination_value: None,
         quell: FileExtras {
             file_subtype: known.facts.subtype,
+            present_on: known.present_on,
             denials: known.denials,
             blocked: !known.blocked.is_empty(),
         },
