@@ -33,6 +33,9 @@ impl Sweep {
                 None => {}
             }
         }
+        for number in self.looker.inventory.orphans() {
+            self.note(Note::Forget(number))?;
+        }
         self.recorded()
     }
 
