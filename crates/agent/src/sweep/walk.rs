@@ -2,6 +2,7 @@
 //! None is held open while the walk rests, so that each can be unmounted.
 
 use std::cell::Cell;
+use std::collections::BinaryHeap;
 use std::ffi::{OsStr, OsString};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
@@ -68,10 +69,50 @@ struct Piece {
     next: Option<u64>,
 }
 
-/// A directory that is waited for below another.
-struct Waiting {
-    path: PathBuf,
-    above: Option<Rc<Above>>,
+/// As many names of directories in one wait for their turn; for more that is read again, since anybody can make as many
+/// as he likes.
+const MOST: usize = if cfg!(test) { 8 } else { 16 << 10 };
+
+/// The first so many of names that come in any order.
+#[derive(Default)]
+struct Lowest {
+    names: BinaryHeap<OsString>,
+    /// Only what comes behind this counts.
+    behind: Option<OsString>,
+    is_short: bool,
+}
+
+/// A directory on the way, and those in it that are still to be walked through.
+struct Level {
+    above: Rc<Above>,
+    /// The last is taken first.
+    names: Vec<OsString>,
+    /// There are more behind this one.
+    more: Option<OsString>,
+}
+
+impl Lowest {
+    fn behind(name: OsString) -> Self {
+        Self { behind: Some(name), ..Self::default() }
+    }
+
+    fn add(&mut self, name: OsString) {
+        if self.behind.as_ref().is_some_and(|behind| name <= *behind) {
+            return;
+        }
+        self.names.push(name);
+        if self.names.len() > MOST {
+            self.names.pop();
+            self.is_short = true;
+        }
+    }
+
+    fn below(self, above: Rc<Above>) -> Level {
+        let mut names = self.names.into_sorted_vec();
+        let more = names.last().filter(|_| self.is_short).cloned();
+        names.reverse();
+        Level { above, names, more }
+    }
 }
 
 /// A directory on the way.
@@ -94,28 +135,60 @@ impl Sweep {
         if !self.looker.inventory.is_seated(top, device) {
             return Ok(());
         }
-        let mut rest = vec![Waiting { path: top.to_owned(), above: None }];
-        while let Some(Waiting { path, above }) = rest.pop() {
+        let enters = |path: &Path| !closed.iter().any(|closed| closed == path) && part.enters(path);
+        let mut levels: Vec<Level> = Vec::new();
+        let mut next = Some((top.to_owned(), None));
+        loop {
+            let Some((path, above)) = next.take() else {
+                let Some(level) = levels.last_mut() else { return Ok(()) };
+                if let Some(name) = level.names.pop() {
+                    next = Some((level.above.itself.path.join(name), Some(level.above.clone())));
+                } else if let Some(last) = level.more.take() {
+                    *level = self.more(level.above.clone(), last, device, &enters)?;
+                } else {
+                    levels.pop();
+                }
+                continue;
+            };
             if self.ours.holds(&path) {
                 continue;
             }
             *self.progress.at.lock() = Some(path.clone());
             self.tick(&path, part.is_first())?;
+            if part.is_first() && self.progress.guarded_complete.load(Ordering::Relaxed) {
+                self.run_guarded_errands()?;
+            }
             let Some(at) = open(&path, device) else { continue };
-            let within = above.as_ref().map_or(0, |above| above.itself.inode);
-            let itself = Directory { path: path.clone(), inode: at.inode, within };
+            let within = above.as_ref().map_or(0, |above: &Rc<Above>| above.itself.inode);
+            let itself = Directory { path, inode: at.inode, within };
             let above = Rc::new(Above { itself, above, is_known: Cell::new(false) });
-            let mut directories = self.directory(at, &above, device, part)?;
+            let directories = self.directory(at, &above, device, part, &enters)?;
             self.rest()?;
-            let below = |name: &OsString| path.join(name);
-            directories.retain(|name| !closed.contains(&below(name)) && part.enters(&below(name)));
-            // The last is taken first.
-            directories.sort_by(|a, b| b.cmp(a));
-            rest.extend(
-                directories.iter().map(|name| Waiting { path: below(name), above: Some(above.clone()) }),
-            );
+            levels.push(directories.below(above));
         }
-        Ok(())
+    }
+
+    /// The directories behind one, of which there were too many.
+    fn more(
+        &self,
+        above: Rc<Above>,
+        last: OsString,
+        device: u64,
+        enters: &dyn Fn(&Path) -> bool,
+    ) -> Result<Level, Stopped> {
+        let mut directories = Lowest::behind(last);
+        let path = above.itself.path.as_path();
+        let (mut at, mut from) = (open(path, device).filter(|at| at.inode == above.itself.inode), 0);
+        while let Some(open) = at
+            && let Ok(piece) = piece(&open, from)
+        {
+            let below = piece.directories.into_iter().filter(|name| enters(&path.join(name)));
+            below.for_each(|name| directories.add(name));
+            let Some(next) = piece.next else { break };
+            from = next;
+            at = self.rest_without(open, path, device)?;
+        }
+        Ok(directories.below(above))
     }
 
     /// Looks at the files of one directory. Returns the directories in it.
@@ -125,9 +198,10 @@ impl Sweep {
         above: &Above,
         device: u64,
         part: Part<'_>,
-    ) -> Result<Vec<OsString>, Stopped> {
+        enters: &dyn Fn(&Path) -> bool,
+    ) -> Result<Lowest, Stopped> {
         let path = above.itself.path.as_path();
-        let mut directories = Vec::new();
+        let mut directories = Lowest::default();
         let placed = self.looker.inventory.places(&above.itself);
         above.is_known.set(placed != Placed::Unknown);
         if placed.is_elsewhere() {
@@ -142,7 +216,8 @@ impl Sweep {
         }
         let (mut from, mut has_copies) = (0, false);
         while let Ok(piece) = piece(&at, from) {
-            directories.extend(piece.directories);
+            let below = piece.directories.into_iter().filter(|name| enters(&path.join(name)));
+            below.for_each(|name| directories.add(name));
             for name in piece.files.iter().filter(|_| part.has(path)) {
                 if self.halt.is_asked() {
                     return Err(Stopped);
@@ -206,18 +281,23 @@ impl Sweep {
     /// Looks at each path that is known below a directory which is not there any more.
     fn gone_below(&self, directory: PathBuf) -> Result<(), Stopped> {
         // By path, and not by number: the directory may be met elsewhere meanwhile, with all that is in it.
-        let mut rest = vec![directory];
-        while let Some(path) = rest.pop() {
-            let Some(number) = self.looker.inventory.number(&path) else { continue };
-            for page in self.looker.inventory.pages(number) {
-                for child in page {
-                    let below = path.join(&child.name);
-                    match child.file {
-                        Some(_) => drop(self.looker.look(below)?),
-                        None => rest.push(below),
-                    }
+        let inventory = &self.looker.inventory;
+        let known =
+            |path: PathBuf| Some((inventory.pages(inventory.number(&path)?), Vec::new().into_iter(), path));
+        let mut levels: Vec<_> = known(directory).into_iter().collect();
+        while let Some((pages, page, path)) = levels.last_mut() {
+            let Some(child) = page.next() else {
+                match pages.next() {
+                    Some(next) => *page = next.into_iter(),
+                    None => drop(levels.pop()),
                 }
                 self.rest()?;
+                continue;
+            };
+            let below = path.join(&child.name);
+            match child.file {
+                Some(_) => drop(self.looker.look(below)?),
+                None => levels.extend(known(below)),
             }
         }
         Ok(())
@@ -296,6 +376,29 @@ fn foreign() -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_more_names_wait_than_there_is_room_for_and_none_is_lost() {
+        let itself = Directory { path: "/".into(), inode: 1, within: 0 };
+        let above = Rc::new(Above { itself, above: None, is_known: Cell::new(false) });
+        // In no order.
+        let all: Vec<OsString> = (0..3 * MOST + 1).map(|n| format!("{:03}", n * 17 % 100).into()).collect();
+        let (mut met, mut last) = (Vec::new(), None);
+        loop {
+            let mut lowest = last.map_or_else(Lowest::default, Lowest::behind);
+            all.iter().for_each(|name| lowest.add(name.clone()));
+            let mut level = lowest.below(above.clone());
+            assert!(level.names.len() <= MOST);
+            met.extend(std::iter::from_fn(|| level.names.pop()));
+            last = level.more;
+            if last.is_none() {
+                break;
+            }
+        }
+        let mut sorted = all.clone();
+        sorted.sort();
+        assert_eq!(met, sorted);
+    }
 
     #[test]
     fn two_parts_are_the_whole_and_meet_nothing_twice() {
