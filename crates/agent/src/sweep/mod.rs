@@ -2,6 +2,7 @@
 //! In a thread that runs only when nobody else wants the processor or the disk.
 
 mod errands;
+mod lowest;
 mod telling;
 mod walk;
 

@@ -2,7 +2,6 @@
 //! None is held open while the walk rests, so that each can be unmounted.
 
 use std::cell::Cell;
-use std::collections::BinaryHeap;
 use std::ffi::{OsStr, OsString};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,6 +14,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, SeekFrom, StatxFlags};
 use sys::identity::Stat;
 
 use super::Sweep;
+use super::lowest::Lowest;
 use crate::examine::Within;
 use crate::inventory::{Directory, Placed};
 use crate::looking::Stopped;
@@ -69,19 +69,6 @@ struct Piece {
     next: Option<u64>,
 }
 
-/// As many names of directories in one wait for their turn; for more that is read again, since anybody can make as many
-/// as he likes.
-const MOST: usize = if cfg!(test) { 8 } else { 16 << 10 };
-
-/// The first so many of names that come in any order.
-#[derive(Default)]
-struct Lowest {
-    names: BinaryHeap<OsString>,
-    /// Only what comes behind this counts.
-    behind: Option<OsString>,
-    is_short: bool,
-}
-
 /// A directory on the way, and those in it that are still to be walked through.
 struct Level {
     above: Rc<Above>,
@@ -91,27 +78,10 @@ struct Level {
     more: Option<OsString>,
 }
 
-impl Lowest {
-    fn behind(name: OsString) -> Self {
-        Self { behind: Some(name), ..Self::default() }
-    }
-
-    fn add(&mut self, name: OsString) {
-        if self.behind.as_ref().is_some_and(|behind| name <= *behind) {
-            return;
-        }
-        self.names.push(name);
-        if self.names.len() > MOST {
-            self.names.pop();
-            self.is_short = true;
-        }
-    }
-
-    fn below(self, above: Rc<Above>) -> Level {
-        let mut names = self.names.into_sorted_vec();
-        let more = names.last().filter(|_| self.is_short).cloned();
-        names.reverse();
-        Level { above, names, more }
+impl Level {
+    fn of(above: Rc<Above>, directories: Lowest) -> Self {
+        let (names, more) = directories.last_first();
+        Self { above, names, more }
     }
 }
 
@@ -164,7 +134,7 @@ impl Sweep {
             let above = Rc::new(Above { itself, above, is_known: Cell::new(false) });
             let directories = self.directory(at, &above, device, part, &enters)?;
             self.rest()?;
-            levels.push(directories.below(above));
+            levels.push(Level::of(above, directories));
         }
     }
 
@@ -188,7 +158,7 @@ impl Sweep {
             from = next;
             at = self.rest_without(open, path, device)?;
         }
-        Ok(directories.below(above))
+        Ok(Level::of(above, directories))
     }
 
     /// Looks at the files of one directory. Returns the directories in it.
@@ -376,29 +346,6 @@ fn foreign() -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn no_more_names_wait_than_there_is_room_for_and_none_is_lost() {
-        let itself = Directory { path: "/".into(), inode: 1, within: 0 };
-        let above = Rc::new(Above { itself, above: None, is_known: Cell::new(false) });
-        // In no order.
-        let all: Vec<OsString> = (0..3 * MOST + 1).map(|n| format!("{:03}", n * 17 % 100).into()).collect();
-        let (mut met, mut last) = (Vec::new(), None);
-        loop {
-            let mut lowest = last.map_or_else(Lowest::default, Lowest::behind);
-            all.iter().for_each(|name| lowest.add(name.clone()));
-            let mut level = lowest.below(above.clone());
-            assert!(level.names.len() <= MOST);
-            met.extend(std::iter::from_fn(|| level.names.pop()));
-            last = level.more;
-            if last.is_none() {
-                break;
-            }
-        }
-        let mut sorted = all.clone();
-        sorted.sort();
-        assert_eq!(met, sorted);
-    }
 
     #[test]
     fn two_parts_are_the_whole_and_meet_nothing_twice() {
