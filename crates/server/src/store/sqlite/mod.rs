@@ -14,6 +14,7 @@ mod writer;
 pub(super) mod applications;
 pub(super) mod audit;
 pub(super) mod files;
+pub(super) mod inspections;
 pub(super) mod machines;
 pub(super) mod organizations;
 pub(super) mod sightings;
@@ -71,6 +72,7 @@ impl Sqlite {
         })?;
         let mut connection = Connection::open(&path)?;
         schema::prepare(&mut connection)?;
+        inspections::renew(&connection)?;
         let writer = Writer::start(connection, clock, hints)?;
         Ok(Self { writer, readers: Readers::new(path) })
     }
