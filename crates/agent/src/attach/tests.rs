@@ -48,9 +48,10 @@ fn a_full_disk_makes_no_storm_of_connections() {
     let connections = Arc::new(AtomicUsize::new(0));
     serve(UnixListener::bind(&socket).unwrap(), connections.clone());
     let (collector, end) = crate::collecting::pair();
+    let (inspector, inspections) = crate::inspector::pair(crate::inspector::Helper(Vec::new()), 0);
     let own = core.clone();
     let linked = std::thread::spawn(move || {
-        run(&own, &socket, &nudged, &crossbeam_channel::bounded(1).0, &end);
+        run(&own, &socket, &nudged, &crossbeam_channel::bounded(1).0, &end, &inspections);
     });
     std::thread::sleep(Duration::from_secs(3));
     let count = connections.load(Ordering::SeqCst);
@@ -63,7 +64,7 @@ fn a_full_disk_makes_no_storm_of_connections() {
         std::thread::sleep(Duration::from_millis(20));
     }
     core.halt.now();
-    drop(collector);
+    drop((collector, inspector));
     core.nudge(Nudge::Changed);
     linked.join().unwrap();
 }
