@@ -11,7 +11,7 @@ use std::time::Instant;
 use anyhow::Context;
 use inspect::{Source, Trust};
 use model::Time;
-use tests::measure::Median;
+use ::tests::measure::Median;
 
 use crate::judge;
 
