@@ -62,6 +62,13 @@ struct Roots {
     by_fsid: HashMap<[u8; 8], usize>,
 }
 
+/// A place that is open.
+struct Root {
+    root: OwnedFd,
+    /// The path that it has where it is mounted, and the one that it has here, if these differ.
+    elsewhere: Option<(PathBuf, PathBuf)>,
+}
+
 /// Paths that have not settled yet, or have not been looked at since. Shared with acts, which must not miss a
 /// copy that was made a moment ago.
 pub(crate) type Pending = Arc<Mutex<HashMap<PathBuf, Unsettled>>>;
@@ -187,9 +194,14 @@ impl Watch {
 
     /// The path of a name in a directory that is told by handle. None when the directory is gone already, or
     /// is ours.
-    fn path_of(&self, root: Option<&OwnedFd>, dir: &FileHandle, name: &OsStr) -> Option<PathBuf> {
-        let dir = dir.open(root?.as_fd(), OFlags::PATH | OFlags::CLOEXEC).ok()?;
-        let dir = sys::place::path_of(dir.as_fd()).ok()?;
+    fn path_of(&self, root: Option<&Root>, dir: &FileHandle, name: &OsStr) -> Option<PathBuf> {
+        let Root { root, elsewhere } = root?;
+        let dir = dir.open(root.as_fd(), OFlags::PATH | OFlags::CLOEXEC).ok()?;
+        let mut dir = sys::place::path_of(dir.as_fd()).ok()?;
+        if let Some((inside, here)) = elsewhere {
+            let below = dir.strip_prefix(inside).ok()?;
+            dir = if below.as_os_str().is_empty() { here.clone() } else { here.join(below) };
+        }
         (!self.ours.holds(&dir)).then(|| if name == "." { dir } else { dir.join(name) })
     }
 
@@ -213,13 +225,19 @@ impl Roots {
         if Arc::ptr_eq(&now, &self.of) {
             return;
         }
-        let fsid = |place: &Place| place.open().and_then(|root| sys::handle::fsid(root.as_fd())).ok();
-        self.by_fsid = now.iter().enumerate().filter_map(|(n, place)| Some((fsid(place)?, n))).collect();
+        self.by_fsid = now.iter().enumerate().filter_map(|(n, place)| Some((place.fsid()?, n))).collect();
         self.of = now;
     }
 
-    fn open(&self, fsid: [u8; 8]) -> Option<OwnedFd> {
-        self.of.get(*self.by_fsid.get(&fsid)?)?.open().ok()
+    fn open(&self, fsid: [u8; 8]) -> Option<Root> {
+        let place = self.of.get(*self.by_fsid.get(&fsid)?)?;
+        let root = place.open().ok()?;
+        // Of what is mounted elsewhere the kernel says the path that it has there.
+        let elsewhere = match &place.elsewhere {
+            Some(there) => Some((sys::place::path_of(root.as_fd()).ok()?, there.mount.point.clone())),
+            None => None,
+        };
+        Some(Root { root, elsewhere })
     }
 }
 
@@ -310,7 +328,7 @@ mod tests {
         std::thread::spawn(move || watch.run());
 
         sys::mounts::mount_tmpfs(&point, 1 << 20).unwrap();
-        let place = Place { mount: sys::mounts::containing(&point).unwrap(), is_guarded: false };
+        let place = Place::here(sys::mounts::containing(&point).unwrap(), false);
         places.set_for_test(vec![place.clone()]);
         marker.mark(&place);
         std::fs::write(point.join("file"), "new").unwrap();

@@ -1,5 +1,7 @@
 //! The threads that know what a filesystem holds, together, on filesystems of the tests' own.
 
+mod elsewhere;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -167,7 +169,7 @@ impl Stage {
     }
 
     /// Waits for what must come.
-    fn wait_for(&self, what: &str, is: impl Fn() -> bool) {
+    fn wait_for(&self, what: &str, mut is: impl FnMut() -> bool) {
         let begun = Instant::now();
         while !is() {
             assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
@@ -224,7 +226,7 @@ impl Stage {
 }
 
 fn place(point: &Path) -> Place {
-    Place { mount: sys::mounts::containing(point).unwrap(), is_guarded: false }
+    Place::here(sys::mounts::containing(point).unwrap(), false)
 }
 
 fn script(number: usize) -> String {
