@@ -8,10 +8,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use ::tests::measure::Median;
 use anyhow::Context;
 use inspect::{Source, Trust};
 use model::Time;
-use ::tests::measure::Median;
 
 use crate::judge;
 
