@@ -11,6 +11,7 @@ pub mod lever;
 pub mod ruleset;
 pub mod warden;
 
+pub mod elsewhere;
 pub mod filesystems;
 
 pub mod acts;

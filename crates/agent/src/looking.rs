@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use model::sighting::Seen;
 use parking_lot::Mutex;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
 use sys::identity::Stat;
 
 use crate::examine::{Found, Within, examine};
@@ -282,8 +282,7 @@ impl Looker {
 /// The directory that lies at a path now.
 fn directory_at(path: &Path) -> Option<Directory> {
     let within = Within::of(path).ok()??;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let itself = rustix::fs::openat(&within.directory, path.file_name()?, flags, Mode::empty()).ok()?;
+    let itself = within.place(path.file_name()?, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW).ok()?;
     let inode = Stat::of(itself.as_fd()).ok()?.inode;
     Some(Directory { path: path.to_owned(), inode, within: within.inode })
 }

@@ -1,6 +1,6 @@
 //! The thread that does acts, one after the other: each once, always with a result.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use crate::acts::{self, Grounds, Guarded};
 use crate::behind::Behind;
 use crate::brake::{self, Begin};
 use crate::core::{Core, Nudge};
+use crate::elsewhere;
 use crate::pace::Hurry;
 use crate::recorder::wait_recorded;
 use crate::running;
@@ -259,11 +260,22 @@ pub(crate) fn known_copies(core: &Core, file: &FileId) -> std::io::Result<Vec<Pa
     let length = known.iter().find_map(|path| core.inventory.at(path)).map(|known| known.facts.size);
     known.append(&mut unsettled);
     if let Some(length) = length {
-        known.retain(|path| std::fs::symlink_metadata(path).is_ok_and(|stat| stat.len() == length));
+        let length_of = |path: &Path| match elsewhere::is_elsewhere(path) {
+            true => elsewhere::stat(path).map(|stat| stat.stx_size),
+            false => std::fs::symlink_metadata(path).map(|stat| stat.len()),
+        };
+        known.retain(|path| length_of(path).map_or_else(|error| !is_gone(&error), |own| own == length));
     }
     known.sort();
     known.dedup();
     Ok(known)
+}
+
+/// Whether nothing is there. What can't be looked at may be a copy.
+fn is_gone(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    let gone = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::NAMETOOLONG];
+    Errno::from_io_error(error).is_none_or(|errno| gone.contains(&errno))
 }
 
 /// Where acts may act now, and on whom never.

@@ -68,6 +68,13 @@ struct Roots {
     by_fsid: HashMap<[u8; 8], Vec<usize>>,
 }
 
+/// A place that is open.
+struct Root {
+    root: OwnedFd,
+    /// The path that it has where it is mounted, and the one that it has here, if these differ.
+    elsewhere: Option<(PathBuf, PathBuf)>,
+}
+
 /// Has changes noticed on more filesystems.
 pub(crate) struct Marker(Arc<WatchGroup>);
 
@@ -172,9 +179,14 @@ impl Watch {
 
     /// The path of a name in a directory that is told by handle. None when the directory is gone already, or
     /// is ours.
-    fn path_of(&self, root: &OwnedFd, dir: &FileHandle, name: &OsStr) -> Option<PathBuf> {
+    fn path_of(&self, root: &Root, dir: &FileHandle, name: &OsStr) -> Option<PathBuf> {
+        let Root { root, elsewhere } = root;
         let dir = dir.open(root.as_fd(), OFlags::PATH | OFlags::CLOEXEC).ok()?;
-        let dir = sys::place::path_of(dir.as_fd()).ok()?;
+        let mut dir = sys::place::path_of(dir.as_fd()).ok()?;
+        if let Some((inside, here)) = elsewhere {
+            let below = dir.strip_prefix(inside).ok()?;
+            dir = if below.as_os_str().is_empty() { here.clone() } else { here.join(below) };
+        }
         (!self.ours.holds(&dir)).then(|| if name == "." { dir } else { dir.join(name) })
     }
 
@@ -190,10 +202,9 @@ impl Roots {
         if Arc::ptr_eq(&now, &self.of) {
             return;
         }
-        let fsid = |place: &Place| place.open().and_then(|root| sys::handle::fsid(root.as_fd())).ok();
         self.by_fsid.clear();
         for (number, place) in now.iter().enumerate() {
-            if let Some(fsid) = fsid(place) {
+            if let Some(fsid) = place.fsid() {
                 self.by_fsid.entry(fsid).or_default().push(number);
             }
         }
@@ -201,9 +212,21 @@ impl Roots {
     }
 
     /// The roots of all that have that fsid.
-    fn open(&self, fsid: [u8; 8]) -> Vec<OwnedFd> {
+    fn open(&self, fsid: [u8; 8]) -> Vec<Root> {
         let numbers = self.by_fsid.get(&fsid).map(Vec::as_slice).unwrap_or_default();
-        numbers.iter().filter_map(|number| self.of.get(*number)?.open().ok()).collect()
+        numbers.iter().filter_map(|number| Root::open(self.of.get(*number)?)).collect()
+    }
+}
+
+impl Root {
+    fn open(place: &Place) -> Option<Self> {
+        let root = place.open().ok()?;
+        // Of what is mounted elsewhere the kernel says the path that it has there.
+        let elsewhere = match &place.elsewhere {
+            Some(there) => Some((sys::place::path_of(root.as_fd()).ok()?, there.mount.point.clone())),
+            None => None,
+        };
+        Some(Self { root, elsewhere })
     }
 }
 
@@ -285,8 +308,7 @@ mod tests {
             run("mount", &["-o".as_ref(), "loop".as_ref(), image.as_ref(), point.as_ref()]);
         }
         let _mounted = Mounted(points.to_vec());
-        let place =
-            |point: &PathBuf| Place { mount: sys::mounts::containing(point).unwrap(), is_guarded: false };
+        let place = |point: &PathBuf| Place::here(sys::mounts::containing(point).unwrap(), false);
         let fsid = |point: &PathBuf| sys::handle::fsid(place(point).open().unwrap().as_fd()).unwrap();
         assert_eq!(fsid(&points[0]), fsid(&points[1]), "or this shows nothing");
         let places = Arc::new(Places::resolve(&crate::Watched::Paths(Vec::new()), &[]).unwrap());
@@ -329,7 +351,7 @@ mod tests {
         std::thread::spawn(move || watch.run());
 
         sys::mounts::mount_tmpfs(&point, 1 << 20).unwrap();
-        let place = Place { mount: sys::mounts::containing(&point).unwrap(), is_guarded: false };
+        let place = Place::here(sys::mounts::containing(&point).unwrap(), false);
         places.set_for_test(vec![place.clone()]);
         marker.mark(&place);
         std::fs::write(point.join("file"), "new").unwrap();

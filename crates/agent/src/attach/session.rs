@@ -249,7 +249,8 @@ impl Session<'_> {
     }
 
     fn welcomed(&mut self, welcome: &v1::Welcome) -> Result<(), Ended> {
-        brake::pin(self.core, &welcome.operator_key, &welcome.operator_key_changes).map_err(Ended::NotKept)?;
+        brake::pin(self.core, &welcome.operator_key, &welcome.operator_key_changes)
+            .map_err(Ended::NotKept)?;
         if self.core.set_server_clock(Time::from_ticks(welcome.server_time)) {
             // A guard that is away gets it when it is back.
             let _ = self.core.enforce(GUARD_PATIENCE);

@@ -33,7 +33,7 @@ pub(crate) fn core(data_dir: &Path, guarded: &Path, guard: Option<Guard>) -> (Ar
     let ledger = Ledger::open(&data_dir.join("ledger"), MACHINE, OrganizationId::random()).unwrap();
     let places = Arc::new(Places::resolve(&crate::Watched::Paths(Vec::new()), &[]).unwrap());
     let mount = sys::mounts::containing(guarded).unwrap();
-    places.set_for_test(vec![Place { mount, is_guarded: true }]);
+    places.set_for_test(vec![Place::here(mount, true)]);
     let inventory = Arc::new(Inventory::open(&data_dir.join("inventory.redb")).unwrap());
     inventory.set_seats(places.seats());
     let spool = Arc::new(Mutex::new(Spool::open(&data_dir.join("spool"), clock.clone()).unwrap()));

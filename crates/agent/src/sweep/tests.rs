@@ -1,5 +1,7 @@
 //! The threads that know what a filesystem holds, together, on filesystems of the tests' own.
 
+mod elsewhere;
+
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fs;
@@ -170,7 +172,7 @@ impl Stage {
     }
 
     /// Waits for what must come.
-    fn wait_for(&self, what: &str, is: impl Fn() -> bool) {
+    fn wait_for(&self, what: &str, mut is: impl FnMut() -> bool) {
         let begun = Instant::now();
         while !is() {
             assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
@@ -227,7 +229,7 @@ impl Stage {
 }
 
 fn place(point: &Path) -> Place {
-    Place { mount: sys::mounts::containing(point).unwrap(), is_guarded: false }
+    Place::here(sys::mounts::containing(point).unwrap(), false)
 }
 
 fn script(number: usize) -> String {

@@ -15,6 +15,7 @@ use sys::identity::Stat;
 
 use super::Sweep;
 use super::lowest::Lowest;
+use crate::elsewhere;
 use crate::examine::Within;
 use crate::inventory::{Directory, Placed};
 use crate::looking::Stopped;
@@ -93,6 +94,32 @@ struct Above {
     is_known: Cell<bool>,
 }
 
+/// How many entries one walk may still look at: elsewhere somebody could make them for as long as we look.
+struct Room(Cell<u64>);
+
+impl Room {
+    /// So many have room where a filesystem does not say how many files it has.
+    const LEAST: u64 = 100_000;
+
+    fn of(top: &Path) -> Self {
+        if !elsewhere::is_elsewhere(top) {
+            return Self(Cell::new(u64::MAX));
+        }
+        let files = place(top).and_then(|top| rustix::fs::fstatvfs(top).ok());
+        let used = files.map_or(0, |stat| stat.f_files.saturating_sub(stat.f_ffree));
+        // A file may have several names.
+        Self(Cell::new(used.saturating_mul(4).saturating_add(Self::LEAST)))
+    }
+
+    fn take(&self, entries: usize) {
+        self.0.set(self.0.get().saturating_sub(entries as u64));
+    }
+
+    fn is_used_up(&self) -> bool {
+        self.0.get() == 0
+    }
+}
+
 impl Sweep {
     /// Looks at all regular files below a directory, and at what was known there and is not there any more.
     pub(super) fn walk(&self, top: &Path, part: Part<'_>) -> Result<(), Stopped> {
@@ -105,6 +132,7 @@ impl Sweep {
         if !self.looker.inventory.is_seated(top, device) {
             return Ok(());
         }
+        let room = Room::of(top);
         let enters = |path: &Path| !closed.iter().any(|closed| closed == path) && part.enters(path);
         let mut levels: Vec<Level> = Vec::new();
         let mut next = Some((top.to_owned(), None));
@@ -114,7 +142,7 @@ impl Sweep {
                 if let Some(name) = level.names.pop() {
                     next = Some((level.above.itself.path.join(name), Some(level.above.clone())));
                 } else if let Some(last) = level.more.take() {
-                    *level = self.more(level.above.clone(), last, device, &enters)?;
+                    *level = self.more(level.above.clone(), last, device, &enters, &room)?;
                 } else {
                     levels.pop();
                 }
@@ -132,7 +160,11 @@ impl Sweep {
             let within = above.as_ref().map_or(0, |above: &Rc<Above>| above.itself.inode);
             let itself = Directory { path, inode: at.inode, within };
             let above = Rc::new(Above { itself, above, is_known: Cell::new(false) });
-            let directories = self.directory(at, &above, device, part, &enters)?;
+            let directories = self.directory(at, &above, device, part, &enters, &room)?;
+            if room.is_used_up() {
+                tracing::warn!(top = %top.display(), "more is made here than can be looked at; the rest is left out");
+                return Ok(());
+            }
             self.rest()?;
             levels.push(Level::of(above, directories));
         }
@@ -145,6 +177,7 @@ impl Sweep {
         last: OsString,
         device: u64,
         enters: &dyn Fn(&Path) -> bool,
+        room: &Room,
     ) -> Result<Level, Stopped> {
         let mut directories = Lowest::behind(last);
         let path = above.itself.path.as_path();
@@ -152,9 +185,10 @@ impl Sweep {
         while let Some(open) = at
             && let Ok(piece) = piece(&open, from)
         {
+            room.take(piece.directories.len());
             let below = piece.directories.into_iter().filter(|name| enters(&path.join(name)));
             below.for_each(|name| directories.add(name));
-            let Some(next) = piece.next else { break };
+            let Some(next) = piece.next.filter(|_| !room.is_used_up()) else { break };
             from = next;
             at = self.rest_without(open, path, device)?;
         }
@@ -169,6 +203,7 @@ impl Sweep {
         device: u64,
         part: Part<'_>,
         enters: &dyn Fn(&Path) -> bool,
+        room: &Room,
     ) -> Result<Lowest, Stopped> {
         let path = above.itself.path.as_path();
         let mut directories = Lowest::default();
@@ -186,6 +221,7 @@ impl Sweep {
         }
         let (mut from, mut has_copies) = (0, false);
         while let Ok(piece) = piece(&at, from) {
+            room.take(piece.files.len() + piece.directories.len());
             let below = piece.directories.into_iter().filter(|name| enters(&path.join(name)));
             below.for_each(|name| directories.add(name));
             for name in piece.files.iter().filter(|_| part.has(path)) {
@@ -195,7 +231,7 @@ impl Sweep {
                 self.progress.seen.fetch_add(1, Ordering::Relaxed);
                 has_copies |= self.looker.look_in(&at, path.join(name))?;
             }
-            let Some(next) = piece.next else { break };
+            let Some(next) = piece.next.filter(|_| !room.is_used_up()) else { break };
             from = next;
             let Some(again) = self.rest_without(at, path, device)? else { break };
             at = again;
@@ -235,10 +271,10 @@ impl Sweep {
         let Some(number) = self.looker.inventory.number(path) else { return Ok(Some(at)) };
         for page in self.looker.inventory.pages(number) {
             for child in page {
-                let stat = rustix::fs::statat(&at.directory, &child.name, AtFlags::SYMLINK_NOFOLLOW);
+                let is_gone = what_is(&at, &child.name).is_none();
                 match child.file {
-                    Some(_) if stat.is_err() => drop(self.looker.look_in(&at, path.join(&child.name))?),
-                    None if stat.is_err() => self.gone_below(path.join(&child.name))?,
+                    Some(_) if is_gone => drop(self.looker.look_in(&at, path.join(&child.name))?),
+                    None if is_gone => self.gone_below(path.join(&child.name))?,
                     _ => {}
                 }
             }
@@ -286,8 +322,7 @@ fn piece(at: &Within, from: u64) -> rustix::io::Result<Piece> {
         piece.next = Some(entry.next_entry_cookie());
         let kind = match entry.file_type() {
             // Some filesystems don't say.
-            FileType::Unknown => rustix::fs::statat(&at.directory, &name, AtFlags::SYMLINK_NOFOLLOW)
-                .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode)),
+            FileType::Unknown => what_is(at, &name).unwrap_or(FileType::Unknown),
             kind => kind,
         };
         match kind {
@@ -316,11 +351,21 @@ fn open(path: &Path, device: u64) -> Option<Within> {
     };
     let directory = directory.ok()?;
     let inode = Stat::of(directory.as_fd()).ok()?.inode;
-    Some(Within { directory, inode })
+    Some(Within { directory, inode, is_elsewhere: elsewhere::is_elsewhere(path) })
+}
+
+/// What has a name in a directory. No link is followed, and who keeps what is mounted there is not asked.
+fn what_is(at: &Within, name: &OsStr) -> Option<FileType> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+    let stat = rustix::fs::statx(&at.directory, name, flags, StatxFlags::TYPE).ok()?;
+    Some(FileType::from_raw_mode(stat.stx_mode.into()))
 }
 
 fn place(path: &Path) -> Option<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    if let Some(there) = elsewhere::directory(path, flags) {
+        return there.ok();
+    }
     rustix::fs::open(path, flags, Mode::empty()).ok()
 }
 
