@@ -3,8 +3,10 @@
 use std::io;
 
 use model::Time;
+use model::facts::FileType;
 use model::inspection::Inspection;
 
+use crate::elf;
 use crate::kind::{self, HEAD};
 use crate::source::Source;
 use crate::trust::Trust;
@@ -15,5 +17,9 @@ use crate::trust::Trust;
 pub fn inspect(source: &dyn Source, trust: &Trust, now: Time) -> io::Result<Inspection> {
     let _ = (trust, now);
     let head = source.piece(0, HEAD)?;
-    Ok(Inspection { facts: kind::facts(&head, source.size()), ..Inspection::default() })
+    let mut inspection = Inspection { facts: kind::facts(&head, source.size()), ..Inspection::default() };
+    if inspection.facts.file_type == FileType::Elf {
+        elf::tell(source, &head, &mut inspection)?;
+    }
+    Ok(inspection)
 }
