@@ -42,6 +42,7 @@ pub mod ledger;
 
 mod inventory;
 mod journal;
+pub mod origin;
 pub mod spared;
 mod spool;
 

@@ -73,6 +73,8 @@ suite!(sqlite, server::store::Store::open,
         a_copy_comes_runs_is_denied_and_goes,
         another_file_at_the_path_takes_its_place,
         paths_beyond_the_cap_are_not_kept,
+        places_that_make_room_are_not_counted,
+        where_a_file_comes_from_is_counted_by_machine,
         prevalence_is_the_number_of_pairs_whatever_is_replayed,
     ],
     undos: [

@@ -4,6 +4,7 @@ use model::facts::FileType;
 use model::{Md5, Sha1, Sha256};
 use serde::{Serialize, Serializer};
 
+use super::origin::FileOrigin;
 use super::text::{Stamp, text};
 
 /// What is known of a file. Every key is always there.
@@ -62,6 +63,8 @@ pub struct FileExtras {
     pub denials: u64,
     /// Whether a rule in force denies it.
     pub blocked: bool,
+    /// The packages that brought its copies, the commonest first; at most 64.
+    pub origins: Vec<FileOrigin>,
 }
 
 fn word<S: Serializer>(file_type: &FileType, serializer: S) -> Result<S::Ok, S::Error> {
@@ -73,9 +76,17 @@ mod tests {
     use super::super::{Entity, Root, Set};
     use super::*;
     use model::Time;
+    use model::origin::{Database, Origin};
 
     #[test]
     fn the_keys_are_those_of_the_seed_in_its_order() {
+        let origin = Origin {
+            database: Database::Dpkg,
+            package: "bash".into(),
+            version: "5.2-1".into(),
+            vendor: Some("Somebody".into()),
+            matches: Some(false),
+        };
         let file = File {
             sha1: Sha1([0x11; 20]),
             sha256: Sha256([0x22; 32]),
@@ -94,7 +105,12 @@ mod tests {
             is_valid_certificate: None,
             determination_type: "Unknown",
             determination_value: None,
-            quell: FileExtras { file_subtype: Some("Program".into()), denials: 3, blocked: true },
+            quell: FileExtras {
+                file_subtype: Some("Program".into()),
+                denials: 3,
+                blocked: true,
+                origins: vec![FileOrigin { origin: origin.into(), machines: 2 }],
+            },
         };
         let answer = Entity::new("https://api.security.microsoft.com", Root::Api, Set::Files, file);
         insta::assert_snapshot!(serde_json::to_string_pretty(&answer).unwrap(), @r##"
@@ -120,7 +136,17 @@ mod tests {
           "quell": {
             "fileSubtype": "Program",
             "denials": 3,
-            "blocked": true
+            "blocked": true,
+            "origins": [
+              {
+                "kind": "dpkg",
+                "package": "bash",
+                "version": "5.2-1",
+                "vendor": "Somebody",
+                "matches": false,
+                "machines": 2
+              }
+            ]
           }
         }
         "##);

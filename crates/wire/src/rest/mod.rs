@@ -16,6 +16,7 @@ mod hold;
 mod machine;
 mod machine_action;
 mod order;
+mod origin;
 mod status;
 
 mod body;
@@ -33,6 +34,7 @@ pub use hold::Hold;
 pub use machine::{Machine, MachineExtras, MachineFilesystem, MachineGuard};
 pub use machine_action::{MachineAction, RelatedFileInfo};
 pub use order::{Cancellation, Inverse, Late, Order, OrderCopy};
+pub use origin::{FileOrigin, PackageOrigin};
 pub use status::Status;
 pub use text::Stamp;
 pub use token::{Jwk, Jwks, OpenIdConfiguration, TokenError, TokenV1, TokenV2};

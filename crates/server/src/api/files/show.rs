@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use wire::rest::{File, FileExtras, Set, Stamp};
+use model::origin::Origin;
+use wire::rest::{File, FileExtras, FileOrigin, Set, Stamp};
 
 use crate::api::called::Called;
 use crate::api::caller::Calling;
 use crate::api::door::FileInPath;
 use crate::api::errors::ApiError;
 use crate::app::App;
-use crate::store::KnownFile;
+use crate::store::{KnownFile, KnownOrigin};
 
 /// What is known of the file; 404 when no machine has seen it, even if it is blocked.
 pub(in crate::api) async fn handle(
@@ -26,6 +27,9 @@ pub(in crate::api) async fn handle(
 }
 
 fn shape(known: KnownFile) -> File {
+    // Of a portable executable its own word counts, which inspection reads.
+    let origin = packaged(&known).filter(|_| !known.facts.is_pe());
+    let (publisher, product) = origin.map(|origin| (origin.vendor.clone(), origin.package.clone())).unzip();
     File {
         sha1: known.digests.sha1,
         sha256: known.digests.sha256,
@@ -36,8 +40,8 @@ fn shape(known: KnownFile) -> File {
         size: known.facts.size,
         file_type: known.facts.file_type,
         is_pe_file: known.facts.is_pe(),
-        file_publisher: None,
-        file_product_name: None,
+        file_publisher: publisher.flatten(),
+        file_product_name: product,
         signer: None,
         issuer: None,
         signer_hash: None,
@@ -48,12 +52,25 @@ fn shape(known: KnownFile) -> File {
             file_subtype: known.facts.subtype,
             denials: known.denials,
             blocked: !known.blocked.is_empty(),
+            origins: known.origins.into_iter().map(shape_origin).collect(),
         },
     }
 }
 
+/// The package that brought it on most machines. One whose file it is not has not brought it.
+fn packaged(known: &KnownFile) -> Option<&Origin> {
+    known.origins.iter().map(|known| &known.origin).find(|origin| origin.matches == Some(true))
+}
+
+fn shape_origin(known: KnownOrigin) -> FileOrigin {
+    FileOrigin { origin: known.origin.into(), machines: known.machines }
+}
+
 #[cfg(test)]
 mod tests {
+    use model::origin::{Database, Origin};
+    use serde_json::json;
+
     use crate::api::tests::{Scene, file};
 
     #[tokio::test]
@@ -76,6 +93,39 @@ mod tests {
         let answer = scene.call("GET", &format!("/testwdatppreview/files/{sha1}/"), "").await;
         let context = &answer.json()["@odata.context"];
         assert_eq!(context, "http://quell.test/testwdatppreview/$metadata#Files/$entity");
+    }
+
+    #[tokio::test]
+    async fn the_package_that_brought_it_is_its_publisher_unless_it_differs() {
+        let scene = Scene::new().await;
+        let origin = |package: &str, matches| Origin {
+            database: Database::Dpkg,
+            package: package.to_owned(),
+            version: "1-2".to_owned(),
+            vendor: Some("Somebody".to_owned()),
+            matches,
+        };
+        let path = format!("/api/files/{}", file(1).sha1);
+        scene.sees_of(file(1), "/usr/bin/one", Some(origin("tampered", Some(false)))).await;
+        let answer = scene.call("GET", &path, "").await.json();
+        assert_eq!((&answer["filePublisher"], &answer["fileProductName"]), (&json!(null), &json!(null)));
+        let told = json!([{
+            "kind": "dpkg", "package": "tampered", "version": "1-2", "vendor": "Somebody", "matches": false,
+            "machines": 1
+        }]);
+        assert_eq!(answer["quell"]["origins"], told);
+
+        scene.sees_of(file(1), "/usr/bin/two", Some(origin("whole", Some(true)))).await;
+        let answer = scene.call("GET", &path, "").await.json();
+        assert_eq!(
+            (&answer["filePublisher"], &answer["fileProductName"]),
+            (&json!("Somebody"), &json!("whole"))
+        );
+        assert_eq!(answer["quell"]["origins"].as_array().unwrap().len(), 2);
+        let copies = scene.call("GET", &format!("/api/quell/files/{}/copies", file(1).sha1), "").await.json();
+        let names: Vec<_> =
+            copies["value"].as_array().unwrap().iter().map(|copy| &copy["origin"]["matches"]).collect();
+        assert!(names.contains(&&json!(false)) && names.contains(&&json!(true)), "{copies}");
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use model::{Digests, FileId, MachineId, OrganizationId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{digests, of_file, path, time, uint};
-use super::{organizations, rules};
+use super::{organizations, origins, rules};
 use crate::store::{KnownCopy, KnownFile, StoreError};
 
 /// More copies than this of one file are not told.
@@ -25,7 +25,8 @@ pub(in crate::store) fn get(
              ORDER BY prevalence DESC, last_observed DESC LIMIT 1"
         ))?
         .query_row(params![organization, name], |row| {
-            Ok(KnownFile {
+            let number: i64 = row.get("number")?;
+            let file = KnownFile {
                 digests: digests(row)?,
                 facts: Facts {
                     size: uint(row, "size")?,
@@ -37,13 +38,16 @@ pub(in crate::store) fn get(
                 last_observed: time(row, "last_observed")?,
                 denials: uint(row, "denials")?,
                 blocked: Vec::new(),
-            })
+                origins: Vec::new(),
+            };
+            Ok((number, file))
         })
         .optional()?;
     found
-        .map(|file| {
+        .map(|(number, file)| {
             let blocked = rules::that_deny(connection, organization, &file.digests)?;
-            Ok(KnownFile { blocked, ..file })
+            let origins = origins::of_file(connection, number)?;
+            Ok(KnownFile { blocked, origins, ..file })
         })
         .transpose()
 }
@@ -57,8 +61,9 @@ pub(in crate::store) fn copies(
     let organization = organizations::get(connection, organization)?.number;
     let (column, name) = of_file(&file);
     let mut rows = connection.prepare_cached(&format!(
-        "SELECT c.*, m.id AS machine_id, m.name AS machine_name
+        "SELECT c.*, m.id AS machine_id, m.name AS machine_name, o.database, o.package, o.version, o.vendor
          FROM file f JOIN copy c ON c.file = f.number JOIN machine m ON m.number = c.machine
+             LEFT JOIN origin o ON o.number = c.origin
          WHERE f.organization = ?1 AND f.{column} = ?2
          ORDER BY c.present DESC, c.last_seen DESC, m.name, c.path LIMIT {MOST_COPIES}"
     ))?;
@@ -72,6 +77,7 @@ pub(in crate::store) fn copies(
             present: row.get("present")?,
             running: row.get("running")?,
             denials: uint(row, "denials")?,
+            origin: origins::read(row)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

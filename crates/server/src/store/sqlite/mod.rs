@@ -16,6 +16,7 @@ pub(super) mod audit;
 pub(super) mod files;
 pub(super) mod machines;
 pub(super) mod organizations;
+mod origins;
 pub(super) mod sightings;
 pub(super) mod spared;
 
