@@ -78,8 +78,8 @@ mod tests {
 
     #[test]
     fn the_root_comes_first_and_build_crates_are_left_out() {
-        let text = br#"{"packages":[{"name":"a","version":"1.0.0","source":"crates.io"},
-            {"name":"cc","version":"1.1.0","source":"crates.io","kind":"build"},
+        let text = br#"{"packages":[{"name":"a","version":"1.0.0","source":"registry"},
+            {"name":"cc","version":"1.1.0","source":"registry","kind":"build"},
             {"name":"tool","version":"0.1.0","source":"local","dependencies":[0],"root":true}],"format":1}"#;
         let library =
             |name: &str, version: &str| Library { name: name.to_owned(), version: version.to_owned() };
