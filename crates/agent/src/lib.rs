@@ -40,11 +40,14 @@ mod watch;
 
 pub mod ledger;
 
+pub mod inspector;
 mod inventory;
 mod journal;
 pub mod origin;
 pub mod spared;
 mod spool;
+
+mod landlocked;
 
 mod clock;
 pub mod digest;

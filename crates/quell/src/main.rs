@@ -21,6 +21,8 @@ mod operator;
 mod order;
 #[cfg(feature = "client")]
 mod token;
+#[cfg(feature = "client")]
+mod trust;
 #[cfg(all(feature = "serve", feature = "agent"))]
 mod up;
 
@@ -30,6 +32,8 @@ mod client;
 #[cfg(not(any(feature = "agent", feature = "client")))]
 compile_error!("there is no role for the server alone yet: add the feature `agent` or `client`");
 
+#[cfg(feature = "client")]
+mod clock;
 mod data_dir;
 mod escape;
 mod exit;
@@ -72,6 +76,9 @@ enum Role {
     /// Print a bearer token for calls of your own
     #[cfg(feature = "client")]
     Token(token::Args),
+    /// Whom this host trusts to sign code
+    #[cfg(feature = "client")]
+    Trust(trust::Args),
 }
 
 impl Role {
@@ -91,6 +98,8 @@ impl Role {
             Self::Operator(args) => operator::run(args),
             #[cfg(feature = "client")]
             Self::Token(args) => token::run(args),
+            #[cfg(feature = "client")]
+            Self::Trust(args) => trust::run(&args),
         }
     }
 
@@ -111,6 +120,8 @@ impl Role {
             Self::Operator(args) => args.connection.format(),
             #[cfg(feature = "client")]
             Self::Token(args) => args.connection.format(),
+            #[cfg(feature = "client")]
+            Self::Trust(args) => args.output,
         }
     }
 }

@@ -25,9 +25,13 @@ use header::{ET_CORE, ET_DYN, ET_EXEC, ET_REL, Header};
 use reading::Reading;
 use tables::{PF_X, PT_GNU_RELRO, PT_GNU_STACK, PT_INTERP, SHF_EXECINSTR, SHT_SYMTAB, Tables};
 
-/// Tells of the ELF file that begins with `head`.
-pub(crate) fn tell(source: &dyn Source, head: &[u8], inspection: &mut Inspection) -> io::Result<()> {
-    let Some(header) = Header::read(head) else {
+/// No header is longer.
+const HEADER: usize = 64;
+
+/// Tells of an ELF file.
+pub(crate) fn tell(source: &dyn Source, inspection: &mut Inspection) -> io::Result<()> {
+    let head = source.piece(0, HEADER)?;
+    let Some(header) = Header::read(&head) else {
         inspection.outcome = Outcome::Malformed("its header is not whole or of no known form".to_owned());
         return Ok(());
     };

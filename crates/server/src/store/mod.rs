@@ -20,7 +20,7 @@ use uuid::Uuid;
 pub use self::error::{StoreError, SubmitError};
 pub use self::rows::{
     Application, Attach, Attached, AuditRow, Block, Caller, HeldThere, Home, KeptSamples, KnownCopy,
-    KnownFile, KnownOrigin, Machine, Offer, OpenAct, Page, Report, RuleDelta, Sample,
+    KnownFile, KnownInspection, KnownOrigin, Machine, Offer, OpenAct, Page, Report, RuleDelta, Sample,
 };
 use self::sqlite::Sqlite;
 use crate::hints::Hints;

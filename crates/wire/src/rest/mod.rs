@@ -13,6 +13,7 @@ mod file;
 mod file_action;
 mod file_machine_action;
 mod hold;
+mod inspection;
 mod machine;
 mod machine_action;
 mod order;
@@ -27,10 +28,13 @@ pub use body::{Body, BodyError};
 pub use context::{Collection, Entity, Root, Set};
 pub use copy::Copy;
 pub use error::Envelope;
-pub use file::{File, FileExtras};
+pub use file::{File, FileExtras, InspectionWord};
 pub use file_action::{ActionType, FileAction};
 pub use file_machine_action::{FileInstance, FileMachineAction};
 pub use hold::Hold;
+pub use inspection::{
+    ElfFacts, FileCertificate, FileSection, FileSignature, FileSpan, InspectedFile, InspectionFacts,
+};
 pub use machine::{Machine, MachineExtras, MachineFilesystem, MachineGuard};
 pub use machine_action::{MachineAction, RelatedFileInfo};
 pub use order::{Cancellation, Inverse, Late, Order, OrderCopy};

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
+use model::facts::FileType;
 use model::origin::Origin;
-use wire::rest::{File, FileExtras, FileOrigin, Set, Stamp};
+use wire::rest::{File, FileExtras, FileOrigin, InspectionFacts, InspectionWord, Set, Stamp};
 
 use crate::api::called::Called;
 use crate::api::caller::Calling;
 use crate::api::door::FileInPath;
 use crate::api::errors::ApiError;
 use crate::app::App;
-use crate::store::{KnownFile, KnownOrigin};
+use crate::store::{KnownFile, KnownInspection, KnownOrigin};
 
 /// What is known of the file; 404 when no machine has seen it, even if it is blocked.
 pub(in crate::api) async fn handle(
@@ -27,8 +28,13 @@ pub(in crate::api) async fn handle(
 }
 
 fn shape(known: KnownFile) -> File {
-    // Of a portable executable its own word counts, which inspection reads.
-    let origin = packaged(&known).filter(|_| !known.facts.is_pe());
+    let record = known.inspection.as_ref().map(|inspection| &inspection.record);
+    // What inspection read of it; before that, or where it could not, what its beginning said.
+    let facts = record.map(|record| &record.facts).filter(|facts| facts.file_type != FileType::Unknown);
+    let facts = facts.unwrap_or(&known.facts);
+    let signature = record.and_then(|record| record.signature.as_ref());
+    // Of a portable executable its own word alone counts.
+    let origin = packaged(&known).filter(|_| !facts.is_pe());
     let (publisher, product) = origin.map(|origin| (origin.vendor.clone(), origin.package.clone())).unzip();
     File {
         sha1: known.digests.sha1,
@@ -38,21 +44,23 @@ fn shape(known: KnownFile) -> File {
         global_first_observed: Stamp(known.first_observed),
         global_last_observed: Stamp(known.last_observed),
         size: known.facts.size,
-        file_type: known.facts.file_type,
-        is_pe_file: known.facts.is_pe(),
-        file_publisher: publisher.flatten(),
-        file_product_name: product,
-        signer: None,
-        issuer: None,
-        signer_hash: None,
-        is_valid_certificate: None,
+        file_type: facts.file_type,
+        is_pe_file: facts.is_pe(),
+        file_publisher: record.and_then(|record| record.publisher.clone()).or(publisher.flatten()),
+        file_product_name: record.and_then(|record| record.product_name.clone()).or(product),
+        signer: signature.and_then(|signature| signature.signer.clone()),
+        issuer: signature.and_then(|signature| signature.issuer.clone()),
+        signer_hash: signature.and_then(|signature| signature.signer_hash).map(|hash| hash.to_string()),
+        is_valid_certificate: signature.map(|signature| signature.is_valid),
         determination_type: "Unknown",
         determination_value: None,
         quell: FileExtras {
-            file_subtype: known.facts.subtype,
+            file_subtype: facts.subtype.clone(),
             denials: known.denials,
             blocked: !known.blocked.is_empty(),
-            origins: known.origins.into_iter().map(shape_origin).collect(),
+            origins: known.origins.iter().map(shape_origin).collect(),
+            facts: record.map(InspectionFacts::from),
+            inspection: known.inspection.as_ref().map(word),
         },
     }
 }
@@ -62,16 +70,84 @@ fn packaged(known: &KnownFile) -> Option<&Origin> {
     known.origins.iter().map(|known| &known.origin).find(|origin| origin.matches == Some(true))
 }
 
-fn shape_origin(known: KnownOrigin) -> FileOrigin {
-    FileOrigin { origin: known.origin.into(), machines: known.machines }
+fn shape_origin(known: &KnownOrigin) -> FileOrigin {
+    FileOrigin { origin: known.origin.clone().into(), machines: known.machines }
+}
+
+fn word(inspection: &KnownInspection) -> InspectionWord {
+    InspectionWord {
+        version: inspection.version,
+        reported_by: inspection.told_by.clone(),
+        reported_at: Stamp(inspection.at),
+        machines_agreeing: inspection.agreed,
+        machines_disagreeing: inspection.disagreed,
+        is_shortened: inspection.record.is_shortened,
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::api::tests::{Scene, file};
+    use model::inspection::{Carrier, Flaw, Inspection, Signature, VERSION};
     use model::origin::{Database, Origin};
+    use model::{Sha1, facts};
     use serde_json::json;
 
-    use crate::api::tests::{Scene, file};
+    #[tokio::test]
+    async fn what_inspection_says_is_told_and_null_until_then() {
+        let scene = Scene::new().await;
+        scene.sees(file(1), "/opt/one").await;
+        let path = format!("/api/files/{}", file(1).sha1);
+        let before = scene.call("GET", &path, "").await.json();
+        for key in ["filePublisher", "signer", "isValidCertificate"] {
+            assert_eq!(before[key], json!(null), "{key}");
+        }
+        assert_eq!((&before["quell"]["facts"], &before["quell"]["inspection"]), (&json!(null), &json!(null)));
+
+        let signature = Signature {
+            signer: Some("Some\u{1b}body".to_owned()),
+            issuer: Some("Some CA".to_owned()),
+            signer_hash: Some(Sha1([0xab; 20])),
+            is_valid: false,
+            flaw: Some(Flaw::UntrustedRoot),
+            carrier: Carrier::Embedded,
+            digest: Some("sha256".to_owned()),
+            stamped_at: None,
+            stamp: None,
+            chain: Vec::new(),
+            uncovered_bytes: 0,
+        };
+        let record = Inspection {
+            facts: facts::Facts {
+                size: 42,
+                file_type: facts::FileType::PortableExecutable,
+                subtype: Some("Driver".to_owned()),
+            },
+            publisher: Some("Company".to_owned()),
+            product_name: Some("Product".to_owned()),
+            signature: Some(signature),
+            ..Inspection::default()
+        };
+        scene.inspects(file(1), VERSION, record).await;
+        let after = scene.call("GET", &path, "").await.json();
+        for (key, value) in [
+            ("fileType", json!("PortableExecutable")),
+            ("isPeFile", json!(true)),
+            ("filePublisher", json!("Company")),
+            ("fileProductName", json!("Product")),
+            ("signer", json!("Some\u{1b}body")),
+            ("issuer", json!("Some CA")),
+            ("signerHash", json!("ab".repeat(20))),
+            ("isValidCertificate", json!(false)),
+        ] {
+            assert_eq!(after[key], value, "{key}");
+        }
+        let quell = &after["quell"];
+        assert_eq!(quell["fileSubtype"], json!("Driver"));
+        assert_eq!(quell["facts"]["flaw"], json!("untrustedRoot"));
+        assert_eq!(quell["inspection"]["version"], json!(VERSION));
+        assert_eq!(quell["inspection"]["machinesDisagreeing"], json!(0));
+    }
 
     #[tokio::test]
     async fn a_seen_file_is_shown_by_either_hash_in_either_case() {

@@ -5,7 +5,7 @@ use model::{Digests, FileId, MachineId, OrganizationId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{digests, of_file, path, time, uint};
-use super::{organizations, origins, rules};
+use super::{inspections, organizations, origins, rules};
 use crate::store::{KnownCopy, KnownFile, StoreError};
 
 /// More copies than this of one file are not told.
@@ -39,6 +39,7 @@ pub(in crate::store) fn get(
                 denials: uint(row, "denials")?,
                 blocked: Vec::new(),
                 origins: Vec::new(),
+                inspection: None,
             };
             Ok((number, file))
         })
@@ -46,8 +47,9 @@ pub(in crate::store) fn get(
     found
         .map(|(number, file)| {
             let blocked = rules::that_deny(connection, organization, &file.digests)?;
+            let inspection = inspections::of(connection, number)?;
             let origins = origins::of_file(connection, number)?;
-            Ok(KnownFile { blocked, origins, ..file })
+            Ok(KnownFile { blocked, inspection, origins, ..file })
         })
         .transpose()
 }

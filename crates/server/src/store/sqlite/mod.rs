@@ -14,6 +14,7 @@ mod writer;
 pub(super) mod applications;
 pub(super) mod audit;
 pub(super) mod files;
+pub(super) mod inspections;
 pub(super) mod machines;
 pub(super) mod organizations;
 mod origins;
@@ -72,6 +73,7 @@ impl Sqlite {
         })?;
         let mut connection = Connection::open(&path)?;
         schema::prepare(&mut connection)?;
+        inspections::renew(&connection)?;
         let writer = Writer::start(connection, clock, hints)?;
         Ok(Self { writer, readers: Readers::new(path) })
     }

@@ -9,7 +9,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::columns::{bytes_of, int};
 use super::tx::Tx;
-use super::{machines, organizations, origins};
+use super::{inspections, machines, organizations, origins};
 use crate::store::StoreError;
 
 /// More places than this of one file on one machine are counted, not kept.
@@ -102,6 +102,9 @@ fn there(tx: &Tx<'_>, place: &Place<'_>, sighting: &Sighting) -> rusqlite::Resul
             running.unwrap_or(false),
             denials
         ])?;
+        if paths > 0 {
+            inspections::want(tx, place.machine, file)?;
+        }
     }
     if let Some(origin) = &sighting.origin {
         comes_from(tx, place, file, origin)?;
@@ -178,6 +181,7 @@ fn upsert_pair(tx: &Tx<'_>, place: &Place<'_>, file: i64) -> rusqlite::Result<i6
     )?
     .execute(params![place.organization, file, place.machine, place.at])?;
     tx.prepare_cached("UPDATE file SET prevalence = prevalence + 1 WHERE number = ?1")?.execute([file])?;
+    inspections::want(tx, place.machine, file)?;
     Ok(0)
 }
 
