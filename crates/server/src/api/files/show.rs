@@ -56,6 +56,7 @@ fn shape(known: KnownFile) -> File {
         determination_value: None,
         quell: FileExtras {
             file_subtype: facts.subtype.clone(),
+            present_on: known.present_on,
             denials: known.denials,
             blocked: !known.blocked.is_empty(),
             origins: known.origins.iter().map(shape_origin).collect(),
