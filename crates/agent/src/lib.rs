@@ -46,6 +46,7 @@ pub mod ledger;
 pub mod inspector;
 mod inventory;
 mod journal;
+pub mod origin;
 pub mod spared;
 mod spool;
 

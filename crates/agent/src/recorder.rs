@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use model::Digests;
 use model::facts::Facts;
+use model::origin::Origin;
 use model::sighting::{Seen, Sighting};
 use parking_lot::Mutex;
 
 use crate::core::Nudge;
 use crate::inventory::{Directory, Inventory, Known, Note};
+use crate::origin::Origins;
 use crate::spool::Spool;
 use crate::sweep::Errands;
 
@@ -35,6 +37,8 @@ pub(crate) enum Noticed {
     Gone(PathBuf, Known),
     /// Somebody ran it, or tried to.
     Run(PathBuf, Digests, Facts, Seen),
+    /// Where the copy that lies here comes from was found out.
+    Origin(PathBuf, Digests, Facts, Box<Origin>),
     /// A directory lies there.
     Directory(Directory),
     /// Several of these, but no barrier among them: each message costs a turn of the processor.
@@ -56,6 +60,8 @@ pub(crate) fn wait_recorded(noticed: &Sender<Noticed>, patience: Duration) -> bo
 pub(crate) struct Recorder {
     pub(crate) inventory: Arc<Inventory>,
     pub(crate) spool: Arc<Mutex<Spool>>,
+    /// Asked where each copy comes from.
+    pub(crate) origins: Arc<Origins>,
     /// Told after each batch.
     pub(crate) nudges: Sender<Nudge>,
     /// Asked to find again what could not be kept.
@@ -87,7 +93,7 @@ impl Recorder {
 
     fn record(&mut self, batch: Vec<(Instant, Noticed)>) {
         let sightings: Vec<Sighting> =
-            batch.iter().filter_map(|(at, noticed)| sighting(*at, noticed)).collect();
+            batch.iter().filter_map(|(at, noticed)| self.sighting(*at, noticed)).collect();
         let barrier = |(_, noticed): &(Instant, Noticed)| match noticed {
             Noticed::Barrier(waiting) => Some(waiting.clone()),
             _ => None,
@@ -126,6 +132,22 @@ impl Recorder {
         }
     }
 
+    fn sighting(&self, at: Instant, noticed: &Noticed) -> Option<Sighting> {
+        let (path, digests, facts, seen) = match noticed {
+            Noticed::Here(path, known) => (path, known.digests, &known.facts, Seen::AtRest),
+            Noticed::Gone(path, known) => (path, known.digests, &known.facts, Seen::Gone),
+            Noticed::Run(path, digests, facts, seen) => (path, *digests, facts, *seen),
+            Noticed::Origin(path, digests, facts, _) => (path, *digests, facts, Seen::Traced),
+            Noticed::Directory(_) | Noticed::Note(_) | Noticed::Many(_) | Noticed::Barrier(_) => return None,
+        };
+        let origin = match noticed {
+            Noticed::Origin(_, _, _, origin) => Some((**origin).clone()),
+            _ if seen == Seen::Gone => None,
+            _ => self.origins.of(path, &digests),
+        };
+        Some(Sighting { digests, facts: facts.clone(), path: path.clone(), seen, origin, age: at.elapsed() })
+    }
+
     fn settle(&mut self, settled: &mut Instant) {
         if self.lost.is_some_and(|lost| lost.elapsed() >= FIND_AGAIN) && self.spool.lock().has_room() {
             self.lost = None;
@@ -159,23 +181,13 @@ fn add(batch: &mut Vec<(Instant, Noticed)>, noticed: Noticed) {
     }
 }
 
-fn sighting(at: Instant, noticed: &Noticed) -> Option<Sighting> {
-    let (path, digests, facts, seen) = match noticed {
-        Noticed::Here(path, known) => (path, known.digests, &known.facts, Seen::AtRest),
-        Noticed::Gone(path, known) => (path, known.digests, &known.facts, Seen::Gone),
-        Noticed::Run(path, digests, facts, seen) => (path, *digests, facts, *seen),
-        Noticed::Directory(_) | Noticed::Note(_) | Noticed::Many(_) | Noticed::Barrier(_) => return None,
-    };
-    Some(Sighting { digests, facts: facts.clone(), path: path.clone(), seen, age: at.elapsed() })
-}
-
 fn note(noticed: Noticed) -> Option<Note> {
     match noticed {
         Noticed::Here(path, known) => Some(Note::Here(path, known)),
         Noticed::Gone(path, known) => Some(Note::Gone(path, known.directory)),
         Noticed::Directory(directory) => Some(Note::Directory(directory)),
         Noticed::Note(note) => Some(note),
-        Noticed::Run(..) | Noticed::Many(_) | Noticed::Barrier(_) => None,
+        Noticed::Run(..) | Noticed::Origin(..) | Noticed::Many(_) | Noticed::Barrier(_) => None,
     }
 }
 

@@ -21,6 +21,7 @@ use crate::inventory::{Inventory, Known, Note};
 use crate::ledger::Ledger;
 use crate::lever::Lever;
 use crate::looking::{Looker, Ours};
+use crate::origin::Origins;
 use crate::pace::Pace;
 use crate::pending::Pending;
 use crate::places::{Places, Watched};
@@ -33,7 +34,7 @@ use crate::sweep::{Errands, Milestone, Sweep};
 use crate::vault::{Retention, Vault};
 use crate::warden::Tether;
 use crate::watch::Watch;
-use crate::{attach, collecting, local, looking, mounted, perform, rivals, running};
+use crate::{attach, collecting, local, looking, mounted, origin, perform, rivals, running};
 
 /// What an agent needs to know.
 #[derive(Debug)]
@@ -130,7 +131,9 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         nudges: nudges.clone(),
     }));
 
-    let recorder = Recorder { inventory, spool, nudges, errands: errands.clone(), lost: None };
+    let origins = Arc::new(Origins::default());
+    let origin = origin::Keeper::begin(config.surveyor, data_dir.join("origins"), &core, origins.clone());
+    let recorder = Recorder { inventory, spool, origins, nudges, errands: errands.clone(), lost: None };
     spawn("recorder", move || recorder.run(&notices))?;
     let patient = Looker { large: None, ..core.looker.clone() };
     spawn("look large", move || {
@@ -155,6 +158,9 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     look_around(&core, &config.guarded, &data_dir, errands, pace)?;
     let sparing = core.clone();
     spawn("spared", move || keeper.run(&sparing))?;
+
+    let finding = core.clone();
+    spawn("origins", move || origin.run(&finding))?;
 
     let watching = core.clone();
     spawn("rivals", move || rivals::watch(&watching))?;

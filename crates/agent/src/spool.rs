@@ -197,7 +197,14 @@ mod tests {
             md5: model::Md5([3; 16]),
         };
         let age = Duration::from_secs(2);
-        Sighting { digests, facts: Facts::default(), path: "/a".into(), seen: Seen::AtRest, age }
+        Sighting {
+            digests,
+            facts: Facts::default(),
+            path: "/a".into(),
+            seen: Seen::AtRest,
+            origin: None,
+            age,
+        }
     }
 
     #[test]

@@ -11,8 +11,18 @@ use sys::socket::Kind;
 use crate::vault::remove_holding;
 
 /// What an agent keeps in its data directory, but for the vault. Behind each: what its rewriting may have left.
-const FILES: [&str; 8] =
-    ["ledger", "ledger.new", "spool", "spool.new", "inventory.redb", "link.sock", "guard.sock", "agent.sock"];
+const FILES: [&str; 10] = [
+    "ledger",
+    "ledger.new",
+    "spool",
+    "spool.new",
+    "inventory.redb",
+    "origins",
+    "origins.new",
+    "link.sock",
+    "guard.sock",
+    "agent.sock",
+];
 /// Sockets by which those who run are known. The warden's goes with the files.
 const LISTENERS: [(&str, Kind); 3] =
     [("warden.sock", Kind::Packets), ("agent.sock", Kind::Stream), ("guard.sock", Kind::Packets)];

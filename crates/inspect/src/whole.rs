@@ -2,13 +2,14 @@
 
 use std::io;
 
+use model::facts::FileType;
 use model::inspection::Inspection;
 use model::{Digests, Time};
 
 use crate::digests::Digester;
 use crate::source::Source;
 use crate::trust::Trust;
-use crate::{kind, pass, pe, signature};
+use crate::{elf, kind, pass, pe, signature};
 
 /// Everything that the bytes of `source` say: signatures are judged by `trust` as of `now`.
 ///
@@ -36,6 +37,9 @@ fn look(
     found.facts.file_type = refined.file_type;
     found.facts.subtype = refined.subtype.map(str::to_owned);
     found.script_interpreter = refined.interpreter;
+    if found.facts.file_type == FileType::Elf {
+        elf::tell(source, &mut found)?;
+    }
     let mut program = pe::begin(source, &mut found)?;
     if digester.is_some() || program.is_some() {
         pass::each(source, |piece| {

@@ -12,6 +12,7 @@ pub mod time;
 
 pub mod facts;
 pub mod inspection;
+pub mod origin;
 pub mod sighting;
 pub mod spared;
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::facts::Facts;
+use crate::origin::Origin;
 use crate::{Digests, RuleId};
 
 /// How a copy was seen.
@@ -19,6 +20,8 @@ pub enum Seen {
     DeniedLate(RuleId),
     /// It lies there no more.
     Gone,
+    /// It lies there, and where it comes from was found out. Says nothing of whether it runs.
+    Traced,
 }
 
 /// A copy was seen on the machine that reports it.
@@ -32,6 +35,8 @@ pub struct Sighting {
     pub path: PathBuf,
     /// How.
     pub seen: Seen,
+    /// The package that owns its path; none when there is none, or nobody has looked.
+    pub origin: Option<Origin>,
     /// How long ago, by the machine's monotonic clock: machines' wall clocks are not trusted.
     pub age: Duration,
 }

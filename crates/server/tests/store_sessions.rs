@@ -132,6 +132,7 @@ fn batch(sequence: u64) -> up::Message {
         facts: Facts::default(),
         path: "/demo/a".into(),
         seen: Seen::AtRest,
+        origin: None,
         age: Duration::from_secs(1),
     };
     up::Message::Sightings(v1::Sightings { sequence, sightings: vec![(&sighting).into()] })

@@ -11,6 +11,7 @@ const JSON: Only = Only {
         ("crates/wire/src/rest", "the home of the compatible JSON"),
         ("crates/server/src/tokens", "claims of tokens are JSON by another standard"),
         ("crates/server/src/api/token", "the token endpoint speaks OAuth2's JSON"),
+        ("crates/inspect/src/elf/rust.rs", "what `cargo auditable` leaves in programs is JSON"),
         ("crates/quell/", "the command line reads answers of the API and writes ready files"),
     ],
     mend: "write the shape in crates/wire/src/rest and convert with From or TryFrom; an exception goes into \

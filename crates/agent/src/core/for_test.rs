@@ -44,6 +44,7 @@ pub(crate) fn core(data_dir: &Path, guarded: &Path, guard: Option<Guard>) -> (Ar
     let recorder = Recorder {
         inventory: inventory.clone(),
         spool: spool.clone(),
+        origins: Arc::default(),
         nudges: nudges.clone(),
         errands: errands.clone(),
         lost: None,

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use model::spared::Spared;
@@ -23,22 +23,28 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const LARGEST: usize = frame::LARGEST;
 
 impl Surveyor {
+    /// Starts the process, and tells it what it is to look for besides.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub(crate) fn start(&self, wanted: &[&str]) -> io::Result<Asked> {
+        let [program, arguments @ ..] = self.0.as_slice() else {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "nobody is named to look"));
+        };
+        let mut command = Command::new(program);
+        command.args(arguments).args(wanted).arg(std::process::id().to_string()).env_clear().current_dir("/");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().map(Asked)
+    }
+
     /// Looks anew.
     ///
     /// # Errors
     /// When the process can't be started, takes too long, or says what makes no sense.
     pub(super) fn ask(&self) -> io::Result<Findings> {
-        let [program, arguments @ ..] = self.0.as_slice() else {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "nobody is named to look"));
-        };
-        let mut command = Command::new(program);
-        command.args(arguments).arg(std::process::id().to_string()).env_clear().current_dir("/");
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut child = self.start(&[])?;
         let said = listen(&mut child, PATIENCE);
-        // It has nothing more to say, whatever it said.
-        let _ = child.kill();
-        child.wait()?;
-        let mut said = said?.as_slice().to_vec();
+        child.end()?;
+        let mut said = said?;
         if said.len() < 4 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended and said nothing"));
         }
@@ -52,31 +58,57 @@ impl Surveyor {
     }
 }
 
-/// All that a child says until it closes its output.
-fn listen(child: &mut Child, patience: Duration) -> io::Result<Vec<u8>> {
-    let mut output = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-    let until = Instant::now() + patience;
-    let mut said = Vec::new();
-    let mut piece = [0; 64 << 10];
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
-        let mut asked = [PollFd::from_borrowed_fd(output.as_fd(), PollFlags::IN)];
-        match poll(&mut asked, Some(&left)) {
-            Ok(0) => return Err(io::Error::new(io::ErrorKind::TimedOut, "it takes too long")),
-            Ok(_) => {}
-            Err(rustix::io::Errno::INTR) => continue,
-            Err(error) => return Err(error.into()),
-        }
-        let length = output.read(&mut piece)?;
-        if length == 0 {
-            return Ok(said);
-        }
-        said.extend_from_slice(&piece[..length]);
-        if said.len() > LARGEST + 4 {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "its answer is too long"));
+/// A process that was asked.
+pub(crate) struct Asked(Child);
+
+impl Asked {
+    /// What it says, for so long.
+    ///
+    /// # Errors
+    /// When that was asked for before.
+    pub(crate) fn said_within(&mut self, patience: Duration) -> io::Result<impl Read + use<>> {
+        let output = self.0.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        Ok(Said { output, until: Instant::now() + patience })
+    }
+
+    /// It has nothing more to say, whatever it said.
+    pub(crate) fn end(mut self) -> io::Result<()> {
+        let _ = self.0.kill();
+        self.0.wait().map(drop)
+    }
+}
+
+/// What a process says until then.
+struct Said {
+    output: ChildStdout,
+    until: Instant,
+}
+
+impl Read for Said {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let left = self.until.saturating_duration_since(Instant::now());
+            let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+            let mut asked = [PollFd::from_borrowed_fd(self.output.as_fd(), PollFlags::IN)];
+            match poll(&mut asked, Some(&left)) {
+                Ok(0) => return Err(io::Error::new(io::ErrorKind::TimedOut, "it takes too long")),
+                Ok(_) => return self.output.read(into),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
     }
+}
+
+/// All that a process says until it closes its output.
+fn listen(child: &mut Asked, patience: Duration) -> io::Result<Vec<u8>> {
+    let mut said = Vec::new();
+    let most = LARGEST as u64 + 4;
+    child.said_within(patience)?.take(most + 1).read_to_end(&mut said)?;
+    if said.len() as u64 > most {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "its answer is too long"));
+    }
+    Ok(said)
 }
 
 /// What the findings mean under a baseline: what was recorded at enrolment of copies that no package vouches for.
@@ -149,11 +181,9 @@ mod tests {
     }
 
     fn said_by(script: &str, patience: Duration) -> io::Result<Vec<u8>> {
-        let mut command = Command::new("/bin/sh");
-        let mut child = command.args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = Surveyor(["/bin/sh", "-c", script].map(Into::into).to_vec()).start(&[]).unwrap();
         let said = listen(&mut child, patience);
-        child.kill().unwrap();
-        child.wait().unwrap();
+        child.end().unwrap();
         said
     }
 

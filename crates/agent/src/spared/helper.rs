@@ -19,14 +19,23 @@ const LIMITS: Limits = Limits { memory: 2 << 30, seconds: 120 };
 pub fn run(parent: i32) -> anyhow::Result<()> {
     // As long as it may be asked for.
     let own = std::env::current_exe().and_then(|path| path.canonicalize()).ok();
+    confine(parent)?;
+    let found = frame::encode(&shape::survey(&survey::survey(own.as_deref())))?;
+    let mut out = io::stdout().lock();
+    out.write_all(&found)?;
+    Ok(out.flush()?)
+}
+
+/// Leaves this process nothing but reading files, as long as the one that is answered lives.
+///
+/// # Errors
+/// When it can't be confined.
+pub(crate) fn confine(parent: i32) -> anyhow::Result<()> {
     sys::confine::to_reading(LIMITS)?;
     sys::process::die_with_parent(parent)?;
     // A kernel without it is none that keeps this from being done.
     if let Err(error) = landlocked::to_reading() {
         tracing::debug!(%error, "landlock is not there");
     }
-    let found = frame::encode(&shape::survey(&survey::survey(own.as_deref())))?;
-    let mut out = io::stdout().lock();
-    out.write_all(&found)?;
-    Ok(out.flush()?)
+    Ok(())
 }

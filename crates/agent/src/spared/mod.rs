@@ -27,9 +27,11 @@ use model::{Digests, Sha256};
 use crate::guard::SparedInode;
 
 pub use asking::Surveyor;
+pub(crate) use helper::confine;
 pub use helper::run as survey_for_parent;
 pub(crate) use keeping::Keeper;
 pub use packages::Database;
+pub(crate) use packages::{Brought, Digest, Installed, Packages, Stamp};
 pub(crate) use shape::told;
 
 /// A path of the spared set, as it was found.

@@ -119,8 +119,14 @@ impl Stage {
             gathered: None,
         };
         let (inventory_too, spool_too, errands_too) = (inventory.clone(), spool.clone(), errands.clone());
-        let recorder =
-            Recorder { inventory: inventory_too, spool: spool_too, nudges, errands: errands_too, lost: None };
+        let recorder = Recorder {
+            inventory: inventory_too,
+            spool: spool_too,
+            origins: Arc::default(),
+            nudges,
+            errands: errands_too,
+            lost: None,
+        };
         let mut threads = vec![std::thread::spawn(move || recorder.run(&notices))];
         let (pending, ours) = (Pending::default(), Ours::new("/nowhere".into(), &[]));
         let (looks, looked) = unbounded();

@@ -13,7 +13,7 @@ pub struct Elf {
     pub build_id: Vec<u8>,
     /// The loader that it asks for.
     pub interpreter: Option<String>,
-    /// Names of the libraries that it needs, in their order.
+    /// Names of the libraries that it needs, in their order; at most 256.
     pub needed: Vec<String>,
     /// Its own name as a library.
     pub soname: Option<String>,
@@ -21,17 +21,17 @@ pub struct Elf {
     pub linkage: Linkage,
     /// What of its tables is read-only once it runs.
     pub relro: Relro,
-    /// Whether it can be loaded anywhere.
+    /// Whether it can be loaded anywhere: a position-independent program or a shared object.
     pub is_position_independent: bool,
-    /// Whether its stack is not executable.
+    /// Whether it says that its stack need not be executable. What says nothing does not.
     pub has_nx: bool,
-    /// Whether its symbol table was taken out.
+    /// Whether it has no symbol table but the one that the loader needs.
     pub is_stripped: bool,
     /// What the Go linker left in it.
     pub go: Option<GoBuild>,
     /// What the Rust compiler left in it.
     pub rust: Option<RustBuild>,
-    /// The signature behind a kernel module, which is not verified.
+    /// The signature behind a kernel module (or a kernel image), which is not verified.
     pub module_signature: Option<ModuleSignature>,
 }
 
@@ -57,7 +57,7 @@ pub enum Relro {
     Full,
 }
 
-/// What the Go linker left in a program.
+/// What the Go linker left in a program. A module that was replaced is told as what it was replaced with.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct GoBuild {
     /// Version of the toolchain.
@@ -77,7 +77,7 @@ pub struct GoBuild {
 pub struct RustBuild {
     /// Compiler, as the `.comment` section names it.
     pub compiler: Option<String>,
-    /// Crates it was built with (`.dep-v0`), the root first; at most 512.
+    /// Crates that are in it (`.dep-v0`), the root first, without those that only built it; at most 512.
     pub crates: Vec<Library>,
 }
 
@@ -93,7 +93,7 @@ pub struct Library {
 /// The signature behind a kernel module.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ModuleSignature {
-    /// Name of the signer, where the signature names it.
+    /// Name of the signer, where the signature names it: for PKCS#7 the one who issued its certificate, as `modinfo` says.
     pub signer: Option<String>,
     /// Serial number or key identifier of the signer, at most 64 bytes.
     pub key_id: Vec<u8>,

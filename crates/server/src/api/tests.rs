@@ -12,6 +12,7 @@ use model::act::{CopyResult, CopyState, Outcome};
 use model::facts::{Facts, FileType};
 use model::inspection::Inspection;
 use model::log::Position;
+use model::origin::Origin;
 use model::sighting::{Seen, Sighting};
 use model::spared::{Record, Spared};
 use model::{Clock, Digests, MachineId, Md5, OrganizationId, Sha1, Sha256, Time};
@@ -173,9 +174,14 @@ impl Scene {
 
     /// The machine sees a copy.
     pub(super) async fn sees(&self, digests: Digests, path: &str) {
+        self.sees_of(digests, path, None).await;
+    }
+
+    /// The machine sees a copy that a package brought.
+    pub(super) async fn sees_of(&self, digests: Digests, path: &str, origin: Option<Origin>) {
         let facts = Facts { size: 100, file_type: FileType::Elf, subtype: Some("Program".into()) };
         let sighting =
-            Sighting { digests, facts, path: path.into(), seen: Seen::AtRest, age: Duration::ZERO };
+            Sighting { digests, facts, path: path.into(), seen: Seen::AtRest, origin, age: Duration::ZERO };
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) + 1;
         let store = &self.app.store;
         store.record_sightings(self.organization, self.machine, sequence, vec![sighting]).await.unwrap();

@@ -20,7 +20,8 @@ use uuid::Uuid;
 pub use self::error::{StoreError, SubmitError};
 pub use self::rows::{
     Answered, Application, Attach, Attached, AuditRow, Block, Caller, HeldThere, HoldEnd, Home, KeptSamples,
-    KnownCopy, KnownFile, KnownInspection, Machine, Offer, OpenAct, Page, Report, RuleDelta, Sample,
+    KnownCopy, KnownFile, KnownInspection, KnownOrigin, Machine, Offer, OpenAct, Page, Report, RuleDelta,
+    Sample,
 };
 use self::sqlite::Sqlite;
 use crate::hints::Hints;

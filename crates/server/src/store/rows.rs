@@ -10,6 +10,7 @@ use model::hold::Hold;
 use model::inspection::Inspection;
 use model::log::{Entry, Position};
 use model::order::Cancellation;
+use model::origin::Origin;
 use model::rule::Rule;
 use model::{
     ActId, Digests, Epoch, FileId, Generation, HoldId, MachineId, OrderId, OrganizationId, RuleId, Sha256,
@@ -100,6 +101,8 @@ pub struct KnownFile {
     pub denials: u64,
     /// The rules in force that deny it, of every scope.
     pub blocked: Vec<RuleId>,
+    /// Which packages brought its copies, the commonest first.
+    pub origins: Vec<KnownOrigin>,
     /// What inspection said of it, once it did.
     pub inspection: Option<KnownInspection>,
 }
@@ -121,6 +124,15 @@ pub struct KnownInspection {
     pub disagreed: u64,
 }
 
+/// From where a file comes on some machines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownOrigin {
+    /// The package, and whether the copies there are what it brought.
+    pub origin: Origin,
+    /// On how many machines.
+    pub machines: u64,
+}
+
 /// A copy that a machine has told of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownCopy {
@@ -140,6 +152,8 @@ pub struct KnownCopy {
     pub running: bool,
     /// How often its execution was refused.
     pub denials: u64,
+    /// The package that owns its path, by the machine's word.
+    pub origin: Option<Origin>,
 }
 
 /// An enrolled machine.

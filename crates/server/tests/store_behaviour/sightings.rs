@@ -1,8 +1,10 @@
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::time::Duration;
 
 use model::act::{CopyState, Terms};
 use model::facts::FileType;
+use model::origin::{Database, Origin};
 use model::sighting::{Seen, Sighting};
 use model::{Clock, MachineId, RuleId};
 use proptest::collection::vec;
@@ -67,6 +69,74 @@ pub(crate) async fn a_copy_comes_runs_is_denied_and_goes(world: World) {
     let old = Sighting { age: Duration::from_secs(5), ..sighting(1, "/a", Seen::Running) };
     world.saw(7, vec![old]).await;
     assert_eq!(copy().await, (false, false, 2), "older news does not bring it back");
+}
+
+pub(crate) async fn where_a_file_comes_from_is_counted_by_machine(world: World) {
+    let organization = world.home.organization;
+    let origin = |version: &str, vendor: Option<&str>, matches| Origin {
+        database: Database::Rpm,
+        package: "bash".to_owned(),
+        version: version.to_owned(),
+        vendor: vendor.map(str::to_owned),
+        matches,
+    };
+    let from = |path: &str, seen, origin| Sighting { origin: Some(origin), ..sighting(1, path, seen) };
+    let told = async || {
+        let known = world.store.file(organization, sha1(1)).await.unwrap().unwrap();
+        known.origins.into_iter().map(|known| (known.origin, known.machines)).collect::<Vec<_>>()
+    };
+    let (whole, unknown, differs) =
+        (origin("1", None, Some(true)), origin("1", None, None), origin("1", None, Some(false)));
+    world.saw(1, ["/a", "/b"].map(|path| from(path, Seen::Running, whole.clone())).to_vec()).await;
+    assert_eq!(told().await, [(whole.clone(), 1)], "two copies on one machine");
+    let neighbour = world.neighbour(7).await;
+    let there = vec![from("/a", Seen::AtRest, whole.clone())];
+    world.store.record_sightings(organization, neighbour, 1, there).await.unwrap();
+    assert_eq!(told().await, [(whole.clone(), 2)]);
+
+    world.saw(2, vec![from("/a", Seen::AtRest, unknown.clone()), sighting(1, "/a", Seen::AtRest)]).await;
+    assert_eq!(told().await, [(whole.clone(), 2)], "what nobody knows any more stays as it was");
+    world.saw(3, vec![from("/b", Seen::Traced, differs.clone())]).await;
+    assert_eq!(told().await, [(whole.clone(), 2), (differs.clone(), 1)]);
+    let copies = world.store.copies(organization, sha1(1)).await.unwrap();
+    let copy = copies.iter().find(|copy| copy.path == Path::new("/b")).unwrap();
+    assert_eq!(
+        (copy.origin.as_ref(), copy.present, copy.running),
+        (Some(&differs), true, true),
+        "it still runs"
+    );
+
+    // What is older than what was said last says nothing.
+    world.later(Duration::from_secs(60));
+    world.saw(4, vec![sighting(1, "/b", Seen::AtRest)]).await;
+    world
+        .saw(5, vec![Sighting { age: Duration::from_secs(9), ..from("/b", Seen::Traced, whole.clone()) }])
+        .await;
+    assert_eq!(told().await, [(whole.clone(), 2), (differs, 1)]);
+    // Another version of the package, of which nobody knows.
+    let newer = origin("2", Some("Example Works"), None);
+    let copies = ["/a", "/b"].map(|path| from(path, Seen::Traced, newer.clone()));
+    world.saw(6, copies.to_vec()).await;
+    assert_eq!(told().await, [(whole, 1), (newer, 1)]);
+    assert_eq!(world.store.file(organization, sha1(1)).await.unwrap().unwrap().denials, 0);
+}
+
+pub(crate) async fn places_that_make_room_are_not_counted(world: World) {
+    let organization = world.home.organization;
+    let origin = Origin {
+        database: Database::Dpkg,
+        package: "bash".to_owned(),
+        version: "1".to_owned(),
+        vendor: None,
+        matches: Some(true),
+    };
+    let first = Sighting { origin: Some(origin), ..sighting(1, "/0", Seen::AtRest) };
+    let gone = sighting(1, "/0", Seen::Gone);
+    let rest = (1..=100).map(|number| sighting(1, &format!("/{number}"), Seen::AtRest));
+    world.saw(1, [first, gone].into_iter().chain(rest.take(99)).collect()).await;
+    assert_eq!(world.store.file(organization, sha1(1)).await.unwrap().unwrap().origins.len(), 1);
+    world.saw(2, vec![sighting(1, "/100", Seen::AtRest)]).await;
+    assert_eq!(world.store.file(organization, sha1(1)).await.unwrap().unwrap().origins, []);
 }
 
 pub(crate) async fn another_file_at_the_path_takes_its_place(world: World) {

@@ -146,6 +146,7 @@ pub(crate) fn sighting(number: u8, path: &str, seen: Seen) -> Sighting {
         facts: Facts { size: 42, file_type: FileType::Elf, subtype: Some("Program".to_owned()) },
         path: path.into(),
         seen,
+        origin: None,
         age: Duration::ZERO,
     }
 }

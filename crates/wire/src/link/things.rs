@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use model::bypass::Bypass;
 use model::facts::{Facts, FileType};
+use model::origin::{Database, Origin};
 use model::sighting::{Seen, Sighting};
 use model::spared::{Record, Spared};
 use model::{Digests, FileId, Names, RuleId, Time};
@@ -144,6 +145,7 @@ impl From<&Sighting> for v1::Sighting {
             Seen::Denied(rule) => v1::sighting::Seen::Denied(rule.0),
             Seen::DeniedLate(rule) => v1::sighting::Seen::DeniedLate(rule.0),
             Seen::Gone => v1::sighting::Seen::Gone(true),
+            Seen::Traced => v1::sighting::Seen::Traced(true),
         };
         Self {
             digests: Some((&sighting.digests).into()),
@@ -151,6 +153,7 @@ impl From<&Sighting> for v1::Sighting {
             path: bytes_of(&sighting.path),
             seen: Some(seen),
             age_ms: u64::try_from(sighting.age.as_millis()).unwrap_or(u64::MAX),
+            origin: sighting.origin.as_ref().map(Into::into),
         }
     }
 }
@@ -165,14 +168,42 @@ impl TryFrom<v1::Sighting> for Sighting {
             v1::sighting::Seen::Denied(rule) => Seen::Denied(RuleId(rule)),
             v1::sighting::Seen::DeniedLate(rule) => Seen::DeniedLate(RuleId(rule)),
             v1::sighting::Seen::Gone(_) => Seen::Gone,
+            v1::sighting::Seen::Traced(_) => Seen::Traced,
         };
         Ok(Self {
             digests: sighting.digests.as_ref().ok_or(Malformed("digests"))?.try_into()?,
             facts: sighting.facts.ok_or(Malformed("facts"))?.into(),
             path: path_of(sighting.path),
             seen,
+            origin: sighting.origin.map(TryInto::try_into).transpose()?,
             age: Duration::from_millis(sighting.age_ms),
         })
+    }
+}
+
+impl From<&Origin> for v1::Origin {
+    fn from(origin: &Origin) -> Self {
+        Self {
+            database: origin.database.word().to_owned(),
+            package: origin.package.clone(),
+            version: origin.version.clone(),
+            vendor: origin.vendor.clone().unwrap_or_default(),
+            matches: origin.matches,
+        }
+    }
+}
+
+impl TryFrom<v1::Origin> for Origin {
+    type Error = Malformed;
+
+    fn try_from(origin: v1::Origin) -> Result<Self, Malformed> {
+        let v1::Origin { database, package, version, vendor, matches } = origin;
+        if package.is_empty() || [&package, &version, &vendor].iter().any(|text| text.len() > Self::LONGEST) {
+            return Err(Malformed("package"));
+        }
+        let database = Database::from_word(&database).ok_or(Malformed("database"))?;
+        let vendor = Some(vendor).filter(|vendor| !vendor.is_empty());
+        Ok(Self { database, package, version, vendor, matches })
     }
 }
 
@@ -210,17 +241,44 @@ mod tests {
             Digests { sha256: model::Sha256([1; 32]), sha1: model::Sha1([2; 20]), md5: model::Md5([3; 16]) };
         let facts = Facts { size: 9, file_type: FileType::Elf, subtype: Some("Program".to_owned()) };
         let path = path_of(b"/tmp/new\nline\xff".to_vec());
-        for seen in
-            [Seen::AtRest, Seen::Running, Seen::Denied(RuleId(4)), Seen::DeniedLate(RuleId(0)), Seen::Gone]
-        {
+        let origin = Some(Origin {
+            database: Database::Rpm,
+            package: "bash".to_owned(),
+            version: "5.1-2".to_owned(),
+            vendor: None,
+            matches: Some(false),
+        });
+        for seen in [
+            Seen::AtRest,
+            Seen::Running,
+            Seen::Denied(RuleId(4)),
+            Seen::DeniedLate(RuleId(0)),
+            Seen::Gone,
+            Seen::Traced,
+        ] {
             let sighting = Sighting {
                 digests,
                 facts: facts.clone(),
                 path: path.clone(),
                 seen,
+                origin: origin.clone(),
                 age: Duration::from_millis(5),
             };
             assert_eq!(Sighting::try_from(v1::Sighting::from(&sighting)), Ok(sighting));
+        }
+    }
+
+    #[test]
+    fn an_origin_without_sense_is_malformed() {
+        let good = v1::Origin { database: "dpkg".into(), package: "bash".into(), ..v1::Origin::default() };
+        assert_eq!(Origin::try_from(good.clone()).unwrap().matches, None);
+        let spoilt = [
+            v1::Origin { database: "portage".into(), ..good.clone() },
+            v1::Origin { package: String::new(), ..good.clone() },
+            v1::Origin { vendor: "x".repeat(Origin::LONGEST + 1), ..good },
+        ];
+        for origin in spoilt {
+            assert!(Origin::try_from(origin).is_err());
         }
     }
 

@@ -5,6 +5,7 @@ use model::{Md5, Sha1, Sha256};
 use serde::{Serialize, Serializer};
 
 use super::inspection::InspectionFacts;
+use super::origin::FileOrigin;
 use super::text::{Stamp, text};
 
 /// What is known of a file. Every key is always there.
@@ -65,6 +66,8 @@ pub struct FileExtras {
     pub denials: u64,
     /// Whether a rule in force denies it.
     pub blocked: bool,
+    /// The packages that brought its copies, the commonest first; at most 64.
+    pub origins: Vec<FileOrigin>,
     /// What its bytes say beyond the contract's keys; null until a machine has inspected it.
     pub facts: Option<InspectionFacts>,
     /// Whose word that is; null until then.
@@ -98,9 +101,17 @@ mod tests {
     use super::super::{Entity, Root, Set};
     use super::*;
     use model::Time;
+    use model::origin::{Database, Origin};
 
     #[test]
     fn the_keys_are_those_of_the_seed_in_its_order() {
+        let origin = Origin {
+            database: Database::Dpkg,
+            package: "bash".into(),
+            version: "5.2-1".into(),
+            vendor: Some("Somebody".into()),
+            matches: Some(false),
+        };
         let file = File {
             sha1: Sha1([0x11; 20]),
             sha256: Sha256([0x22; 32]),
@@ -124,6 +135,7 @@ mod tests {
                 present_on: 1,
                 denials: 3,
                 blocked: true,
+                origins: vec![FileOrigin { origin: origin.into(), machines: 2 }],
                 facts: None,
                 inspection: Some(InspectionWord {
                     version: 1,
@@ -161,6 +173,16 @@ mod tests {
             "presentOn": 1,
             "denials": 3,
             "blocked": true,
+            "origins": [
+              {
+                "kind": "dpkg",
+                "package": "bash",
+                "version": "5.2-1",
+                "vendor": "Somebody",
+                "matches": false,
+                "machines": 2
+              }
+            ],
             "facts": null,
             "inspection": {
               "version": 1,

@@ -18,6 +18,7 @@ mod machine;
 mod machine_action;
 mod operator_key;
 mod order;
+mod origin;
 mod status;
 
 mod body;
@@ -39,6 +40,7 @@ pub use machine::{Machine, MachineExtras, MachineFilesystem, MachineGuard};
 pub use machine_action::{MachineAction, RelatedFileInfo};
 pub use operator_key::{KeyFollows, OperatorKey};
 pub use order::{Cancellation, Inverse, Late, Order, OrderCopy};
+pub use origin::{FileOrigin, PackageOrigin};
 pub use status::Status;
 pub use text::Stamp;
 pub use token::{Jwk, Jwks, OpenIdConfiguration, TokenError, TokenV1, TokenV2};

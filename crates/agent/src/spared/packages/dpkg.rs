@@ -1,6 +1,6 @@
 //! dpkg's database, read directly: it is text.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,9 @@ use glob::Pattern;
 use model::Md5;
 
 use super::wanted::Wanted;
-use super::{Database, Digest, Owned, Recorded, may_be_program};
+use super::{
+    Brought, Database, Digest, Installed, Owned, Recorded, may_be_program, may_hold_programs, without_address,
+};
 
 /// Where it lies.
 pub(super) const PLACE: &str = "/var/lib/dpkg";
@@ -24,6 +26,8 @@ pub(super) struct Dpkg {
 
 #[derive(Default)]
 struct Package {
+    version: String,
+    maintainer: String,
     /// By its own word nothing works without it.
     is_essential: bool,
     /// Files that it lets an administrator change, as it brought them.
@@ -75,16 +79,50 @@ impl Dpkg {
         };
         for (package, sums) in self.lists("md5sums") {
             let Ok(sums) = fs::read(sums) else { continue };
-            for line in sums.split(|byte| *byte == b'\n') {
-                let Some((md5, name)) = line.split_at_checked(32) else { continue };
-                let Some(md5) = parsed(md5) else { continue };
-                let path = [b"/", name.trim_ascii_start()].concat();
+            for (path, md5) in sums_in(&sums) {
                 tell(self.where_lies(&path, &package), &package, md5);
             }
         }
         for (name, package) in &self.packages {
             for (path, md5) in &package.configuration {
                 tell(self.where_lies(path, name), name, *md5);
+            }
+        }
+    }
+
+    /// Each package with the files that it brought.
+    pub(super) fn brought(&self, note: &mut impl FnMut(&Installed, &Brought<'_>)) {
+        let mut tell = |installed: &Installed, path: &[u8], digest: Option<Digest>| {
+            let path = self.where_lies(path, &installed.name);
+            let Some(slash) = path.iter().rposition(|byte| *byte == b'/') else { return };
+            if may_hold_programs(path) {
+                let (directory, name) = (&path[..slash.max(1)], &path[slash + 1..]);
+                note(installed, &Brought { directory, name, digest });
+            }
+        };
+        for (name, package) in &self.packages {
+            let installed = package.installed(name);
+            for (path, md5) in &package.configuration {
+                tell(&installed, path, Some(Digest::Md5(*md5)));
+            }
+        }
+        let mut with_sums = HashSet::new();
+        for (name, sums) in self.lists("md5sums") {
+            let (Some(package), Ok(text)) = (self.packages.get(&name), fs::read(&sums)) else { continue };
+            let installed = package.installed(&name);
+            for (path, md5) in sums_in(&text) {
+                tell(&installed, &path, Some(Digest::Md5(md5)));
+            }
+            with_sums.insert(sums.with_extension("list"));
+        }
+        // Few packages have no sums at all.
+        for (name, list) in self.lists("list").filter(|(_, list)| !with_sums.contains(list)) {
+            let (Some(package), Ok(text)) = (self.packages.get(&name), fs::read(&list)) else { continue };
+            let installed = package.installed(&name);
+            let is_configuration = |path: &[u8]| package.configuration.iter().any(|(known, _)| known == path);
+            let paths = text.split(|byte| *byte == b'\n').filter(|path| path.starts_with(b"/"));
+            for path in paths.filter(|path| !is_configuration(path)) {
+                tell(&installed, path, None);
             }
         }
     }
@@ -109,6 +147,26 @@ impl Dpkg {
     }
 }
 
+impl Package {
+    fn installed(&self, name: &str) -> Installed {
+        Installed {
+            database: Database::Dpkg,
+            name: name.to_owned(),
+            version: self.version.clone(),
+            vendor: without_address(&self.maintainer),
+        }
+    }
+}
+
+/// The files of a list of sums.
+fn sums_in(text: &[u8]) -> impl Iterator<Item = (Vec<u8>, Md5)> {
+    text.split(|byte| *byte == b'\n').filter_map(|line| {
+        let (md5, name) = line.split_at_checked(32)?;
+        let path = [b"/", name.trim_ascii_start()].concat();
+        Some((path, parsed(md5)?))
+    })
+}
+
 fn packages(status: &[u8]) -> BTreeMap<String, Package> {
     let mut packages: BTreeMap<String, Package> = BTreeMap::new();
     let (mut name, mut is_installed, mut package) = (String::new(), false, Package::default());
@@ -119,6 +177,7 @@ fn packages(status: &[u8]) -> BTreeMap<String, Package> {
             if is_installed && !name.is_empty() {
                 let known = packages.entry(name).or_default();
                 known.is_essential |= package.is_essential;
+                (known.version, known.maintainer) = (package.version, package.maintainer);
                 known.configuration.extend(package.configuration);
             }
             (is_installed, in_configuration) = (false, false);
@@ -134,6 +193,8 @@ fn packages(status: &[u8]) -> BTreeMap<String, Package> {
                     let state = value.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
                     is_installed = !matches!(state, b"not-installed" | b"config-files");
                 }
+                b"Version" => package.version = String::from_utf8_lossy(value).into_owned(),
+                b"Maintainer" => package.maintainer = String::from_utf8_lossy(value).into_owned(),
                 b"Essential" | b"Protected" => package.is_essential |= value == b"yes",
                 _ => {}
             }
@@ -200,11 +261,12 @@ mod tests {
         let relative = |path: &str| at(path)[1..].to_owned();
         info("dash.md5sums", format!("{SUM}  {}\n{SUM}  {}\n", relative("bin/dash"), relative("bin/sh")));
         info("other:amd64.md5sums", format!("{SUM}  {}\nrubbish\n", relative("usr/bin/sh")));
+        info("bare.list", format!("{}\n/usr/share/doc/bare\n", at("usr/bin/bare")));
         info("dash.list", format!("/.\n{}\n{}\n/usr/share/doc/dash\n", at("bin/dash"), at("bin/sh")));
         let status = format!(
-            "Package: dash\nEssential: yes\nStatus: install ok installed\nConffiles:\n {} {SUM}\n {} {SUM} obsolete\n\
+            "Package: dash\nVersion: 0.5-1\nMaintainer: The Maintainers <a@b.org>\nEssential: yes\nStatus: install ok installed\nConffiles:\n {} {SUM}\n {} {SUM} obsolete\n\
              Description: a shell\n of few words\n\nPackage: gone\nEssential: yes\nStatus: deinstall ok config-files\n\n\
-             Package: other\nStatus: install ok half-configured\n",
+             Package: other\nStatus: install ok half-configured\n\nPackage: bare\nStatus: install ok installed\n",
             at("etc/init.d/a b"),
             at("etc/init.d/old")
         );
@@ -230,6 +292,30 @@ mod tests {
             ("usr/bin/sh.distrib", "dash"),
         ];
         assert_eq!(told, expected);
+
+        let mut brought = Vec::new();
+        dpkg.brought(&mut |installed, file| {
+            let path = [file.directory, b"/", file.name].concat();
+            let path = String::from_utf8(path).unwrap();
+            let path = path.strip_prefix(root.to_str().unwrap()).unwrap_or(&path).to_owned();
+            brought.push((
+                path,
+                format!("{} {} {}", installed.name, installed.version, installed.vendor),
+                file.digest.is_some(),
+            ));
+        });
+        brought.sort();
+        let dash = "dash 0.5-1 The Maintainers";
+        let expected = [
+            ("/bin/dash", dash, true),
+            ("/bin/sh.distrib", dash, true),
+            ("/etc/init.d/a b", dash, true),
+            ("/etc/init.d/old", dash, true),
+            ("/usr/bin/bare", "bare  ", false),
+            ("/usr/bin/sh", "other  ", true),
+        ];
+        let expected = expected.map(|(path, package, summed)| (path.to_owned(), package.to_owned(), summed));
+        assert_eq!(brought, expected);
 
         let files = dpkg.files(&[]);
         let files: Vec<_> = files.iter().map(|(path, why)| (path.as_path(), why.as_str())).collect();

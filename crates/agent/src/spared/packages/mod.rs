@@ -9,33 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use glob::Pattern;
+pub use model::origin::Database;
 use model::{Digests, Md5, Sha1, Sha256};
 
-pub(super) use stamp::Stamp;
-
-/// A kind of package database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Database {
-    /// Debian's.
-    Dpkg,
-    /// Of rpm, in any of its forms.
-    Rpm,
-}
-
-impl Database {
-    /// In a word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Dpkg => "dpkg",
-            Self::Rpm => "rpm",
-        }
-    }
-
-    /// The database that a word names.
-    pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Dpkg, Self::Rpm].into_iter().find(|database| database.word() == word)
-    }
-}
+pub(crate) use stamp::Stamp;
 
 /// What a package says that a file must hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,9 +22,28 @@ pub(super) struct Recorded {
     digest: Digest,
 }
 
+/// A file as its package names it. Its directory may lie elsewhere by now.
+pub(crate) struct Brought<'p> {
+    /// With or without a slash at its end.
+    pub(crate) directory: &'p [u8],
+    pub(crate) name: &'p [u8],
+    /// What it must hold, where the package says that.
+    pub(crate) digest: Option<Digest>,
+}
+
+/// A package that is installed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Installed {
+    pub(crate) database: Database,
+    pub(crate) name: String,
+    pub(crate) version: String,
+    /// Its vendor, else whoever maintains it, without an address; may be empty.
+    pub(crate) vendor: String,
+}
+
 /// Which digest a package has of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Digest {
+pub(crate) enum Digest {
     Md5(Md5),
     Sha1(Sha1),
     Sha256(Sha256),
@@ -83,16 +79,16 @@ pub(super) type Owned = (PathBuf, String);
 
 /// The databases of this machine.
 #[derive(Default)]
-pub(super) struct Packages {
+pub(crate) struct Packages {
     dpkg: Option<dpkg::Dpkg>,
     rpm: Vec<rpm::Headers>,
     /// Databases that are there and can't be read, and why: what they record is not known.
-    pub(super) unreadable: Vec<String>,
+    pub(crate) unreadable: Vec<String>,
 }
 
 impl Packages {
     /// Reads those that are there.
-    pub(super) fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let mut packages = Self::default();
         match dpkg::Dpkg::read(Path::new(dpkg::PLACE)) {
             Ok(dpkg) => packages.dpkg = dpkg,
@@ -112,6 +108,17 @@ impl Packages {
     pub(super) fn files(&self, chosen: &Chosen) -> Vec<Owned> {
         let dpkg = self.dpkg.iter().flat_map(|dpkg| dpkg.files(&chosen.dpkg));
         dpkg.chain(self.rpm.iter().flat_map(|rpm| rpm.files(&chosen.rpm))).collect()
+    }
+
+    /// Hands over each package with each of its files that may be executed or loaded: none of the others, and perhaps
+    /// a directory.
+    pub(crate) fn brought(&self, note: &mut impl FnMut(&Installed, &Brought<'_>)) {
+        if let Some(dpkg) = &self.dpkg {
+            dpkg.brought(note);
+        }
+        for rpm in &self.rpm {
+            rpm.brought(note);
+        }
     }
 
     /// What packages say of each of `paths`, which are canonical. Several may own one: for two architectures, or of
@@ -151,5 +158,15 @@ const NO_PROGRAMS: &[&str] = &[
 ];
 
 fn may_be_program(path: &Path) -> bool {
-    !NO_PROGRAMS.iter().any(|place| path.as_os_str().as_encoded_bytes().starts_with(place.as_bytes()))
+    may_hold_programs(path.as_os_str().as_encoded_bytes())
+}
+
+/// The same of a path's bytes, or of a directory's that end with a slash.
+fn may_hold_programs(path: &[u8]) -> bool {
+    !NO_PROGRAMS.iter().any(|place| path.starts_with(place.as_bytes()))
+}
+
+/// The name of whoever is given as `Name <address>`.
+fn without_address(who: &str) -> String {
+    who.split('<').next().unwrap_or_default().trim().trim_matches('"').to_owned()
 }

@@ -30,12 +30,14 @@ fn shape(copy: KnownCopy) -> Copy {
     Copy {
         machine_id: copy.machine,
         computer_dns_name: copy.machine_name,
+        file_name: copy.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         path: copy.path,
         first_seen: Stamp(copy.first_seen),
         last_seen: Stamp(copy.last_seen),
         present: copy.present,
         running: copy.running,
         denials: copy.denials,
+        origin: copy.origin.map(Into::into),
     }
 }
 

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use model::facts::FileType;
-use wire::rest::{File, FileExtras, InspectionFacts, InspectionWord, Set, Stamp};
+use model::origin::Origin;
+use wire::rest::{File, FileExtras, FileOrigin, InspectionFacts, InspectionWord, Set, Stamp};
 
 use crate::api::called::Called;
 use crate::api::caller::Calling;
 use crate::api::door::FileInPath;
 use crate::api::errors::ApiError;
 use crate::app::App;
-use crate::store::{KnownFile, KnownInspection};
+use crate::store::{KnownFile, KnownInspection, KnownOrigin};
 
 /// What is known of the file; 404 when no machine has seen it, even if it is blocked.
 pub(in crate::api) async fn handle(
@@ -32,6 +33,9 @@ fn shape(known: KnownFile) -> File {
     let facts = record.map(|record| &record.facts).filter(|facts| facts.file_type != FileType::Unknown);
     let facts = facts.unwrap_or(&known.facts);
     let signature = record.and_then(|record| record.signature.as_ref());
+    // Of a portable executable its own word alone counts.
+    let origin = packaged(&known).filter(|_| !facts.is_pe());
+    let (publisher, product) = origin.map(|origin| (origin.vendor.clone(), origin.package.clone())).unzip();
     File {
         sha1: known.digests.sha1,
         sha256: known.digests.sha256,
@@ -42,8 +46,8 @@ fn shape(known: KnownFile) -> File {
         size: known.facts.size,
         file_type: facts.file_type,
         is_pe_file: facts.is_pe(),
-        file_publisher: record.and_then(|record| record.publisher.clone()),
-        file_product_name: record.and_then(|record| record.product_name.clone()),
+        file_publisher: record.and_then(|record| record.publisher.clone()).or(publisher.flatten()),
+        file_product_name: record.and_then(|record| record.product_name.clone()).or(product),
         signer: signature.and_then(|signature| signature.signer.clone()),
         issuer: signature.and_then(|signature| signature.issuer.clone()),
         signer_hash: signature.and_then(|signature| signature.signer_hash).map(|hash| hash.to_string()),
@@ -55,10 +59,20 @@ fn shape(known: KnownFile) -> File {
             present_on: known.present_on,
             denials: known.denials,
             blocked: !known.blocked.is_empty(),
+            origins: known.origins.iter().map(shape_origin).collect(),
             facts: record.map(InspectionFacts::from),
             inspection: known.inspection.as_ref().map(word),
         },
     }
+}
+
+/// The package that brought it on most machines. One whose file it is not has not brought it.
+fn packaged(known: &KnownFile) -> Option<&Origin> {
+    known.origins.iter().map(|known| &known.origin).find(|origin| origin.matches == Some(true))
+}
+
+fn shape_origin(known: &KnownOrigin) -> FileOrigin {
+    FileOrigin { origin: known.origin.clone().into(), machines: known.machines }
 }
 
 fn word(inspection: &KnownInspection) -> InspectionWord {
@@ -76,6 +90,7 @@ fn word(inspection: &KnownInspection) -> InspectionWord {
 mod tests {
     use crate::api::tests::{Scene, file};
     use model::inspection::{Carrier, Flaw, Inspection, Signature, VERSION};
+    use model::origin::{Database, Origin};
     use model::{Sha1, facts};
     use serde_json::json;
 
@@ -155,6 +170,39 @@ mod tests {
         let answer = scene.call("GET", &format!("/testwdatppreview/files/{sha1}/"), "").await;
         let context = &answer.json()["@odata.context"];
         assert_eq!(context, "http://quell.test/testwdatppreview/$metadata#Files/$entity");
+    }
+
+    #[tokio::test]
+    async fn the_package_that_brought_it_is_its_publisher_unless_it_differs() {
+        let scene = Scene::new().await;
+        let origin = |package: &str, matches| Origin {
+            database: Database::Dpkg,
+            package: package.to_owned(),
+            version: "1-2".to_owned(),
+            vendor: Some("Somebody".to_owned()),
+            matches,
+        };
+        let path = format!("/api/files/{}", file(1).sha1);
+        scene.sees_of(file(1), "/usr/bin/one", Some(origin("tampered", Some(false)))).await;
+        let answer = scene.call("GET", &path, "").await.json();
+        assert_eq!((&answer["filePublisher"], &answer["fileProductName"]), (&json!(null), &json!(null)));
+        let told = json!([{
+            "kind": "dpkg", "package": "tampered", "version": "1-2", "vendor": "Somebody", "matches": false,
+            "machines": 1
+        }]);
+        assert_eq!(answer["quell"]["origins"], told);
+
+        scene.sees_of(file(1), "/usr/bin/two", Some(origin("whole", Some(true)))).await;
+        let answer = scene.call("GET", &path, "").await.json();
+        assert_eq!(
+            (&answer["filePublisher"], &answer["fileProductName"]),
+            (&json!("Somebody"), &json!("whole"))
+        );
+        assert_eq!(answer["quell"]["origins"].as_array().unwrap().len(), 2);
+        let copies = scene.call("GET", &format!("/api/quell/files/{}/copies", file(1).sha1), "").await.json();
+        let names: Vec<_> =
+            copies["value"].as_array().unwrap().iter().map(|copy| &copy["origin"]["matches"]).collect();
+        assert!(names.contains(&&json!(false)) && names.contains(&&json!(true)), "{copies}");
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use model::{Digests, FileId, MachineId, OrganizationId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{digests, of_file, path, time, uint};
-use super::{inspections, organizations, rules};
+use super::{inspections, organizations, origins, rules};
 use crate::store::{KnownCopy, KnownFile, StoreError};
 
 /// More copies than this of one file are not told.
@@ -41,6 +41,7 @@ pub(in crate::store) fn get(
                 last_observed: time(row, "last_observed")?,
                 denials: uint(row, "denials")?,
                 blocked: Vec::new(),
+                origins: Vec::new(),
                 inspection: None,
             };
             Ok((number, file))
@@ -50,7 +51,8 @@ pub(in crate::store) fn get(
         .map(|(number, file)| {
             let blocked = rules::that_deny(connection, organization, &file.digests)?;
             let inspection = inspections::of(connection, number)?;
-            Ok(KnownFile { blocked, inspection, ..file })
+            let origins = origins::of_file(connection, number)?;
+            Ok(KnownFile { blocked, inspection, origins, ..file })
         })
         .transpose()
 }
@@ -64,8 +66,9 @@ pub(in crate::store) fn copies(
     let organization = organizations::get(connection, organization)?.number;
     let (column, name) = of_file(&file);
     let mut rows = connection.prepare_cached(&format!(
-        "SELECT c.*, m.id AS machine_id, m.name AS machine_name
+        "SELECT c.*, m.id AS machine_id, m.name AS machine_name, o.database, o.package, o.version, o.vendor
          FROM file f JOIN copy c ON c.file = f.number JOIN machine m ON m.number = c.machine
+             LEFT JOIN origin o ON o.number = c.origin
          WHERE f.organization = ?1 AND f.{column} = ?2
          ORDER BY c.present DESC, c.last_seen DESC, m.name, c.path LIMIT {MOST_COPIES}"
     ))?;
@@ -79,6 +82,7 @@ pub(in crate::store) fn copies(
             present: row.get("present")?,
             running: row.get("running")?,
             denials: uint(row, "denials")?,
+            origin: origins::read(row)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

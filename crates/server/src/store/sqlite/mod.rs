@@ -17,6 +17,7 @@ pub(super) mod files;
 pub(super) mod inspections;
 pub(super) mod machines;
 pub(super) mod organizations;
+mod origins;
 pub(super) mod sightings;
 pub(super) mod spared;
 

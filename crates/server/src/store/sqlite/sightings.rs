@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use model::origin::Origin;
 use model::sighting::{Seen, Sighting};
 use model::{MachineId, OrganizationId, Time};
 use rusqlite::{OptionalExtension, params};
 
 use super::columns::{bytes_of, int};
 use super::tx::Tx;
-use super::{inspections, machines, organizations};
+use super::{inspections, machines, organizations, origins};
 use crate::store::StoreError;
 
 /// More places than this of one file on one machine are counted, not kept.
@@ -75,7 +76,7 @@ fn there(tx: &Tx<'_>, place: &Place<'_>, sighting: &Sighting) -> rusqlite::Resul
     // A refusal says nothing of other processes that may run the copy.
     let running = match sighting.seen {
         Seen::Running => Some(true),
-        Seen::Denied(_) => None,
+        Seen::Denied(_) | Seen::Traced => None,
         Seen::AtRest | Seen::DeniedLate(_) | Seen::Gone => Some(false),
     };
     let known = tx
@@ -105,12 +106,27 @@ fn there(tx: &Tx<'_>, place: &Place<'_>, sighting: &Sighting) -> rusqlite::Resul
             inspections::want(tx, place.machine, file)?;
         }
     }
+    if let Some(origin) = &sighting.origin {
+        comes_from(tx, place, file, origin)?;
+    }
     // Whatever else lay at that path is overwritten.
     tx.prepare_cached(
         "UPDATE copy SET present = 0, running = 0
          WHERE machine = ?1 AND path = ?2 AND present = 1 AND file <> ?3 AND last_seen <= ?4",
     )?
     .execute(params![place.machine, place.path, file, place.at])
+    .map(drop)
+}
+
+/// Notes the package that owns a copy, if nothing newer was said of it. That nobody knows whether it matches does not
+/// undo what was known before.
+fn comes_from(tx: &Tx<'_>, place: &Place<'_>, file: i64, origin: &Origin) -> rusqlite::Result<()> {
+    let number = origins::number(tx, place.organization, origin)?;
+    tx.prepare_cached(
+        "UPDATE copy SET origin = ?5, matches = CASE WHEN origin IS ?5 THEN coalesce(?6, matches) ELSE ?6 END
+         WHERE file = ?1 AND machine = ?2 AND path = ?3 AND last_seen <= ?4",
+    )?
+    .execute(params![file, place.machine, place.path, place.at, number, origin.matches])
     .map(drop)
 }
 

@@ -5,6 +5,11 @@ use super::bytes::Order;
 use crate::spared::packages::Digest;
 
 const NAME: u32 = 1000;
+const VERSION: u32 = 1001;
+const RELEASE: u32 = 1002;
+const EPOCH: u32 = 1003;
+const VENDOR: u32 = 1011;
+const PACKAGER: u32 = 1015;
 const FILE_STATES: u32 = 1029;
 const FILE_DIGESTS: u32 = 1035;
 const DIRECTORY_INDEXES: u32 = 1116;
@@ -74,8 +79,25 @@ impl<'b> Header<'b> {
         data.split(|byte| *byte == 0).take(count)
     }
 
+    fn text(&self, tag: u32) -> String {
+        String::from_utf8_lossy(self.texts(tag).next().unwrap_or_default()).into_owned()
+    }
+
     pub(super) fn name(&self) -> String {
-        String::from_utf8_lossy(self.texts(NAME).next().unwrap_or_default()).into_owned()
+        self.text(NAME)
+    }
+
+    /// `EPOCH:VERSION-RELEASE`, without an epoch where there is none.
+    pub(super) fn version(&self) -> String {
+        let epoch = self.values(EPOCH).and_then(|(data, _)| Order::Big.u32(data, 0));
+        let epoch = epoch.map(|epoch| format!("{epoch}:")).unwrap_or_default();
+        format!("{epoch}{}-{}", self.text(VERSION), self.text(RELEASE))
+    }
+
+    /// Who sells it, else who packed it.
+    pub(super) fn vendor(&self) -> String {
+        let vendor = self.text(VENDOR);
+        if vendor.is_empty() || vendor == "(none)" { self.text(PACKAGER) } else { vendor }
     }
 
     pub(super) fn algorithm(&self) -> Algorithm {

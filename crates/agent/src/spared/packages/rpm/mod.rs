@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 use glob::Pattern;
 
 use super::wanted::Wanted;
-use super::{Database, Owned, Recorded, may_be_program};
+use super::{
+    Brought, Database, Installed, Owned, Recorded, may_be_program, may_hold_programs, without_address,
+};
 use header::Header;
 
 /// Where distributions keep it: the usual place, the one of SUSE and newer Fedoras, and that of rpm-ostree.
@@ -89,6 +91,27 @@ impl Headers {
                 if let Some(digest) = algorithm.read(file.digest) {
                     note(path, Recorded { database: Database::Rpm, package: header.name(), digest });
                 }
+            }
+        }
+    }
+}
+
+impl Headers {
+    /// Each package with the files that it brought.
+    pub(super) fn brought(&self, note: &mut impl FnMut(&Installed, &Brought<'_>)) {
+        for header in self.parsed() {
+            let algorithm = header.algorithm();
+            let installed = Installed {
+                database: Database::Rpm,
+                name: header.name(),
+                version: header.version(),
+                vendor: without_address(&header.vendor()),
+            };
+            // What has no digest is a directory or a link.
+            let files = header.files().filter(|file| !file.digest.is_empty());
+            for file in files.filter(|file| may_hold_programs(file.directory)) {
+                let digest = algorithm.read(file.digest);
+                note(&installed, &Brought { directory: file.directory, name: file.name, digest });
             }
         }
     }

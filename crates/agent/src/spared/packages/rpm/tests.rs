@@ -10,6 +10,8 @@ const SPEC: &str = "
 Name: repair
 Version: 1
 Release: 1
+Epoch: 3
+Vendor: Example Works <https://example.org>
 Summary: x
 License: x
 BuildArch: noarch
@@ -84,6 +86,22 @@ fn a_database_of_rpms_own_is_read() {
     let files: Vec<_> = headers.files(&chosen).into_iter().map(|(path, _)| path).collect();
     assert!(files.contains(&"/usr/bin/one".into()), "{files:?}");
     assert!(headers.files(&[Pattern::new("rep").unwrap()]).is_empty());
+    let mut brought = Vec::new();
+    headers.brought(&mut |installed, file| {
+        let path = String::from_utf8([file.directory, file.name].concat()).unwrap();
+        brought.push((path, installed.clone(), file.digest.clone()));
+    });
+    let installed = Installed {
+        database: Database::Rpm,
+        name: "repair".to_owned(),
+        version: "3:1-1".to_owned(),
+        vendor: "Example Works".to_owned(),
+    };
+    assert_eq!(brought.len(), 2, "a link is brought by nobody: {brought:?}");
+    assert_eq!(
+        brought[0],
+        ("/usr/bin/one".to_owned(), installed, Some(Digest::Sha256(ONE.parse().unwrap())))
+    );
 }
 
 #[test]
