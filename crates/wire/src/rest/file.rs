@@ -4,6 +4,7 @@ use model::facts::FileType;
 use model::{Md5, Sha1, Sha256};
 use serde::{Serialize, Serializer};
 
+use super::determination::Judgement;
 use super::text::{Stamp, text};
 
 /// What is known of a file. Every key is always there.
@@ -62,6 +63,8 @@ pub struct FileExtras {
     pub denials: u64,
     /// Whether a rule in force denies it.
     pub blocked: bool,
+    /// Every word about it, the one that counts first.
+    pub determinations: Vec<Judgement>,
 }
 
 fn word<S: Serializer>(file_type: &FileType, serializer: S) -> Result<S::Ok, S::Error> {
@@ -94,7 +97,12 @@ mod tests {
             is_valid_certificate: None,
             determination_type: "Unknown",
             determination_value: None,
-            quell: FileExtras { file_subtype: Some("Program".into()), denials: 3, blocked: true },
+            quell: FileExtras {
+                file_subtype: Some("Program".into()),
+                denials: 3,
+                blocked: true,
+                determinations: Vec::new(),
+            },
         };
         let answer = Entity::new("https://api.security.microsoft.com", Root::Api, Set::Files, file);
         insta::assert_snapshot!(serde_json::to_string_pretty(&answer).unwrap(), @r##"
@@ -120,7 +128,8 @@ mod tests {
           "quell": {
             "fileSubtype": "Program",
             "denials": 3,
-            "blocked": true
+            "blocked": true,
+            "determinations": []
           }
         }
         "##);
