@@ -19,6 +19,7 @@ mod serve;
 
 mod files;
 mod holds;
+mod lists;
 mod machine_actions;
 mod machines;
 mod orders;

@@ -6,6 +6,7 @@
 mod brake;
 mod error;
 mod for_machines;
+mod judging;
 mod rows;
 mod sqlite;
 
@@ -18,6 +19,7 @@ use model::{Clock, FileId, Generation, MachineId, OrderId, OrganizationId};
 use uuid::Uuid;
 
 pub use self::error::{StoreError, SubmitError};
+pub use self::judging::{Judged, KnownList, Verdict};
 pub use self::rows::{
     Application, Attach, Attached, AuditRow, Block, Caller, HeldThere, Home, KeptSamples, KnownCopy,
     KnownFile, Machine, Offer, OpenAct, Page, Report, RuleDelta, Sample,

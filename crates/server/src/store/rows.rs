@@ -15,6 +15,8 @@ use model::{
 };
 use uuid::Uuid;
 
+use super::Judged;
+
 /// Who asks for something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
@@ -91,6 +93,8 @@ pub struct KnownFile {
     pub denials: u64,
     /// The rules in force that deny it, of every scope.
     pub blocked: Vec<RuleId>,
+    /// What it is judged to be.
+    pub judged: Judged,
 }
 
 /// A copy that a machine has told of.

@@ -61,8 +61,8 @@ impl Beginning {
         let mut lines = self.lines();
         let (Some(first), second) = (lines.next(), lines.next()) else { return false };
         let is_whole = (self.0.len() as u64) < LOOK || second.is_some();
-        let begins = |line: &[u8]| line.starts_with(b"{");
-        is_whole && begins(first) && (first.ends_with(b"}") || first.len() > 1 && second.is_some_and(begins))
+        let is_object = |line: &[u8]| line.starts_with(b"{") && line.ends_with(b"}");
+        is_whole && (is_object(first) || first.starts_with(b"{") && second.is_some_and(is_object))
     }
 
     /// Lines that are not empty, without blanks around them.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use wire::rest::{File, FileExtras, Set, Stamp};
+use wire::rest::{File, FileExtras, Judgements, Set, Stamp};
 
+use super::determination;
 use crate::api::called::Called;
 use crate::api::caller::Calling;
 use crate::api::door::FileInPath;
@@ -20,12 +21,15 @@ pub(in crate::api) async fn handle(
     called: Called,
     FileInPath(id): FileInPath,
 ) -> Result<impl IntoResponse, ApiError> {
-    let known = app.store.file(calling.identity.organization, id).await?;
-    let known = known.ok_or_else(|| ApiError::not_found("File", id))?;
-    Ok(called.entity(Set::Files, shape(known)))
+    let organization = calling.identity.organization;
+    let known = app.store.file(organization, id).await?;
+    let mut known = known.ok_or_else(|| ApiError::not_found("File", id))?;
+    let judged = std::mem::take(&mut known.judged);
+    let judged = determination::words(&app, organization, judged).into();
+    Ok(called.entity(Set::Files, shape(known, judged)))
 }
 
-fn shape(known: KnownFile) -> File {
+fn shape(known: KnownFile, judged: Judgements) -> File {
     File {
         sha1: known.digests.sha1,
         sha256: known.digests.sha256,
@@ -42,12 +46,13 @@ fn shape(known: KnownFile) -> File {
         issuer: None,
         signer_hash: None,
         is_valid_certificate: None,
-        determination_type: "Unknown",
-        determination_value: None,
+        determination_type: judged.determination_type,
+        determination_value: judged.determination_value,
         quell: FileExtras {
             file_subtype: known.facts.subtype,
             denials: known.denials,
             blocked: !known.blocked.is_empty(),
+            determinations: judged.determinations,
         },
     }
 }

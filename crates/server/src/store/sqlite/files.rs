@@ -5,8 +5,8 @@ use model::{Digests, FileId, MachineId, OrganizationId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{digests, of_file, path, time, uint};
-use super::{organizations, rules};
-use crate::store::{KnownCopy, KnownFile, StoreError};
+use super::{determinations, organizations, rules};
+use crate::store::{Judged, KnownCopy, KnownFile, StoreError};
 
 /// More copies than this of one file are not told.
 const MOST_COPIES: u32 = 10_000;
@@ -37,13 +37,15 @@ pub(in crate::store) fn get(
                 last_observed: time(row, "last_observed")?,
                 denials: uint(row, "denials")?,
                 blocked: Vec::new(),
+                judged: Judged::default(),
             })
         })
         .optional()?;
     found
         .map(|file| {
             let blocked = rules::that_deny(connection, organization, &file.digests)?;
-            Ok(KnownFile { blocked, ..file })
+            let judged = determinations::of_file_with(connection, organization, &file.digests)?;
+            Ok(KnownFile { blocked, judged, ..file })
         })
         .transpose()
 }

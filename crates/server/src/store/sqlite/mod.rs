@@ -13,7 +13,9 @@ mod writer;
 
 pub(super) mod applications;
 pub(super) mod audit;
+pub(super) mod determinations;
 pub(super) mod files;
+pub(super) mod lists;
 pub(super) mod machines;
 pub(super) mod organizations;
 pub(super) mod sightings;

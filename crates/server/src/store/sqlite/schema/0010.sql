@@ -1,0 +1,37 @@
+-- What files are judged to be: one word of each judge about each name of a file, seen or not.
+CREATE TABLE determination (
+    organization INTEGER NOT NULL REFERENCES organization,
+    file_kind    TEXT    NOT NULL CHECK (file_kind IN ('sha1', 'sha256')),
+    file         BLOB    NOT NULL,
+    source       TEXT    NOT NULL,
+    engine       TEXT    NOT NULL,
+    version      TEXT    NOT NULL,
+    type         TEXT    NOT NULL,
+    value        TEXT,
+    said_by      TEXT    NOT NULL,
+    evidence     TEXT    NOT NULL,
+    at           INTEGER NOT NULL,
+    PRIMARY KEY (organization, file_kind, file, source, engine)
+) STRICT, WITHOUT ROWID;
+
+-- Lists of digests. The digests lie in the data directory, in a file of that id; what is not named here is removed there.
+CREATE TABLE list (
+    organization INTEGER NOT NULL REFERENCES organization,
+    name         TEXT    NOT NULL,
+    id           BLOB    NOT NULL UNIQUE CHECK (length(id) = 16),
+    type         TEXT    NOT NULL,
+    value        TEXT,
+    sha256       INTEGER NOT NULL,
+    sha1         INTEGER NOT NULL,
+    md5          INTEGER NOT NULL,
+    format       TEXT    NOT NULL,
+    -- SHA-256 of what was imported.
+    version      BLOB    NOT NULL CHECK (length(version) = 32),
+    bytes        INTEGER NOT NULL,
+    skipped      INTEGER NOT NULL,
+    refused      INTEGER NOT NULL,
+    imported     INTEGER NOT NULL,
+    requestor    TEXT    NOT NULL,
+    comment      TEXT    NOT NULL,
+    PRIMARY KEY (organization, name)
+) STRICT, WITHOUT ROWID;
