@@ -195,7 +195,10 @@ mod tests {
             (word(List, Clean), word(Analyst, Malware)),
             // Analysts: the newest, also when it takes a grave word back, and by whatever name.
             (at(word(Analyst, Malware), 1), at(word(Analyst, Clean), 2)),
-            (by(at(word(Analyst, Clean), 1), KnownBy::Sha256), by(at(word(Analyst, Malware), 2), KnownBy::Sha1)),
+            (
+                by(at(word(Analyst, Clean), 1), KnownBy::Sha256),
+                by(at(word(Analyst, Malware), 2), KnownBy::Sha1),
+            ),
             // Lists and engines: the graver, by whatever name and of whatever age,
             (word(List, Clean), word(List, Malware)),
             (at(word(List, Clean), 900), word(List, Pua)),
@@ -230,7 +233,10 @@ mod tests {
 
     #[test]
     fn the_words_are_the_contracts() {
-        assert_eq!(DeterminationType::ALL.map(DeterminationType::word), ["Unknown", "Clean", "Pua", "Malware"]);
+        assert_eq!(
+            DeterminationType::ALL.map(DeterminationType::word),
+            ["Unknown", "Clean", "Pua", "Malware"]
+        );
         for one in DeterminationType::ALL {
             assert_eq!(DeterminationType::from_word(&one.word().to_lowercase()), Some(one));
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::lists::Lists;
+use crate::policing;
 use crate::samples::Samples;
 use crate::store::Store;
 
@@ -12,6 +13,8 @@ use crate::store::Store;
 const EXPIRE_EVERY: Duration = Duration::from_secs(30);
 /// How often the database folds its write-ahead log back and refreshes its statistics.
 const UPKEEP_EVERY: Duration = Duration::from_secs(600);
+/// How often files are looked at that a policy may concern.
+const POLICE_EVERY: Duration = Duration::from_secs(1);
 /// How often what is no sample or list any more is removed from where they are kept.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
@@ -20,13 +23,16 @@ pub async fn run(store: Store, samples: Samples, lists: Lists) {
     let mut expire = interval(EXPIRE_EVERY);
     let mut upkeep = interval(UPKEEP_EVERY);
     let mut sweep = interval(SWEEP_EVERY);
+    let mut police = interval(POLICE_EVERY);
     expire.set_missed_tick_behavior(MissedTickBehavior::Delay);
     upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    police.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let (chore, done) = tokio::select! {
             _ = expire.tick() => ("expire", store.expire().await),
             _ = upkeep.tick() => ("upkeep", store.upkeep().await),
+            _ = police.tick() => ("police", policing::turn(&store, &lists).await.map(drop)),
             _ = sweep.tick() => (
                 "sweep samples and lists",
                 samples.sweep(&store).await.and(lists.sweep(&store).await),

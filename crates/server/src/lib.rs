@@ -16,6 +16,7 @@ pub mod store;
 mod api;
 mod app;
 pub mod chores;
+mod policing;
 pub mod sessions;
 pub mod tokens;
 

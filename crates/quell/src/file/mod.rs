@@ -16,6 +16,7 @@ use crate::failure::Failure;
 
 mod collect;
 mod decide;
+pub(crate) mod judge;
 mod sample;
 mod show;
 mod whereabouts;
@@ -45,6 +46,15 @@ enum Verb {
         confirm: Confirm,
         #[command(flatten)]
         wait: Wait,
+    },
+    /// Say what it is, above all lists and engines; `--as unknown` takes that back
+    Judge {
+        #[command(flatten)]
+        files: Files,
+        #[command(flatten)]
+        verdict: judge::Verdict,
+        #[command(flatten)]
+        comment: Comment,
     },
     /// Its bytes are to come from a machine to the server
     Collect {
@@ -104,6 +114,12 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
             let comment = comment.words()?;
             each(&files.files, format, |file| {
                 collect::run(&api, format, machine, &Target::of(file)?, &comment, &wait)
+            })
+        }
+        Verb::Judge { files, verdict, comment } => {
+            let comment = comment.words()?;
+            each(&files.files, format, |file| {
+                judge::run(&api, format, &Target::of(file)?, &verdict, &comment)
             })
         }
         Verb::Sample { file, to } => sample::run(&api, &Target::of(&file)?, &to),

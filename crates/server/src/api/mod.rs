@@ -23,6 +23,7 @@ mod lists;
 mod machine_actions;
 mod machines;
 mod orders;
+mod policy;
 mod preview;
 mod status;
 mod token;

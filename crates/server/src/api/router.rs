@@ -12,7 +12,7 @@ use super::errors::ApiError;
 use super::gate::{self, Gate};
 use super::limit::Budget::{self, Contract, Own};
 use super::permission::Need;
-use super::{files, holds, lists, machine_actions, machines, orders, preview, status, token};
+use super::{files, holds, lists, machine_actions, machines, orders, policy, preview, status, token};
 use crate::app::App;
 
 const GET: MethodFilter = MethodFilter::GET;
@@ -65,6 +65,10 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .row(GET,  "/api/quell/lists/{name}",      Own("lists.show"),   Need::FileRead,    lists::show::handle)
         .row(PUT,  "/api/quell/lists/{name}",      Own("lists.import"), Need::Lists,       lists::import::handle)
         .row(DELETE, "/api/quell/lists/{name}",    Own("lists.remove"), Need::Lists,       lists::remove::handle)
+
+        .row(GET,  "/api/quell/policies",          Own("policies.list"), Need::FileRead,   policy::list)
+        .row(PUT,  "/api/quell/policies/malware",  Own("policies.set"), Need::Block,       policy::set)
+        .row(DELETE, "/api/quell/policies/malware", Own("policies.remove"), Need::Block,   policy::remove)
 
         .row(GET,  "/api/quell/holds",             Own("holds.list"),   Need::MachineRead, holds::list::handle)
         .row(POST, "/api/quell/approvals",         Own("holds.approve"), Need::Approve,    holds::approve::handle)

@@ -253,6 +253,11 @@ impl Scene {
         (files(lists.join(self.organization.to_string())), files(lists.join("coming")))
     }
 
+    /// Policies have their way with all files there are.
+    pub(super) async fn polices(&self) {
+        while crate::policing::turn(&self.app.store, &self.app.lists).await.unwrap() {}
+    }
+
     /// What no list is any more is removed.
     pub(super) async fn sweeps_lists(&self) {
         self.app.lists.sweep(&self.app.store).await.unwrap();

@@ -53,7 +53,8 @@ pub(crate) enum Unmade {
 
 fn nothing(tally: &Tally) -> String {
     let Tally { refused, skipped, problems, .. } = tally;
-    let mut text = format!("it holds no digest: {refused} entries can't be read, {skipped} are no indicators");
+    let mut text =
+        format!("it holds no digest: {refused} entries can't be read, {skipped} are no indicators");
     for problem in problems {
         text.push_str(&format!("; line {}: {}", problem.line, problem.why));
     }

@@ -62,26 +62,39 @@ impl Lists {
         &self,
         organization: OrganizationId,
         names: &[Digest],
-        lists: Vec<KnownList>,
+        lists: &[KnownList],
     ) -> Vec<Determination> {
-        let found = lists.into_iter().filter_map(|list| {
-            let known_by = self.known_by(organization, &list, names).unwrap_or_else(|error| {
+        let found = lists.iter().filter_map(|list| {
+            self.word(organization, names, list).unwrap_or_else(|error| {
                 tracing::error!(list = list.name, %error, "a list can't be looked up; import it again");
                 None
-            })?;
-            Some(Determination {
-                kind: list.kind,
-                value: list.value,
-                source: Source::List,
-                engine: list.name,
-                version: model::Sha256(list.version).to_string(),
-                at: list.imported,
-                by: list.requestor,
-                evidence: list.comment,
-                known_by,
             })
         });
         found.collect()
+    }
+
+    /// What one list says of a file with these names.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub(crate) fn word(
+        &self,
+        organization: OrganizationId,
+        names: &[Digest],
+        list: &KnownList,
+    ) -> io::Result<Option<Determination>> {
+        let known_by = self.known_by(organization, list, names)?;
+        Ok(known_by.map(|known_by| Determination {
+            kind: list.kind,
+            value: list.value.clone(),
+            source: Source::List,
+            engine: list.name.clone(),
+            version: model::Sha256(list.version).to_string(),
+            at: list.imported,
+            by: list.requestor.clone(),
+            evidence: list.comment.clone(),
+            known_by,
+        }))
     }
 
     /// Whether a list's digests can be looked up.

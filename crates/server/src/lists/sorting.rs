@@ -66,7 +66,10 @@ impl Sorting {
     pub(super) fn take(&mut self, digest: Digest) -> io::Result<()> {
         self.taken += 1;
         if self.taken > MOST {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "a list has at most 100,000,000 digests"));
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "a list has at most 100,000,000 digests",
+            ));
         }
         match digest {
             Digest::Sha256(sha256) => self.sha256.push(sha256.0),

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use model::determination::{Determination, DeterminationType};
-use model::{Digest, FileId, OrganizationId, Time};
+use model::{Digest, Digests, FileId, OrganizationId, Time};
 use uuid::Uuid;
 
 use super::{Back, Caller, Store, StoreError, sqlite};
@@ -57,6 +57,15 @@ pub struct Judged {
     pub words: Vec<Determination>,
     /// The lists there are: whether the file is on them stands in their files.
     pub lists: Vec<KnownList>,
+}
+
+impl Judged {
+    /// A file with these names, of which nothing is said yet.
+    pub(super) fn of(digests: &Digests) -> Self {
+        let names =
+            vec![Digest::Sha256(digests.sha256), Digest::Sha1(digests.sha1), Digest::Md5(digests.md5)];
+        Self { names, ..Self::default() }
+    }
 }
 
 impl Store {

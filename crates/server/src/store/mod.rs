@@ -7,6 +7,7 @@ mod brake;
 mod error;
 mod for_machines;
 mod judging;
+mod policing;
 mod rows;
 mod sqlite;
 
@@ -20,6 +21,8 @@ use uuid::Uuid;
 
 pub use self::error::{StoreError, SubmitError};
 pub use self::judging::{Judged, KnownList, Verdict};
+pub use self::policing::Policy;
+pub(crate) use self::policing::{Look, PolicyLook};
 pub use self::rows::{
     Application, Attach, Attached, AuditRow, Block, Caller, HeldThere, Home, KeptSamples, KnownCopy,
     KnownFile, Machine, Offer, OpenAct, Page, Report, RuleDelta, Sample,

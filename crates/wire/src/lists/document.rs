@@ -33,7 +33,8 @@ pub(super) fn each_line(input: impl Read, tally: &mut Counting<'_>) -> Result<()
         let number = Rc::new(Cell::new(lines.number));
         let state = State::new(tally, number, Rc::default());
         let mut json = serde_json::Deserializer::from_slice(&line);
-        let read = Walk { state: &state, place: Place::Entry }.deserialize(&mut json).and_then(|_| json.end());
+        let read =
+            Walk { state: &state, place: Place::Entry }.deserialize(&mut json).and_then(|_| json.end());
         if let Some(error) = state.failed.take() {
             return Err(error);
         }
@@ -63,9 +64,14 @@ pub(super) fn whole(input: impl Read, tally: &mut Counting<'_>) -> Result<(), Un
             Ok(_) => state.walked.set(0),
             Err(error) if at_end(&error) => return Ok(()),
             Err(_) if state.since.get() > LONGEST => {
-                return Err(Unread::Broken { line: line.get(), why: "a text is longer than 1 MiB".to_owned() });
+                return Err(Unread::Broken {
+                    line: line.get(),
+                    why: "a text is longer than 1 MiB".to_owned(),
+                });
             }
-            Err(error) => return Err(Unread::Broken { line: line.get(), why: format!("it is no JSON: {error}") }),
+            Err(error) => {
+                return Err(Unread::Broken { line: line.get(), why: format!("it is no JSON: {error}") });
+            }
         }
     }
 }

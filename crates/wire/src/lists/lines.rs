@@ -55,7 +55,9 @@ pub(super) fn plain(input: impl Read, tally: &mut Counting<'_>) -> Result<(), Un
         let found = match lines.next()? {
             None => return Ok(()),
             Some(Line::TooLong) => Err(TOO_LONG),
-            Some(Line::Whole(line)) if line.is_empty() || line.starts_with(b"#") || line.starts_with(b";") => {
+            Some(Line::Whole(line))
+                if line.is_empty() || line.starts_with(b"#") || line.starts_with(b";") =>
+            {
                 continue;
             }
             Some(Line::Whole(line)) => digest_of(line),

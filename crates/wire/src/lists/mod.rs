@@ -86,7 +86,9 @@ pub fn read(
         return Err(broken("this is UTF-16; save the list as UTF-8"));
     }
     if beginning.is_packed() {
-        return Err(broken("this is packed; unpack it first, for instance with zcat, and import - (standard input)"));
+        return Err(broken(
+            "this is packed; unpack it first, for instance with zcat, and import - (standard input)",
+        ));
     }
     let format = format.unwrap_or_else(|| beginning.format());
     let one_a_line = beginning.is_one_object_a_line();

@@ -95,7 +95,8 @@ impl Table {
     /// Fields are parted by whatever the first line has most of.
     fn of(first: &[u8]) -> Self {
         let count = |mark: u8| first.iter().filter(|byte| **byte == mark).count();
-        let mark = [b',', b';', b'\t'].into_iter().max_by_key(|mark| (count(*mark), *mark == b',')).unwrap_or(b',');
+        let mark =
+            [b',', b';', b'\t'].into_iter().max_by_key(|mark| (count(*mark), *mark == b',')).unwrap_or(b',');
         let reader = ReaderBuilder::new().delimiter(mark).build();
         Self { reader, text: Vec::new(), ends: vec![0; MOST_COLUMNS], columns: Vec::new() }
     }
@@ -103,8 +104,7 @@ impl Table {
     /// Whether the line is a heading that names columns of digests; they are known then.
     fn has_heading(&mut self, line: &[u8]) -> bool {
         let Some(fields) = self.split(line) else { return false };
-        let mut columns: Vec<_> =
-            (0..fields).filter_map(|at| Some((kind_of(self.field(at))?, at))).collect();
+        let mut columns: Vec<_> = (0..fields).filter_map(|at| Some((kind_of(self.field(at))?, at))).collect();
         columns.sort_unstable();
         self.columns = columns;
         !self.columns.is_empty()
@@ -118,7 +118,9 @@ impl Table {
         }
         let filled = self.columns.iter().find(|(_, at)| *at < fields && !self.field(*at).is_empty());
         let Some((kind, at)) = filled else { return Err("its digests are empty") };
-        digest(self.field(*at)).filter(|digest| kind.is_of(digest)).ok_or("what its heading says to be a digest is none")
+        digest(self.field(*at))
+            .filter(|digest| kind.is_of(digest))
+            .ok_or("what its heading says to be a digest is none")
     }
 
     /// How many fields a line has; none when it has too many. Each line is a record: a quote left open ends with it.

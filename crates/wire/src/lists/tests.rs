@@ -103,7 +103,8 @@ fn the_nsrl_as_it_is_published() {
 
 #[test]
 fn json_in_arrays_lines_and_one_after_the_other() {
-    let array = format!("[\n {{\"SHA256\": \"{}\", \"md5\": \"{}\"}},\n \"{}\"\n]", sha256(1), md5(1), sha1(2));
+    let array =
+        format!("[\n {{\"SHA256\": \"{}\", \"md5\": \"{}\"}},\n \"{}\"\n]", sha256(1), md5(1), sha1(2));
     assert_eq!(found(array), (Format::Json, vec![long(1), middle(2)]));
     let lines = format!(
         "{{\"file\":{{\"hashes\":{{\"sha-256\":\"{}\"}}}}}}\n\n{{\"md5_hash\":\"{}\",\"sha1\":\"\"}}\n",
@@ -153,13 +154,21 @@ fn what_is_broken_is_counted_and_the_first_ten_are_named() {
     assert_eq!((tally.refused, tally.problems.len()), (30, 10));
     assert_eq!((tally.problems[0].line, tally.problems[9].line), (2, 11));
 
-    let table = format!("sha256,md5\n{},\n\"open,{}\n,{}\n{},x\n{}\n", sha1(1), sha256(2), md5(3), sha256(4), "a".repeat(70_000));
+    let table = format!(
+        "sha256,md5\n{},\n\"open,{}\n,{}\n{},x\n{}\n",
+        sha1(1),
+        sha256(2),
+        md5(3),
+        sha256(4),
+        "a".repeat(70_000)
+    );
     let (_, digests, tally) = all(table, None).unwrap();
     assert_eq!(digests, [short(3), long(4)], "an open quote costs its own line");
     let lines: Vec<_> = tally.problems.iter().map(|problem| problem.line).collect();
     assert_eq!(lines, [2, 3, 6]);
 
-    let lines = format!("{{\"md5\":\"{}\"}}\n{{\"md5\":\n{{\"a\":1}}\n{{\"md5\":\"{}\"}}\n7\n", md5(1), md5(2));
+    let lines =
+        format!("{{\"md5\":\"{}\"}}\n{{\"md5\":\n{{\"a\":1}}\n{{\"md5\":\"{}\"}}\n7\n", md5(1), md5(2));
     let (_, digests, tally) = all(lines, None).unwrap();
     assert_eq!(digests, [short(1), short(2)]);
     assert_eq!(tally.problems.iter().map(|problem| problem.line).collect::<Vec<_>>(), [2, 3, 5]);
@@ -183,7 +192,8 @@ fn what_makes_no_sense_as_a_whole_ends_it() {
     assert!(broken(endless.as_bytes()).1.contains("1 MiB"));
     assert!(broken(&b"[".repeat(100_000)).1.contains("recursion"));
     // Binary rubbish is broken lines and no more.
-    let rubbish: Vec<u8> = (0..200_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8 | 0x80).collect();
+    let rubbish: Vec<u8> =
+        (0..200_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8 | 0x80).collect();
     for format in [Format::Plain, Format::Csv] {
         let (_, digests, _) = all(&rubbish, Some(format)).unwrap();
         assert_eq!(digests, []);
@@ -206,7 +216,8 @@ fn what_breaks_off_is_told_apart_from_what_cannot_be_taken() {
         assert!(matches!(error, Unread::Input(_)), "{error} after {:?}", &beginning[..10]);
     }
     for text in [sha256(1), format!("[\"{}\"]", md5(1)), format!("{{\"md5\":\"{}\"}}", md5(1))] {
-        let error = read(Cursor::new(text), None, &mut |_| Err(io::ErrorKind::StorageFull.into())).unwrap_err();
+        let error =
+            read(Cursor::new(text), None, &mut |_| Err(io::ErrorKind::StorageFull.into())).unwrap_err();
         assert!(matches!(error, Unread::Taken(_)), "{error}");
     }
 }

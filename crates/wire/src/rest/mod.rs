@@ -18,6 +18,7 @@ mod list;
 mod machine;
 mod machine_action;
 mod order;
+mod policy;
 mod status;
 
 mod body;
@@ -37,6 +38,7 @@ pub use list::{List, ListProblem};
 pub use machine::{Machine, MachineExtras, MachineFilesystem, MachineGuard};
 pub use machine_action::{MachineAction, RelatedFileInfo};
 pub use order::{Cancellation, Inverse, Late, Order, OrderCopy};
+pub use policy::{Policies, Policy};
 pub use status::Status;
 pub use text::Stamp;
 pub use token::{Jwk, Jwks, OpenIdConfiguration, TokenError, TokenV1, TokenV2};

@@ -73,7 +73,7 @@ async fn now(app: &App, organization: OrganizationId, id: FileId) -> Result<Judg
 /// All words, those of lists among them.
 pub(super) fn words(app: &App, organization: OrganizationId, judged: Judged) -> Vec<Determination> {
     let Judged { names, mut words, lists } = judged;
-    words.extend(app.lists.words(organization, &names, lists));
+    words.extend(app.lists.words(organization, &names, &lists));
     words
 }
 
@@ -119,8 +119,10 @@ mod tests {
         scene.call("PUT", &path(1), EVIL).await;
         scene.later(60);
         let by_sha256 = format!("/api/files/{}/determination", file(1).sha256);
-        let json =
-            scene.call("PUT", &by_sha256, r#"{"DeterminationType":"Clean","Comment":"it is ours"}"#).await.json();
+        let json = scene
+            .call("PUT", &by_sha256, r#"{"DeterminationType":"Clean","Comment":"it is ours"}"#)
+            .await
+            .json();
         assert_eq!((&json["determinationType"], &json["determinationValue"]), (&"Clean".into(), &().into()));
         assert_eq!(json["determinations"].as_array().unwrap().len(), 2);
         let answer = scene.call("DELETE", &path(1), r#"{"Comment":"not sure"}"#).await;
@@ -200,7 +202,10 @@ mod tests {
         let words = json["determinations"].as_array().unwrap();
         assert_eq!((words.len(), &words[1]["engineVersion"]), (2, &"2".into()), "one word of each judge");
         engine(said(DeterminationType::Unknown, "3")).await.unwrap();
-        assert_eq!(scene.call("GET", &path(1), "").await.json()["determinations"].as_array().unwrap().len(), 1);
+        assert_eq!(
+            scene.call("GET", &path(1), "").await.json()["determinations"].as_array().unwrap().len(),
+            1
+        );
         let posing = Determination { source: Source::Analyst, ..said(DeterminationType::Clean, "1") };
         assert!(engine(posing).await.is_err());
     }

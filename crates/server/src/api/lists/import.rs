@@ -61,7 +61,8 @@ pub(in crate::api) async fn handle(
         requestor: String::new(),
         comment: terms.comment,
     };
-    let problem = |problem: &wire::lists::Problem| ListProblem { line: problem.line, why: problem.why.to_owned() };
+    let problem =
+        |problem: &wire::lists::Problem| ListProblem { line: problem.line, why: problem.why.to_owned() };
     let problems = made.tally.problems.iter().map(problem).collect();
     let note = async {
         kept = Some(app.store.put_list(&caller, list).await?);
@@ -179,7 +180,8 @@ mod tests {
         assert_eq!(json["problems"][0]["line"], 4);
         scene.sees(file(2), "/opt/two").await;
         scene.sees(file(3), "/opt/three").await;
-        for (number, kind, known_by) in [(1, "Malware", "Sha256"), (2, "Malware", "Md5"), (3, "Unknown", "")] {
+        for (number, kind, known_by) in [(1, "Malware", "Sha256"), (2, "Malware", "Md5"), (3, "Unknown", "")]
+        {
             let json = scene.call("GET", &format!("/api/files/{}", file(number).sha1), "").await.json();
             assert_eq!(json["determinationType"], kind);
             let word = &json["quell"]["determinations"][0];

@@ -30,7 +30,8 @@ impl<S: Send + Sync> FromRequestParts<S> for ListInPath {
     /// Capitals were made small with the rest of the path, so that a list has one name.
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let name = only_parameter(parts, state).await?;
-        let ordinary = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
+        let ordinary =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
         if name.is_empty() || name.len() > 64 || !name.bytes().all(ordinary) {
             let rule = "A list's name has at most 64 letters, digits, dots, hyphens and underscores";
             return Err(ApiError::Unfit(rule.to_owned()));

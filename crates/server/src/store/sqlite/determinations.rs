@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, params};
 use super::audit::{self, Actor};
 use super::columns::{of_file, time, word};
 use super::tx::Tx;
-use super::{files, lists, organizations};
+use super::{files, lists, organizations, policy};
 use crate::store::{Caller, Judged, StoreError, Verdict};
 
 /// The name under which analysts' words are kept.
@@ -66,6 +66,7 @@ pub(in crate::store) fn withdraw(
             .execute(params![organization, kind, bytes, Source::Analyst.word()])?;
         if gone > 0 {
             withdrawn += gone;
+            policy::said(tx, organization, name)?;
             audit::write(tx, organization, &by.into(), "determination.withdraw", &name.to_string(), comment)?;
         }
     }
@@ -114,8 +115,8 @@ fn put(tx: &Tx<'_>, organization: i64, file: FileId, said: &Determination) -> ru
         said.by,
         said.evidence,
         said.at.ticks()
-    ])
-    .map(drop)
+    ])?;
+    policy::said(tx, organization, file)
 }
 
 /// All that is said of a file under one of its names: by all of them, if a machine has seen it.
@@ -142,10 +143,19 @@ pub(super) fn of_file_with(
     organization: i64,
     digests: &Digests,
 ) -> rusqlite::Result<Judged> {
+    let words = said_of(connection, organization, digests)?;
+    Ok(Judged { words, lists: lists::all(connection, organization)?, ..Judged::of(digests) })
+}
+
+/// What analysts and engines say of a file with these names.
+pub(super) fn said_of(
+    connection: &Connection,
+    organization: i64,
+    digests: &Digests,
+) -> rusqlite::Result<Vec<Determination>> {
     let mut words = by_name(connection, organization, FileId::Sha256(digests.sha256), KnownBy::Sha256)?;
     words.extend(by_name(connection, organization, FileId::Sha1(digests.sha1), KnownBy::Sha1)?);
-    let names = vec![Digest::Sha256(digests.sha256), Digest::Sha1(digests.sha1), Digest::Md5(digests.md5)];
-    Ok(Judged { names, words, lists: lists::all(connection, organization)? })
+    Ok(words)
 }
 
 fn by_name(

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::audit;
 use super::columns::{guid, int, time, uint, word};
-use super::organizations;
 use super::tx::Tx;
+use super::{organizations, policy};
 use crate::store::{Caller, KnownList, StoreError};
 
 /// A list is there from now on, in the place of the one that had its name. As it now stands it comes back.
@@ -40,6 +40,7 @@ pub(in crate::store) fn put(tx: &Tx<'_>, by: &Caller, list: &KnownList) -> Resul
         list.requestor,
         list.comment
     ])?;
+    policy::all_changed(tx, organization)?;
     let entries: u64 = list.counts.iter().sum();
     let subject =
         format!("{} {} {entries} digests {}", list.name, list.kind.word(), model::Sha256(list.version));
@@ -59,6 +60,7 @@ pub(in crate::store) fn remove(
         .prepare_cached("DELETE FROM list WHERE organization = ?1 AND name = ?2")?
         .execute(params![organization, name])?;
     if gone > 0 {
+        policy::all_changed(tx, organization)?;
         audit::write(tx, organization, &by.into(), "list.remove", name, comment)?;
     }
     Ok(gone > 0)

@@ -37,6 +37,7 @@ pub(super) mod expire;
 pub(super) mod holds;
 pub(super) mod lifted;
 pub(super) mod outcome;
+pub(super) mod policy;
 pub(super) mod quarantine;
 pub(super) mod undo;
 

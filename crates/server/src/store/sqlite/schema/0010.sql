@@ -35,3 +35,35 @@ CREATE TABLE list (
     comment      TEXT    NOT NULL,
     PRIMARY KEY (organization, name)
 ) STRICT, WITHOUT ROWID;
+
+-- That files are denied because of what they are judged to be: rules that Quell makes and takes back by itself.
+CREATE TABLE policy (
+    organization INTEGER NOT NULL REFERENCES organization,
+    type         TEXT    NOT NULL CHECK (type = 'Malware'),
+    requestor    TEXT    NOT NULL,
+    comment      TEXT    NOT NULL,
+    created      INTEGER NOT NULL,
+    -- Files up to this number were looked at since something changed that concerns all of them.
+    looked       INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (organization, type)
+) STRICT, WITHOUT ROWID;
+
+-- Files to look at before all others: something was said of them.
+CREATE TABLE policy_look (
+    organization INTEGER NOT NULL REFERENCES organization,
+    file         INTEGER NOT NULL REFERENCES file,
+    PRIMARY KEY (organization, file)
+) STRICT, WITHOUT ROWID;
+
+-- What came of files that a policy concerns; gone when it concerns them no more.
+CREATE TABLE policy_deed (
+    organization INTEGER NOT NULL REFERENCES organization,
+    file         INTEGER NOT NULL REFERENCES file,
+    -- The block that was made,
+    "order"      BLOB             CHECK (length("order") = 16),
+    -- or why there is none.
+    refused      TEXT,
+    at           INTEGER NOT NULL,
+    PRIMARY KEY (organization, file)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX policy_deed_at ON policy_deed (organization, at);
