@@ -5,6 +5,7 @@ mod world;
 
 mod blocks;
 mod cancels;
+mod judgements;
 mod log;
 mod machines;
 mod quarantines;
@@ -41,6 +42,11 @@ suite!(sqlite, server::store::Store::open,
         a_machine_that_never_comes_back_ends_as_cancelled_too,
         a_withdrawn_restore_leaves_all_as_it_was,
         what_takes_effect_at_once_is_not_cancelled,
+    ],
+    judgements: [
+        a_word_is_kept_by_the_name_it_was_given_and_found_by_all,
+        a_withdrawal_concerns_every_name_and_no_engine,
+        a_list_takes_the_place_of_the_one_of_its_name,
     ],
     log: [
         generations_are_gapless_and_chained,
