@@ -5,11 +5,11 @@
 
 use std::io;
 
+use model::OrganizationId;
 use model::determination::{DeterminationType, decide};
-use model::{Digests, OrganizationId};
 
 use crate::lists::Lists;
-use crate::store::{KnownList, Look, PolicyLook, Store, StoreError};
+use crate::store::{KnownList, Look, Looked, PolicyLook, Store, StoreError};
 
 /// So many files are looked at in one turn,
 const MOST: u32 = 500;
@@ -19,8 +19,8 @@ const AT_ONCE: usize = 20;
 /// One turn. Whether there may be more to look at comes back.
 pub(crate) async fn turn(store: &Store, lists: &Lists) -> Result<bool, StoreError> {
     let mut more = false;
-    for PolicyLook { organization, lists: known, were_said, files } in store.policy_looks(MOST)? {
-        let is_full = files.len() == MOST as usize;
+    for PolicyLook { organization, changes, lists: known, files } in store.policy_looks(MOST)? {
+        let may_be_more = files.len() == MOST as usize || files.iter().any(|file| file.token.is_some());
         let mut looked = Vec::with_capacity(files.len());
         for file in files {
             match judged(lists, organization, &known, file) {
@@ -35,9 +35,9 @@ pub(crate) async fn turn(store: &Store, lists: &Lists) -> Result<bool, StoreErro
             // Nothing else on this thread waits for all of them.
             tokio::task::yield_now().await;
         }
-        more |= !looked.is_empty() && (were_said || is_full);
+        more |= !looked.is_empty() && may_be_more;
         for (portion, some) in looked.chunks(AT_ONCE).enumerate() {
-            if !store.policy_follows(organization, were_said, some.to_vec()).await? {
+            if !store.policy_follows(organization, changes, some.to_vec()).await? {
                 if portion > 0 {
                     tracing::warn!(%organization, "the policy rests: it has made its blocks of this hour");
                 }
@@ -49,17 +49,17 @@ pub(crate) async fn turn(store: &Store, lists: &Lists) -> Result<bool, StoreErro
     Ok(more)
 }
 
-/// A file's number, its names, and what it is judged to be.
+/// What a file is judged to be.
 fn judged(
     lists: &Lists,
     organization: OrganizationId,
     known: &[KnownList],
     file: Look,
-) -> io::Result<(i64, Digests, DeterminationType)> {
+) -> io::Result<Looked> {
     let mut words = file.judged.words;
     for list in known {
         words.extend(lists.word(organization, &file.judged.names, list)?);
     }
     let kind = decide(&words).map_or(DeterminationType::Unknown, |word| word.kind);
-    Ok((file.file, file.digests, kind))
+    Ok(Looked { file: file.file, token: file.token, digests: file.digests, kind })
 }

@@ -12,7 +12,7 @@ use crate::say;
 
 /// What is said of it.
 #[derive(clap::Args)]
-pub(super) struct Verdict {
+pub(super) struct Judgement {
     /// What it is: clean, pua, malware; unknown takes the word back
     #[arg(long = "as", value_name = "TYPE", value_parser = kind)]
     kind: DeterminationType,
@@ -30,15 +30,15 @@ pub(super) fn run(
     api: &Api,
     format: Format,
     target: &Target,
-    verdict: &Verdict,
+    judgement: &Judgement,
     comment: &str,
 ) -> Result<(), Failure> {
     let id = target.id();
     let body = json!({
-        "determinationType": verdict.kind.word(), "determinationValue": verdict.value, "comment": comment,
+        "determinationType": judgement.kind.word(), "determinationValue": judgement.value, "comment": comment,
     });
     let answer = api.put(&format!("/api/files/{id}/determination"), &body).map_err(|failure| {
-        match (verdict.kind, failure.exit) {
+        match (judgement.kind, failure.exit) {
             (DeterminationType::Unknown, Exit::NotFound) => {
                 failure.hint("no analyst has judged it; see who has: quell file show HASH")
             }

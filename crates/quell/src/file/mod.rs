@@ -52,7 +52,7 @@ enum Verb {
         #[command(flatten)]
         files: Files,
         #[command(flatten)]
-        verdict: judge::Verdict,
+        judgement: judge::Judgement,
         #[command(flatten)]
         comment: Comment,
     },
@@ -116,10 +116,10 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
                 collect::run(&api, format, machine, &Target::of(file)?, &comment, &wait)
             })
         }
-        Verb::Judge { files, verdict, comment } => {
+        Verb::Judge { files, judgement, comment } => {
             let comment = comment.words()?;
             each(&files.files, format, |file| {
-                judge::run(&api, format, &Target::of(file)?, &verdict, &comment)
+                judge::run(&api, format, &Target::of(file)?, &judgement, &comment)
             })
         }
         Verb::Sample { file, to } => sample::run(&api, &Target::of(&file)?, &to),

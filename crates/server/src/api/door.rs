@@ -11,7 +11,7 @@ use model::{FileId, MachineId, OrderId};
 use wire::rest;
 
 use super::errors::ApiError;
-use crate::store::Verdict;
+use crate::store::Judgement;
 
 /// No threat has a longer name, in bytes.
 pub(super) const LONGEST_VALUE: usize = 256;
@@ -114,7 +114,7 @@ impl ActionBody {
     }
 
     /// What a file is said to be.
-    pub(super) fn verdict(&self) -> Result<Verdict, ApiError> {
+    pub(super) fn judgement(&self) -> Result<Judgement, ApiError> {
         let word = self.0.required("determinationType")?;
         let kind = DeterminationType::from_word(word).ok_or_else(|| {
             let words = DeterminationType::ALL.map(DeterminationType::word).join(", ");
@@ -124,7 +124,7 @@ impl ActionBody {
         if value.as_ref().is_some_and(|value| value.len() > LONGEST_VALUE) {
             return Err(ApiError::Unfit(format!("determinationValue is longer than {LONGEST_VALUE} bytes")));
         }
-        Ok(Verdict { kind, value })
+        Ok(Judgement { kind, value })
     }
 
     /// A signed approval, as a text.

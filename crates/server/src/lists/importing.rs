@@ -32,6 +32,8 @@ pub(crate) struct Made {
     /// and what became of its entries.
     pub(crate) tally: Tally,
     pub(super) coming: Coming,
+    /// No other list comes before this one is kept, and nothing is swept meanwhile.
+    _turn: OwnedSemaphorePermit,
 }
 
 /// Why there is no list.
@@ -65,7 +67,6 @@ fn nothing(tally: &Tally) -> String {
 pub(crate) struct Importing {
     pieces: mpsc::Sender<Piece>,
     thread: JoinHandle<Result<Made, Unmade>>,
-    _turn: OwnedSemaphorePermit,
 }
 
 impl Lists {
@@ -78,8 +79,8 @@ impl Lists {
         let dir = self.dir.join(COMING);
         Room::of(&dir).check()?;
         let (pieces, feed) = feed::new();
-        let thread = tokio::task::spawn_blocking(move || make(&dir, feed, format));
-        Ok(Some(Importing { pieces, thread, _turn: turn }))
+        let thread = tokio::task::spawn_blocking(move || make(&dir, feed, format, turn));
+        Ok(Some(Importing { pieces, thread }))
     }
 }
 
@@ -98,7 +99,12 @@ impl Importing {
     }
 }
 
-fn make(dir: &Path, mut feed: Feed, format: Option<Format>) -> Result<Made, Unmade> {
+fn make(
+    dir: &Path,
+    mut feed: Feed,
+    format: Option<Format>,
+    turn: OwnedSemaphorePermit,
+) -> Result<Made, Unmade> {
     let id = Uuid::new_v4();
     let room = Room::of(dir);
     let scratch = dir.join(format!("{id}.sorting"));
@@ -114,7 +120,7 @@ fn make(dir: &Path, mut feed: Feed, format: Option<Format>) -> Result<Made, Unma
     let coming = Coming { path: Some(path) };
     let counts = sorting.finish(file, room)?;
     let (bytes, version) = feed.summary();
-    Ok(Made { id, counts, format, bytes, version, tally, coming })
+    Ok(Made { id, counts, format, bytes, version, tally, coming, _turn: turn })
 }
 
 fn create(path: &Path) -> io::Result<File> {

@@ -10,7 +10,7 @@ use super::{Back, Caller, Store, StoreError, sqlite};
 
 /// What an analyst says of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Judgement {
     /// What it is.
     pub kind: DeterminationType,
     /// The threat's name.
@@ -77,12 +77,12 @@ impl Store {
         &self,
         by: &Caller,
         file: FileId,
-        verdict: Verdict,
+        judgement: Judgement,
         comment: String,
     ) -> Result<(), StoreError> {
         let by = by.clone();
         let Back::Sqlite(db) = &*self.back;
-        db.order("judge", move |tx| sqlite::determinations::judge(tx, &by, file, &verdict, &comment)).await
+        db.order("judge", move |tx| sqlite::determinations::judge(tx, &by, file, &judgement, &comment)).await
     }
 
     /// Takes back what analysts said of a file, by whichever of its names. How many words that were comes back.

@@ -20,9 +20,9 @@ use model::{Clock, FileId, Generation, MachineId, OrderId, OrganizationId};
 use uuid::Uuid;
 
 pub use self::error::{StoreError, SubmitError};
-pub use self::judging::{Judged, KnownList, Verdict};
+pub use self::judging::{Judged, Judgement, KnownList};
 pub use self::policing::Policy;
-pub(crate) use self::policing::{Look, PolicyLook};
+pub(crate) use self::policing::{Look, Looked, PolicyLook};
 pub use self::rows::{
     Application, Attach, Attached, AuditRow, Block, Caller, HeldThere, Home, KeptSamples, KnownCopy,
     KnownFile, Machine, Offer, OpenAct, Page, Report, RuleDelta, Sample,

@@ -25,20 +25,32 @@ pub struct Policy {
 pub(crate) struct Look {
     /// Its number in the store.
     pub(crate) file: i64,
+    /// That something was said of it, and what stands for that; none when it is its turn.
+    pub(crate) token: Option<i64>,
     /// Its names.
     pub(crate) digests: Digests,
     /// What is said of it, without lists.
     pub(crate) judged: Judged,
 }
 
+/// What came of a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Looked {
+    pub(crate) file: i64,
+    pub(crate) token: Option<i64>,
+    pub(crate) digests: Digests,
+    /// What the file is judged to be.
+    pub(crate) kind: DeterminationType,
+}
+
 /// Files of one organization that its policy is to look at, in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PolicyLook {
     pub(crate) organization: OrganizationId,
+    /// What of all that concerns all files the look is about.
+    pub(crate) changes: i64,
     /// The lists there are.
     pub(crate) lists: Vec<KnownList>,
-    /// Whether they are looked at because something was said of them.
-    pub(crate) were_said: bool,
     pub(crate) files: Vec<Look>,
 }
 
@@ -82,10 +94,10 @@ impl Store {
     pub(crate) async fn policy_follows(
         &self,
         organization: OrganizationId,
-        were_said: bool,
-        looked: Vec<(i64, Digests, DeterminationType)>,
+        changes: i64,
+        looked: Vec<Looked>,
     ) -> Result<bool, StoreError> {
         let Back::Sqlite(db) = &*self.back;
-        db.order("policy", move |tx| sqlite::policy::follow(tx, organization, were_said, &looked)).await
+        db.order("policy", move |tx| sqlite::policy::follow(tx, organization, changes, &looked)).await
     }
 }

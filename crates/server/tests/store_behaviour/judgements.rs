@@ -1,13 +1,13 @@
 use model::determination::{Determination, DeterminationType, KnownBy, Source, decide};
 use model::sighting::Seen;
 use model::{FileId, Time};
-use server::store::{KnownList, Verdict};
+use server::store::{Judgement, KnownList};
 use uuid::Uuid;
 
 use crate::world::{World, sha1, sha256, sighting};
 
-fn verdict(kind: DeterminationType) -> Verdict {
-    Verdict { kind, value: Some("X".to_owned()) }
+fn judgement(kind: DeterminationType) -> Judgement {
+    Judgement { kind, value: Some("X".to_owned()) }
 }
 
 async fn kinds(world: &World, name: FileId) -> Vec<(DeterminationType, KnownBy)> {
@@ -17,13 +17,13 @@ async fn kinds(world: &World, name: FileId) -> Vec<(DeterminationType, KnownBy)>
 
 pub(crate) async fn a_word_is_kept_by_the_name_it_was_given_and_found_by_all(world: World) {
     let (clean, malware) = (DeterminationType::Clean, DeterminationType::Malware);
-    world.store.judge(&world.caller(), sha1(1), verdict(malware), "a".into()).await.unwrap();
+    world.store.judge(&world.caller(), sha1(1), judgement(malware), "a".into()).await.unwrap();
     assert_eq!(kinds(&world, sha1(1)).await, [(malware, KnownBy::Sha1)]);
     assert_eq!(kinds(&world, sha256(1)).await, [], "nobody knows yet that it is the same file");
     world.saw(1, vec![sighting(1, "/a", Seen::AtRest)]).await;
     assert_eq!(kinds(&world, sha256(1)).await, [(malware, KnownBy::Sha1)]);
     let later = world.later(std::time::Duration::from_secs(5));
-    world.store.judge(&world.caller(), sha1(1), verdict(clean), "b".into()).await.unwrap();
+    world.store.judge(&world.caller(), sha1(1), judgement(clean), "b".into()).await.unwrap();
     let known = world.store.file(world.home.organization, sha256(1)).await.unwrap().unwrap();
     let word = decide(&known.judged.words).unwrap();
     assert_eq!((known.judged.words.len(), word.kind, word.at, &*word.evidence), (1, clean, later, "b"));
@@ -33,7 +33,11 @@ pub(crate) async fn a_word_is_kept_by_the_name_it_was_given_and_found_by_all(wor
 pub(crate) async fn a_withdrawal_concerns_every_name_and_no_engine(world: World) {
     world.saw(1, vec![sighting(1, "/a", Seen::AtRest)]).await;
     for name in [sha1(1), sha256(1), sha1(2)] {
-        world.store.judge(&world.caller(), name, verdict(DeterminationType::Pua), "a".into()).await.unwrap();
+        world
+            .store
+            .judge(&world.caller(), name, judgement(DeterminationType::Pua), "a".into())
+            .await
+            .unwrap();
     }
     let said = Determination {
         kind: DeterminationType::Malware,

@@ -27,7 +27,7 @@ pub(super) fn each_line(input: impl Read, tally: &mut Counting<'_>) -> Result<()
                 tally.refuse(lines.number, TOO_LONG);
                 continue;
             }
-            Some(Line::Whole(line)) if line.is_empty() => continue,
+            Some(Line::Whole([])) => continue,
             Some(Line::Whole(line)) => line.to_vec(),
         };
         let number = Rc::new(Cell::new(lines.number));

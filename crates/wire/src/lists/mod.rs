@@ -13,6 +13,7 @@ use std::io::{self, Read};
 
 use model::Digest;
 
+use tally::Counting;
 pub use tally::{Problem, Tally};
 
 /// In which form a list comes.
@@ -93,7 +94,7 @@ pub fn read(
     let format = format.unwrap_or_else(|| beginning.format());
     let one_a_line = beginning.is_one_object_a_line();
     let whole = beginning.and(input);
-    let mut tally = Tally::new(take);
+    let mut tally = Counting::new(take);
     match format {
         Format::Plain => lines::plain(whole, &mut tally)?,
         Format::Csv => tables::read(whole, &mut tally, false)?,

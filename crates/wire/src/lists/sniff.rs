@@ -46,7 +46,7 @@ impl Beginning {
         if matches!(first.first(), Some(b'{' | b'[')) {
             return Format::Json;
         }
-        if self.lines().take(64).any(|line| tables::is_heading(line)) {
+        if self.lines().take(64).any(tables::is_heading) {
             return Format::Csv;
         }
         let is_comment = |line: &&[u8]| !line.starts_with(b"#") && !line.starts_with(b";");

@@ -37,13 +37,11 @@ pub(super) struct Counting<'a> {
     take: &'a mut dyn FnMut(Digest) -> io::Result<()>,
 }
 
-impl Tally {
-    pub(super) fn new(take: &mut dyn FnMut(Digest) -> io::Result<()>) -> Counting<'_> {
-        Counting { tally: Self::default(), take }
+impl<'a> Counting<'a> {
+    pub(super) fn new(take: &'a mut dyn FnMut(Digest) -> io::Result<()>) -> Self {
+        Self { tally: Tally::default(), take }
     }
-}
 
-impl Counting<'_> {
     pub(super) fn take(&mut self, digest: Digest) -> Result<(), Unread> {
         self.tally.taken += 1;
         (self.take)(digest).map_err(Unread::Taken)

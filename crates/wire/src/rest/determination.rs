@@ -1,6 +1,8 @@
 //! Determinations: what a file is judged to be, by whom. Our own shapes; the contract has only the type and value.
 
-use model::determination::{Determination, decide};
+use std::cmp::Reverse;
+
+use model::determination::{Determination, decide, rank};
 use serde::{Serialize, Serializer};
 
 use super::text::Stamp;
@@ -48,7 +50,7 @@ pub struct Judgements {
 
 impl From<Vec<Determination>> for Judgements {
     fn from(mut words: Vec<Determination>) -> Self {
-        words.sort_by(|a, b| model::determination::rank(b).cmp(&model::determination::rank(a)));
+        words.sort_by_key(|word| Reverse(rank(word)));
         let (determination_type, determination_value) =
             decide(&words).map_or(("Unknown", None), |word| (word.kind.word(), word.value.clone()));
         let counts = decide(&words).cloned();

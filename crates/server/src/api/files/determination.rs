@@ -35,11 +35,11 @@ pub(in crate::api) async fn set(
     FileInPath(id): FileInPath,
     body: ActionBody,
 ) -> Result<impl IntoResponse, ApiError> {
-    let (verdict, comment) = (body.verdict()?, body.comment()?);
-    if verdict.kind == DeterminationType::Unknown {
+    let (judgement, comment) = (body.judgement()?, body.comment()?);
+    if judgement.kind == DeterminationType::Unknown {
         take_back(&app, &calling, id, comment).await?;
     } else {
-        app.store.judge(&calling.caller(), id, verdict, comment).await?;
+        app.store.judge(&calling.caller(), id, judgement, comment).await?;
     }
     let all = now(&app, calling.identity.organization, id).await?;
     Ok(called.entity(Set::Determinations, all))

@@ -74,18 +74,16 @@ pub(in crate::api) async fn handle(
     Ok(called.entity(Set::Lists, shape(&app, organization, list, problems)))
 }
 
-/// Hands the body on as it comes, until its end or until the reader has had enough.
+/// Hands the body on as it comes. What comes after the reader has had enough is thrown away: who is told before he has
+/// sent all may never read the answer.
 async fn receive(importing: &Importing, mut body: Body) -> Result<(), ApiError> {
+    let mut is_wanted = true;
     loop {
         match tokio::time::timeout(SILENCE, next(&mut body)).await {
             Err(_) => return Err(ApiError::TooSlow),
             Ok(None) => return Ok(()),
             Ok(Some(Err(error))) => return Err(ApiError::Unfit(format!("The list broke off: {error}"))),
-            Ok(Some(Ok(bytes))) => {
-                if !importing.take(bytes).await {
-                    return Ok(());
-                }
-            }
+            Ok(Some(Ok(bytes))) => is_wanted = is_wanted && importing.take(bytes).await,
         }
     }
 }

@@ -8,7 +8,7 @@ use super::audit::{self, Actor};
 use super::columns::{of_file, time, word};
 use super::tx::Tx;
 use super::{files, lists, organizations, policy};
-use crate::store::{Caller, Judged, StoreError, Verdict};
+use crate::store::{Caller, Judged, Judgement, StoreError};
 
 /// The name under which analysts' words are kept.
 const ANALYST: &str = "analyst";
@@ -18,13 +18,13 @@ pub(in crate::store) fn judge(
     tx: &Tx<'_>,
     by: &Caller,
     file: FileId,
-    verdict: &Verdict,
+    judgement: &Judgement,
     comment: &str,
 ) -> Result<(), StoreError> {
     let organization = organizations::get(tx, by.organization)?.number;
     let said = Determination {
-        kind: verdict.kind,
-        value: verdict.value.clone(),
+        kind: judgement.kind,
+        value: judgement.value.clone(),
         source: Source::Analyst,
         engine: ANALYST.to_owned(),
         version: String::new(),
@@ -34,9 +34,9 @@ pub(in crate::store) fn judge(
         known_by: KnownBy::Sha256,
     };
     put(tx, organization, file, &said)?;
-    let subject = match &verdict.value {
-        Some(value) => format!("{file} {} {value}", verdict.kind.word()),
-        None => format!("{file} {}", verdict.kind.word()),
+    let subject = match &judgement.value {
+        Some(value) => format!("{file} {} {value}", judgement.kind.word()),
+        None => format!("{file} {}", judgement.kind.word()),
     };
     Ok(audit::write(tx, organization, &Actor::from(by), "determination.set", &subject, comment)?)
 }

@@ -15,7 +15,7 @@ use super::columns::{digests, of_file, time, uint};
 use super::organizations::{self, Organization};
 use super::tx::Tx;
 use super::{block, determinations, lists, orders};
-use crate::store::{Caller, Judged, Look, Policy, PolicyLook, StoreError, SubmitError};
+use crate::store::{Caller, Judged, Look, Looked, Policy, PolicyLook, StoreError, SubmitError};
 
 /// Who signs what a policy orders.
 const SIGNATURE: &str = "policy on-determination malware";
@@ -27,7 +27,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 pub(in crate::store) fn put(tx: &Tx<'_>, by: &Caller, comment: &str) -> Result<(), StoreError> {
     let organization = organizations::get(tx, by.organization)?.number;
     tx.prepare_cached(
-        "INSERT INTO policy (organization, type, requestor, comment, created) VALUES (?1, 'Malware', ?2, ?3, ?4)
+        "INSERT INTO policy (organization, type, requestor, comment, created, changes)
+         VALUES (?1, 'Malware', ?2, ?3, ?4, abs(random() % 1000000000))
          ON CONFLICT (organization, type) DO UPDATE SET requestor = ?2, comment = ?3",
     )?
     .execute(params![organization, by.name, comment, tx.now.ticks()])?;
@@ -77,8 +78,8 @@ pub(in crate::store) fn get(
 pub(super) fn said(tx: &Tx<'_>, organization: i64, file: FileId) -> rusqlite::Result<()> {
     let (column, name) = of_file(&file);
     tx.prepare_cached(&format!(
-        "INSERT OR IGNORE INTO policy_look (organization, file)
-         SELECT ?1, number FROM file WHERE organization = ?1 AND {column} = ?2
+        "INSERT OR REPLACE INTO policy_look (organization, file, token)
+         SELECT ?1, number, random() FROM file WHERE organization = ?1 AND {column} = ?2
              AND EXISTS (SELECT 1 FROM policy WHERE organization = ?1)"
     ))?
     .execute(params![organization, name])
@@ -87,10 +88,11 @@ pub(super) fn said(tx: &Tx<'_>, organization: i64, file: FileId) -> rusqlite::Re
 
 /// Something changed that may concern every file: those that are blocked are looked at first.
 pub(super) fn all_changed(tx: &Tx<'_>, organization: i64) -> rusqlite::Result<()> {
-    tx.prepare_cached("UPDATE policy SET looked = 0 WHERE organization = ?1")?.execute([organization])?;
+    tx.prepare_cached("UPDATE policy SET looked = 0, changes = changes + 1 WHERE organization = ?1")?
+        .execute([organization])?;
     tx.prepare_cached(
-        "INSERT OR IGNORE INTO policy_look (organization, file)
-         SELECT organization, file FROM policy_deed WHERE organization = ?1
+        "INSERT OR REPLACE INTO policy_look (organization, file, token)
+         SELECT organization, file, random() FROM policy_deed WHERE organization = ?1
              AND EXISTS (SELECT 1 FROM policy WHERE organization = ?1)",
     )?
     .execute([organization])
@@ -99,41 +101,30 @@ pub(super) fn all_changed(tx: &Tx<'_>, organization: i64) -> rusqlite::Result<()
 
 /// The next files to look at, at most so many, of every organization with a policy.
 pub(in crate::store) fn next(connection: &Connection, most: u32) -> Result<Vec<PolicyLook>, StoreError> {
-    let organizations = connection
-        .prepare_cached("SELECT organization, looked FROM policy")?
-        .query_map([], |row| Ok((row.get("organization")?, row.get("looked")?)))?
-        .collect::<Result<Vec<(i64, i64)>, _>>()?;
+    let policies = connection
+        .prepare_cached("SELECT organization, looked, changes FROM policy")?
+        .query_map([], |row| Ok((row.get("organization")?, row.get("looked")?, row.get("changes")?)))?
+        .collect::<Result<Vec<(i64, i64, i64)>, _>>()?;
     let mut all = Vec::new();
-    for (number, looked) in organizations {
-        let organization = organizations::numbered(connection, number)?.id;
-        let mut files = files(
-            connection,
-            // What may have to be let go comes before what may have to wait.
-            "SELECT f.* FROM policy_look l JOIN file f ON f.number = l.file
+    for (number, looked, changes) in policies {
+        // What may have to be let go comes before what may have to wait.
+        let said = "SELECT f.*, l.token FROM policy_look l JOIN file f ON f.number = l.file
                  LEFT JOIN policy_deed d ON d.organization = l.organization AND d.file = l.file
-                 WHERE l.organization = ?1 AND ?2 >= 0 ORDER BY d.file IS NULL, f.number LIMIT ?3",
-            (number, looked, most),
-        )?;
-        let were_said = !files.is_empty();
-        if !were_said {
-            let sql = "SELECT * FROM file WHERE organization = ?1 AND number > ?2 ORDER BY number LIMIT ?3";
-            files = self::files(connection, sql, (number, looked, most))?;
+             WHERE l.organization = ?1 AND ?2 >= 0 ORDER BY d.file IS NULL, f.number LIMIT ?3";
+        let in_order = "SELECT *, NULL AS token FROM file WHERE organization = ?1 AND number > ?2
+             ORDER BY number LIMIT ?3";
+        let mut files = files(connection, said, (number, looked, most))?;
+        if files.is_empty() {
+            files = self::files(connection, in_order, (number, looked, most))?;
         }
         if files.is_empty() {
             continue;
         }
-        let mut looks = Vec::new();
-        for (file, digests) in files {
-            let words = determinations::said_of(connection, number, &digests)?;
-            let names = Judged { words, ..Judged::of(&digests) };
-            looks.push(Look { file, digests, judged: names });
+        for look in &mut files {
+            look.judged.words = determinations::said_of(connection, number, &look.digests)?;
         }
-        all.push(PolicyLook {
-            organization,
-            lists: lists::all(connection, number)?,
-            were_said,
-            files: looks,
-        });
+        let organization = organizations::numbered(connection, number)?.id;
+        all.push(PolicyLook { organization, changes, lists: lists::all(connection, number)?, files });
     }
     Ok(all)
 }
@@ -142,25 +133,31 @@ fn files(
     connection: &Connection,
     sql: &str,
     (organization, looked, most): (i64, i64, u32),
-) -> rusqlite::Result<Vec<(i64, Digests)>> {
+) -> rusqlite::Result<Vec<Look>> {
     connection
         .prepare_cached(sql)?
-        .query_map(params![organization, looked, most], |row| Ok((row.get("number")?, digests(row)?)))?
+        .query_map(params![organization, looked, most], |row| {
+            let digests = digests(row)?;
+            let (file, token) = (row.get("number")?, row.get("token")?);
+            Ok(Look { file, token, digests, judged: Judged::of(&digests) })
+        })?
         .collect()
 }
 
-/// What follows for files that were looked at, in their order: for each its number, its names and what it is judged to
-/// be. False when the policy rests: it has made as many blocks in an hour as it may.
+/// What follows for files that were looked at, in their order. Nothing does if something has changed since that concerns
+/// all of them. False when the policy rests: it has made as many blocks in an hour as it may.
 pub(in crate::store) fn follow(
     tx: &Tx<'_>,
     organization: OrganizationId,
-    were_said: bool,
-    looked: &[(i64, Digests, DeterminationType)],
+    changes: i64,
+    looked: &[Looked],
 ) -> Result<bool, StoreError> {
     let organization = organizations::get(tx, organization)?;
     let policy = tx
-        .prepare_cached("SELECT requestor, comment FROM policy WHERE organization = ?1")?
-        .query_row([organization.number], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
+        .prepare_cached("SELECT requestor, comment FROM policy WHERE organization = ?1 AND changes = ?2")?
+        .query_row([organization.number, changes], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+        })
         .optional()?;
     let Some((requestor, comment)) = policy else { return Ok(true) };
     let by = Caller {
@@ -171,22 +168,24 @@ pub(in crate::store) fn follow(
     };
     let comment = format!("{comment} (policy of {requestor})");
     let mut rests = false;
-    for (file, digests, kind) in looked {
+    for Looked { file, token, digests, kind } in looked {
         let deed = deed(tx, &organization, *file)?;
         match (kind, deed) {
             (DeterminationType::Malware, None) => {
                 if made_lately(tx, &organization)? >= MOST_AN_HOUR {
                     rests = true;
-                    if were_said { continue } else { break }
+                    if token.is_some() { continue } else { break }
                 }
                 deny(tx, &organization, &by, *file, digests, &comment)?;
             }
             (DeterminationType::Malware, Some(_)) | (_, None) => {}
             (_, Some(order)) => let_go(tx, &organization, &by, *file, digests, order)?,
         }
-        if were_said {
-            tx.prepare_cached("DELETE FROM policy_look WHERE organization = ?1 AND file = ?2")?
-                .execute(params![organization.number, file])?;
+        if token.is_some() {
+            tx.prepare_cached(
+                "DELETE FROM policy_look WHERE organization = ?1 AND file = ?2 AND token = ?3",
+            )?
+            .execute(params![organization.number, file, token])?;
         } else {
             tx.prepare_cached("UPDATE policy SET looked = max(looked, ?2) WHERE organization = ?1")?
                 .execute(params![organization.number, file])?;

@@ -45,6 +45,8 @@ CREATE TABLE policy (
     created      INTEGER NOT NULL,
     -- Files up to this number were looked at since something changed that concerns all of them.
     looked       INTEGER NOT NULL DEFAULT 0,
+    -- How often something changed that concerns all files: what was looked at before does not count.
+    changes      INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (organization, type)
 ) STRICT, WITHOUT ROWID;
 
@@ -52,6 +54,8 @@ CREATE TABLE policy (
 CREATE TABLE policy_look (
     organization INTEGER NOT NULL REFERENCES organization,
     file         INTEGER NOT NULL REFERENCES file,
+    -- Another one whenever something is said, so that nothing said during a look is overlooked.
+    token        INTEGER NOT NULL,
     PRIMARY KEY (organization, file)
 ) STRICT, WITHOUT ROWID;
 
