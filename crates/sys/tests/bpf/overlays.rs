@@ -127,16 +127,22 @@ fn opened_for_writing_through_the_overlay() {
     let (above, below) = (overlay.path("x"), arena.path("upper/x"));
     write(&above, &fs::read("/bin/true").unwrap());
     sleep(SETTLED);
+    let settle = |arena: &mut Arena, path: &Path| {
+        // Nothing promises that a verdict is kept: the kernel may have no room for it just then.
+        let asked = (0..4).map(|_| {
+            let known = arena.hashed();
+            assert_eq!(run(path), Ok(0));
+            arena.hashed() - known
+        });
+        asked.collect::<Vec<_>>()
+    };
     for path in [&below, &above] {
-        assert_eq!(run(path), Ok(0));
-        let known = arena.hashed();
-        assert_eq!(run(path), Ok(0));
-        assert_eq!(arena.hashed(), known);
+        let hashed = settle(&mut arena, path);
+        assert_eq!(hashed[3], 0, "{}: {hashed:?}", path.display());
     }
     drop(File::options().write(true).open(&above).unwrap());
     for path in [&below, &above] {
-        let known = arena.hashed();
-        assert_eq!((run(path), run(path)), (Ok(0), Ok(0)));
-        assert_eq!(arena.hashed(), known + 1, "{}", path.display());
+        let hashed = settle(&mut arena, path);
+        assert_eq!((hashed[0], hashed[3]), (1, 0), "{}: {hashed:?}", path.display());
     }
 }
