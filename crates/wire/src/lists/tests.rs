@@ -1,6 +1,7 @@
 use std::io::Cursor;
 
 use model::{Digest, Md5, Sha1, Sha256};
+use proptest::prelude::*;
 
 use super::*;
 
@@ -219,5 +220,60 @@ fn what_breaks_off_is_told_apart_from_what_cannot_be_taken() {
         let error =
             read(Cursor::new(text), None, &mut |_| Err(io::ErrorKind::StorageFull.into())).unwrap_err();
         assert!(matches!(error, Unread::Taken(_)), "{error}");
+    }
+}
+
+/// Pieces of all forms, so that what is made of them is often nearly right.
+fn pieces() -> impl Strategy<Value = Vec<u8>> {
+    let words: Vec<Vec<u8>> = [
+        "{",
+        "}",
+        "[",
+        "]",
+        ":",
+        ",",
+        "\"",
+        "\n",
+        "\r\n",
+        ";",
+        "\t",
+        "#",
+        "|",
+        "\\",
+        " = ",
+        "\\u12",
+        "null",
+        "-1e9",
+        "true",
+        "\"list\"",
+        "\"type\"",
+        "\"value\"",
+        "\"sha256\"",
+        "\"to_ids\":false",
+        "SHA-1",
+        "md5_hash",
+        "sha256",
+        "\u{feff}",
+    ]
+    .iter()
+    .map(|word| word.as_bytes().to_vec())
+    .chain([md5(1).into_bytes(), sha1(2).into_bytes(), sha256(3).into_bytes()])
+    .collect();
+    let word = prop_oneof![4 => prop::sample::select(words), 1 => prop::collection::vec(any::<u8>(), 0..6)];
+    prop::collection::vec(word, 0..80).prop_map(|words| words.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..Default::default() })]
+    #[test]
+    fn whatever_comes_is_read_or_refused(text in pieces(), number in 0..=Format::ALL.len()) {
+        let format = Format::ALL.get(number).copied();
+        // Two of the short ones beside each other look like a long one.
+        let known = [short(1), middle(2), long(3), long(1)];
+        if let Ok((read_as, digests, tally)) = all(&text, format) {
+            prop_assert!(format.is_none_or(|format| format == read_as));
+            prop_assert!(digests.iter().all(|digest| known.contains(digest)), "a digest that nobody wrote");
+            prop_assert_eq!(tally.problems.len() as u64, tally.refused.min(10));
+        }
     }
 }

@@ -91,7 +91,7 @@ async fn receive(importing: &Importing, mut body: Body) -> Result<(), ApiError> 
 async fn next(body: &mut Body) -> Option<Result<Bytes, axum::Error>> {
     loop {
         let frame = std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await?;
-        match frame.map(|frame| frame.into_data()) {
+        match frame.map(hyper::body::Frame::into_data) {
             Ok(Ok(bytes)) => return Some(Ok(bytes)),
             // Trailers say nothing of a list.
             Ok(Err(_)) => {}
