@@ -6,6 +6,7 @@
 mod boot;
 mod brake;
 mod collects;
+mod facts;
 mod judging;
 mod killed;
 mod leaving;

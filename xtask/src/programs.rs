@@ -39,6 +39,14 @@ impl Kind {
 /// Programs that measure the agent as it is packaged, without the server.
 const AGENT_ALONE: [&str; 2] = ["bench-inventory", "bench-memory"];
 
+/// What `bench-inspect` compares with, and what brings it its programs.
+const PEERS_OF_INSPECT: [packages::Needed; 4] = [
+    ("hashdeep", "hashdeep"),
+    ("openssl", "openssl"),
+    ("osslsigncode", "osslsigncode"),
+    ("pip3", "python3-pip"),
+];
+
 /// A test that lasts as long as it is told to: briefly among the suites, long as a soak.
 struct Long {
     name: &'static str,
@@ -94,6 +102,9 @@ pub(crate) fn run(house: &House, kind: Kind, args: &Args) -> Result<bool> {
         return long.try_fold(true, |held, long| Ok(long.run(house)? && held));
     }
     let program = format!("{}{name}", kind.prefix());
+    if program == "bench-inspect" {
+        packages::provide(house, &PEERS_OF_INSPECT);
+    }
     // They mount, guard and quarantine: in a mount namespace of their own, as root.
     let mut command = house.private();
     command.arg(cargo_path()).args(["run", "--release", "-p", "tests", "--bin", &program, "--"]);

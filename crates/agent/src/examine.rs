@@ -117,6 +117,18 @@ pub(crate) fn examine(
     Ok(Found::Busy)
 }
 
+/// The regular file at a path, opened as for a look: no link is followed, nobody is waited for. None when there is none.
+///
+/// # Errors
+/// When it is there and can't be opened.
+pub(crate) fn open_at(path: &Path) -> io::Result<Option<OwnedFd>> {
+    let (Some(within), Some(name)) = (Within::of(path)?, path.file_name()) else { return Ok(None) };
+    match find(within.directory.as_fd(), name)? {
+        Some(place) if Stat::of(place.as_fd())?.is_regular => open(place.as_fd()).map(Some),
+        _ => Ok(None),
+    }
+}
+
 /// None for what no machine can run.
 fn read(file: BorrowedFd<'_>) -> io::Result<Option<(Digests, Facts)>> {
     let size = Stat::of(file)?.size;

@@ -23,6 +23,7 @@ pub(crate) fn hello() -> v1::Hello {
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         boot: sys::process::boot_id().unwrap_or_default(),
         addresses: addresses(),
+        inspection_version: model::inspection::VERSION,
         ..Default::default()
     }
 }

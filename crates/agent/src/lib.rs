@@ -40,10 +40,13 @@ mod watch;
 
 pub mod ledger;
 
+pub mod inspector;
 mod inventory;
 mod journal;
 pub mod spared;
 mod spool;
+
+mod landlocked;
 
 mod clock;
 pub mod digest;

@@ -16,6 +16,7 @@ use crate::clock::SystemClock;
 use crate::core::{Core, Nudge, Parts};
 use crate::guard::client::{Event, Guard};
 use crate::hearing::Hearing;
+use crate::inspector::{self, Helper};
 use crate::inventory::{Inventory, Known, Note};
 use crate::ledger::Ledger;
 use crate::lever::Lever;
@@ -58,6 +59,8 @@ pub struct Config {
     pub limits: Limits,
     /// Who finds out what may never be denied.
     pub surveyor: Surveyor,
+    /// Who parses what lies here.
+    pub inspector: Helper,
     /// What its vault may keep.
     pub retention: Retention,
 }
@@ -161,8 +164,11 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let (collector, samples) = collecting::pair();
     let collects = core.clone();
     spawn("collect", move || collector.run(&collects))?;
+    let (inspector, inspections) = inspector::pair(config.inspector, config.sweep_pace);
+    let inspected = core.clone();
+    spawn("inspect", move || inspector.run(&inspected))?;
     let (linked, socket) = (core.clone(), data_dir.join("link.sock"));
-    spawn("link", move || attach::run(&linked, &socket, &nudged, &taken, &samples))?;
+    spawn("link", move || attach::run(&linked, &socket, &nudged, &taken, &samples, &inspections))?;
     let (serving, dir) = (core.clone(), data_dir);
     spawn("local", move || {
         if let Err(error) = local::serve(&serving, &dir) {

@@ -20,6 +20,16 @@ pub trait Source {
     }
 }
 
+impl<S: Source + ?Sized> Source for &S {
+    fn size(&self) -> u64 {
+        (**self).size()
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        (**self).read_at(offset, into)
+    }
+}
+
 impl Source for [u8] {
     fn size(&self) -> u64 {
         self.len() as u64

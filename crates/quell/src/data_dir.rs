@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Which directory a command works on.
-#[cfg(feature = "agent")]
+#[cfg(any(feature = "agent", feature = "client"))]
 #[derive(clap::Args)]
 pub(crate) struct DataDir {
     /// Where everything is kept [default: /var/lib/quell as root, else $XDG_STATE_HOME/quell]
@@ -11,11 +11,19 @@ pub(crate) struct DataDir {
     data_dir: Option<PathBuf>,
 }
 
-#[cfg(feature = "agent")]
+#[cfg(any(feature = "agent", feature = "client"))]
 impl DataDir {
     /// The one given, or the default.
     pub(crate) fn path(&self) -> PathBuf {
         self.data_dir.clone().unwrap_or_else(default)
+    }
+}
+
+#[cfg(all(test, feature = "client"))]
+impl DataDir {
+    /// This one.
+    pub(crate) fn at(path: &std::path::Path) -> Self {
+        Self { data_dir: Some(path.to_owned()) }
     }
 }
 

@@ -14,6 +14,25 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     safe.into()
 }
 
+/// JSON with everything escaped in its texts that [`printable`] would escape; JSON still, that says the same.
+pub(crate) fn printable_json(json: &str) -> Cow<'_, str> {
+    // Those below are escaped in any JSON, and are line breaks between its values.
+    let is_raw = |letter: char| letter >= '\u{7f}' && steers(letter);
+    if !json.chars().any(is_raw) {
+        return json.into();
+    }
+    let mut safe = String::with_capacity(json.len() + 8);
+    for letter in json.chars() {
+        // None of them is above U+FFFF.
+        if is_raw(letter) {
+            safe.push_str(&format!("\\u{:04x}", u32::from(letter)))
+        } else {
+            safe.push(letter)
+        }
+    }
+    safe.into()
+}
+
 /// Control characters (also those above 0x7f), and the marks that change the direction of writing.
 fn steers(letter: char) -> bool {
     letter.is_control()
@@ -30,6 +49,16 @@ mod tests {
         for name in ["/opt/a b", "größe", "文件", "C:\\Users\\x", ""] {
             assert!(matches!(printable(name), Cow::Borrowed(same) if same == name));
         }
+    }
+
+    #[test]
+    fn json_stays_json() {
+        let json = "{\n\"a\u{9b}\": \"\u{202e}größe\\n\u{7f}\"\n}";
+        let safe = printable_json(json);
+        assert!(!safe.chars().any(|letter| letter != '\n' && steers(letter)), "{safe}");
+        let read = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
+        assert_eq!(read(&safe), read(json));
+        assert!(matches!(printable_json("{\n}"), Cow::Borrowed(_)));
     }
 
     #[test]

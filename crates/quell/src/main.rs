@@ -25,6 +25,8 @@ mod order;
 mod rule;
 #[cfg(feature = "client")]
 mod token;
+#[cfg(feature = "client")]
+mod trust;
 #[cfg(all(feature = "serve", feature = "agent"))]
 mod up;
 
@@ -34,6 +36,8 @@ mod client;
 #[cfg(not(any(feature = "agent", feature = "client")))]
 compile_error!("there is no role for the server alone yet: add the feature `agent` or `client`");
 
+#[cfg(feature = "client")]
+mod clock;
 mod data_dir;
 mod escape;
 mod exit;
@@ -82,6 +86,9 @@ enum Role {
     /// Print a bearer token for calls of your own
     #[cfg(feature = "client")]
     Token(token::Args),
+    /// Whom this host trusts to sign code
+    #[cfg(feature = "client")]
+    Trust(trust::Args),
 }
 
 impl Role {
@@ -105,6 +112,8 @@ impl Role {
             Self::Operator(args) => operator::run(args),
             #[cfg(feature = "client")]
             Self::Token(args) => token::run(args),
+            #[cfg(feature = "client")]
+            Self::Trust(args) => trust::run(&args),
         }
     }
 
@@ -129,6 +138,8 @@ impl Role {
             Self::Operator(args) => args.connection.format(),
             #[cfg(feature = "client")]
             Self::Token(args) => args.connection.format(),
+            #[cfg(feature = "client")]
+            Self::Trust(args) => args.output,
         }
     }
 }

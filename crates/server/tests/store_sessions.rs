@@ -515,3 +515,78 @@ async fn the_quota_counts_what_is_on_its_way() {
     let answer = machine.offers(third.id.0.as_bytes(), &digests, 2 << 20).await;
     assert!(matches!(answer, down::Message::SampleWanted(_)), "{answer:?}");
 }
+
+fn inspected(file: Sha256, result: v1::inspected::Result) -> up::Message {
+    let version = model::inspection::VERSION;
+    up::Message::Inspected(v1::Inspected { sha256: file.0.to_vec(), version, result: Some(result) })
+}
+
+impl Plane {
+    async fn inspecting(&self) -> Machine {
+        let mut machine = self.connect().await;
+        let inspection_version = model::inspection::VERSION;
+        machine.say(up::Message::Hello(v1::Hello { inspection_version, ..self.hello() })).await;
+        assert!(matches!(machine.hear().await, down::Message::Welcome(_)));
+        machine.rules().await;
+        machine
+    }
+
+    async fn known(&self) -> Option<model::inspection::Inspection> {
+        let file = self.store.file(self.home.organization, FileId::Sha1(FILE.sha1)).await.unwrap();
+        file.and_then(|file| file.inspection).map(|inspection| inspection.record)
+    }
+}
+
+#[tokio::test]
+async fn a_machine_is_asked_about_what_it_has_until_it_answers() {
+    use v1::inspected::Result as Said;
+    let plane = Plane::new().await;
+    let mut machine = plane.inspecting().await;
+    machine.say(batch(1)).await;
+    assert_eq!(machine.hear().await, down::Message::SightingsStored(1));
+    let wanted =
+        down::Message::InspectionWanted(v1::InspectionWanted { sha256: vec![FILE.sha256.0.to_vec()] });
+    assert_eq!(machine.hear().await, wanted);
+    // What nobody asked for, and what is no record, changes nothing and ends nothing.
+    let record = model::inspection::Inspection { publisher: Some("me".to_owned()), ..Default::default() };
+    let bytes = wire::link::inspection::encode(&record);
+    machine.say(inspected(Sha256([9; 32]), Said::Record(bytes.clone()))).await;
+    machine.say(inspected(FILE.sha256, Said::Record(vec![0xff; 70_000]))).await;
+    machine.say(inspected(FILE.sha256, Said::Record(bytes.clone()))).await;
+    machine.say(batch(2)).await;
+    assert_eq!(machine.hear().await, down::Message::SightingsStored(2), "it is not asked again at once");
+    assert_eq!(plane.known().await, None, "the first answer was the answer");
+
+    // Lost in between: the next connection asks again.
+    drop(machine);
+    let mut machine = plane.inspecting().await;
+    assert_eq!(machine.hear().await, wanted);
+    drop(machine);
+    let mut machine = plane.inspecting().await;
+    assert_eq!(machine.hear().await, wanted);
+    machine.say(inspected(FILE.sha256, Said::Record(bytes))).await;
+    machine.say(batch(3)).await;
+    assert_eq!(machine.hear().await, down::Message::SightingsStored(3));
+    for _ in 0..500 {
+        if plane.known().await.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(plane.known().await, Some(record));
+    drop(machine);
+    let mut machine = plane.inspecting().await;
+    machine.say(batch(4)).await;
+    assert_eq!(machine.hear().await, down::Message::SightingsStored(4), "nothing is due any more");
+}
+
+#[tokio::test]
+async fn a_machine_that_inspects_nothing_is_not_asked() {
+    let plane = Plane::new().await;
+    let mut machine = plane.attach().await;
+    machine.rules().await;
+    for sequence in 1..4 {
+        machine.say(batch(sequence)).await;
+        assert_eq!(machine.hear().await, down::Message::SightingsStored(sequence));
+    }
+}

@@ -17,6 +17,10 @@ pub struct Limits {
     pub seconds: u64,
 }
 
+/// Bytes that a process may have of its own, beside what is mapped to be read: its heap and its stacks.
+#[derive(Clone, Copy, Debug)]
+pub struct Heap(pub u64);
+
 /// Leaves this process, which must have one thread yet, the right to read files and nothing else: not to write any,
 /// to gain privileges by exec, to signal others' processes, or to take more than its share. Its exec of another
 /// program is not prevented, and it is left no right worth having there.
@@ -28,14 +32,38 @@ pub struct Limits {
 pub fn to_reading(limits: Limits) -> io::Result<()> {
     // It gives way where there is work; it is not put to sleep where there is a lot, since it is waited for.
     let _ = rustix::process::setpriority_process(None, 19);
-    let fixed = |amount| Rlimit { current: Some(amount), maximum: Some(amount) };
+    limit(limits, 64)?;
+    give_up(CapabilitySet::DAC_READ_SEARCH)
+}
+
+/// Leaves this process, which must have one thread yet, the right to compute on what it was handed open: no capability,
+/// no further process, hardly a descriptor. [`crate::seccomp`] is to follow.
+///
+/// # Errors
+/// As [`to_reading`].
+pub fn to_computing(limits: Limits, heap: Heap) -> io::Result<()> {
+    limit(limits, 16)?;
+    rustix::process::setrlimit(Resource::Data, fixed(heap.0))?;
+    give_up(CapabilitySet::empty())?;
+    // Afterwards: it counts the processes of whoever one is.
+    Ok(rustix::process::setrlimit(Resource::Nproc, fixed(0))?)
+}
+
+fn fixed(amount: u64) -> Rlimit {
+    Rlimit { current: Some(amount), maximum: Some(amount) }
+}
+
+fn limit(limits: Limits, files: u64) -> io::Result<()> {
     rustix::process::setrlimit(Resource::As, fixed(limits.memory))?;
     rustix::process::setrlimit(Resource::Cpu, fixed(limits.seconds))?;
     rustix::process::setrlimit(Resource::Fsize, fixed(0))?;
     rustix::process::setrlimit(Resource::Core, fixed(0))?;
-    rustix::process::setrlimit(Resource::Nofile, fixed(64))?;
+    Ok(rustix::process::setrlimit(Resource::Nofile, fixed(files))?)
+}
+
+/// Every capability but these, where root can switch also its user, and new privileges for ever.
+fn give_up(kept: CapabilitySet) -> io::Result<()> {
     become_nobody();
-    let kept = CapabilitySet::DAC_READ_SEARCH;
     if let Ok(now) = rustix::thread::capabilities(None) {
         let sets = CapabilitySets {
             effective: now.permitted & kept,

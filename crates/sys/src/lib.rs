@@ -28,6 +28,7 @@ pub mod process;
 pub mod processes;
 pub mod refusers;
 pub mod scheduling;
+pub mod seccomp;
 
 pub mod mapping;
 pub mod mounts;

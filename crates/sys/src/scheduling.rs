@@ -43,9 +43,24 @@ pub fn is_over(pid: i32) -> bool {
 /// # Errors
 /// As [`state`].
 pub fn ran(pid: i32) -> io::Result<Duration> {
-    let told = fs::read_to_string(format!("/proc/{pid}/schedstat"))?;
+    had(&fs::read_to_string(format!("/proc/{pid}/schedstat"))?)
+}
+
+fn had(told: &str) -> io::Result<Duration> {
     let nanoseconds = told.split_ascii_whitespace().next().and_then(|first| first.parse().ok());
     nanoseconds.map(Duration::from_nanos).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// How much processor time the threads have had that a process has now.
+///
+/// # Errors
+/// As [`state`]; where the kernel does not count it.
+pub fn computed(pid: i32) -> io::Result<Duration> {
+    let mut sum = Duration::ZERO;
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        sum += had(&fs::read_to_string(thread?.path().join("schedstat"))?)?;
+    }
+    Ok(sum)
 }
 
 /// Behind the name, which the process chooses as it likes.
@@ -78,7 +93,7 @@ mod tests {
     #[test]
     fn a_stopped_process_is_told_from_one_that_runs() {
         let own = std::process::id().cast_signed();
-        assert!(ran(own).is_ok());
+        assert!(ran(own).is_ok() && computed(own).unwrap() >= ran(own).unwrap() / 2);
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let pid = child.id().cast_signed();
         let wait = |wanted| {

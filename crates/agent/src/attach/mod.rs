@@ -15,6 +15,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use crate::collecting::LinkEnd;
 use crate::core::{Core, Nudge};
+use crate::inspector;
 
 /// The first and the longest wait between two attempts.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
@@ -26,13 +27,14 @@ pub(crate) fn run(
     nudges: &Receiver<Nudge>,
     taken: &Sender<()>,
     samples: &LinkEnd,
+    inspections: &inspector::LinkEnd,
 ) {
     let mut wait = BACK_OFF.0;
     let mut whole = false;
     while !core.halt.is_asked() {
         match UnixStream::connect(socket) {
             Ok(stream) => {
-                let ended = session::run(core, stream, nudges, taken, samples, whole);
+                let ended = session::run(core, stream, nudges, taken, (samples, inspections), whole);
                 let was_attached = core.attached.swap(false, Ordering::Relaxed);
                 // A server that is refused again and again is not asked the faster for having answered.
                 if was_attached && !matches!(ended, session::Ended::Refused(_)) {

@@ -7,14 +7,15 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
-use model::Time;
 use model::act::Act;
+use model::{Sha256, Time};
 use wire::link::v1::{self, down, up};
 use wire::link::{Malformed, acts, frame, things};
 
 use crate::brake;
 use crate::collecting::{LinkEnd, Said};
 use crate::core::{Core, Nudge};
+use crate::inspector;
 use crate::ledger::Refused;
 
 /// How a connection ended.
@@ -64,6 +65,7 @@ struct Session<'a> {
     stream: UnixStream,
     taken: &'a Sender<()>,
     samples: &'a LinkEnd,
+    inspections: &'a inspector::LinkEnd,
     /// Sightings sent and not yet stored: one batch at a time.
     in_flight: Option<u64>,
     sent: u64,
@@ -87,16 +89,18 @@ pub(super) fn run(
     stream: UnixStream,
     nudges: &Receiver<Nudge>,
     taken: &Sender<()>,
-    samples: &LinkEnd,
+    (samples, inspections): (&LinkEnd, &inspector::LinkEnd),
     whole: bool,
 ) -> Ended {
     // Of the connection before.
     samples.outgoing.try_iter().for_each(drop);
+    inspections.outgoing.try_iter().for_each(drop);
     let mut session = Session {
         core,
         stream,
         taken,
         samples,
+        inspections,
         in_flight: None,
         sent: 0,
         stored: None,
@@ -148,6 +152,10 @@ impl Session<'_> {
                     Ok(message) => self.say(message)?,
                     Err(_) => return Ok(()),
                 },
+                recv(self.inspections.outgoing) -> message => match message {
+                    Ok(message) => self.say(message)?,
+                    Err(_) => return Ok(()),
+                },
                 default(self.patience()) => {}
             }
             self.settle_adoption()?;
@@ -188,6 +196,12 @@ impl Session<'_> {
             Some(down::Message::SampleWanted(wanted)) => self.pass_on(Said::Wanted(wanted)),
             Some(down::Message::SampleRefused(refused)) => self.pass_on(Said::Refused(refused)),
             Some(down::Message::SampleStored(act)) => self.pass_on(Said::Stored(act)),
+            Some(down::Message::InspectionWanted(wanted)) => {
+                for file in wanted.sha256 {
+                    let file = Sha256::try_from(file.as_slice()).map_err(|_| Malformed("sha256"))?;
+                    let _ = self.inspections.said.send(inspector::Said::Wanted(file));
+                }
+            }
             Some(down::Message::Approval(signed)) => {
                 if let Err((Some(hold), refused)) = brake::approve_signed(self.core, &signed) {
                     let (hold, reason) = (hold.0.as_bytes().to_vec(), refused.to_string());
@@ -234,6 +248,7 @@ impl Session<'_> {
         self.core.spool.lock().agree(welcome.sightings_stored)?;
         self.core.attached.store(true, Ordering::Relaxed);
         self.pass_on(Said::Attached);
+        let _ = self.inspections.said.send(inspector::Said::Attached);
         self.beat_every = Duration::from_secs(u64::from(welcome.heartbeat_seconds.clamp(1, 3600)));
         self.beat()
     }

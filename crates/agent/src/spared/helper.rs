@@ -3,14 +3,11 @@
 
 use std::io::{self, Write};
 
-use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
-    RulesetAttr, RulesetCreatedAttr, Scope,
-};
 use sys::confine::Limits;
 use wire::link::frame;
 
 use super::{shape, survey};
+use crate::landlocked;
 
 /// Far more than is needed for the largest databases, and what a machine can spare.
 const LIMITS: Limits = Limits { memory: 2 << 30, seconds: 120 };
@@ -25,28 +22,11 @@ pub fn run(parent: i32) -> anyhow::Result<()> {
     sys::confine::to_reading(LIMITS)?;
     sys::process::die_with_parent(parent)?;
     // A kernel without it is none that keeps this from being done.
-    if let Err(error) = restrict() {
+    if let Err(error) = landlocked::to_reading() {
         tracing::debug!(%error, "landlock is not there");
     }
     let found = frame::encode(&shape::survey(&survey::survey(own.as_deref())))?;
     let mut out = io::stdout().lock();
     out.write_all(&found)?;
     Ok(out.flush()?)
-}
-
-/// Leaves nothing but reading of files, as far as the kernel knows how to: no writing, no connections, no signals.
-fn restrict() -> Result<(), landlock::RulesetError> {
-    let abi = ABI::V6;
-    let reading: BitFlags<AccessFs> = AccessFs::ReadFile | AccessFs::ReadDir;
-    let rules = Ruleset::default()
-        .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(AccessFs::from_all(abi))?
-        .handle_access(AccessNet::from_all(abi))?
-        .scope(Scope::from_all(abi))?
-        .create()?;
-    match PathFd::new("/") {
-        Ok(root) => rules.add_rule(PathBeneath::new(root, reading))?.restrict_self().map(drop),
-        // Nothing could be read then.
-        Err(_) => Ok(()),
-    }
 }

@@ -227,6 +227,7 @@ fn whole_agent_child() {
         lever: agent::lever::Lever { file: "/dev/null/none".into(), command_line: "/dev/null".into() },
         limits: agent::brake::Limits::DEFAULT,
         surveyor: agent::spared::Surveyor(vec!["/bin/false".into()]),
+        inspector: agent::inspector::Helper(vec!["/bin/false".into()]),
         retention: agent::vault::Retention::default(),
     })
     .unwrap();

@@ -11,6 +11,10 @@ pub use signature::{Carrier, Certificate, Flaw, Signature, StampForm};
 
 use crate::facts::Facts;
 
+/// What inspection makes of bytes is of this version. Raised when it makes something else, or more, of the same bytes:
+/// every file is then inspected again.
+pub const VERSION: u32 = 1;
+
 /// What the bytes of one file say. Made by `inspect`, for one content, whatever the file is called.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Inspection {
@@ -32,6 +36,8 @@ pub struct Inspection {
     pub further_signatures: Vec<Signature>,
     /// Interpreter of a script, as its first line says.
     pub script_interpreter: Option<String>,
+    /// It had more to say than a record holds: lists or texts were cut.
+    pub is_shortened: bool,
 }
 
 /// How far inspection got. Each of these is a fact of the file and none an error of the machine.
@@ -57,5 +63,90 @@ impl Outcome {
             Self::TooBig => "too big",
             Self::TimedOut => "timed out",
         }
+    }
+
+    /// The outcome that `word` means, with the reason of one that has a reason.
+    pub fn from_word(word: &str, reason: &str) -> Option<Self> {
+        match word {
+            "whole" => Some(Self::Whole),
+            "malformed" => Some(Self::Malformed(reason.to_owned())),
+            "too big" => Some(Self::TooBig),
+            "timed out" => Some(Self::TimedOut),
+            _ => None,
+        }
+    }
+}
+
+impl Inspection {
+    /// Of a file that could not be inspected: nothing but what its beginning says, and why.
+    pub fn unread(facts: Facts, outcome: Outcome) -> Self {
+        Self { facts, outcome, ..Self::default() }
+    }
+
+    /// Whether two honest inspections of the same bytes can have come to `self` and `other`: they may have run out of time,
+    /// and trusted others, at another time.
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        let is_cut_short = |one: &Self| matches!(one.outcome, Outcome::TimedOut | Outcome::TooBig);
+        is_cut_short(self) || is_cut_short(other) || self.by_bytes_alone() == other.by_bytes_alone()
+    }
+
+    /// Without what depends on whom a machine trusts, which catalogues it has, and when it looked.
+    fn by_bytes_alone(&self) -> Self {
+        let signatures = self.signature.iter().chain(&self.further_signatures);
+        let carried = signatures.filter(|signature| !matches!(signature.carrier, Carrier::Catalogue(_)));
+        let claims = carried.map(|signature| Signature {
+            is_valid: false,
+            flaw: None,
+            stamped_at: None,
+            stamp: None,
+            chain: Vec::new(),
+            ..signature.clone()
+        });
+        Self { signature: None, further_signatures: claims.collect(), ..self.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signed(signer: &str, is_valid: bool, carrier: Carrier) -> Inspection {
+        let signature = Signature {
+            signer: Some(signer.to_owned()),
+            issuer: None,
+            signer_hash: None,
+            is_valid,
+            flaw: (!is_valid).then_some(Flaw::UntrustedRoot),
+            carrier,
+            digest: None,
+            stamped_at: None,
+            stamp: None,
+            chain: Vec::new(),
+            uncovered_bytes: 0,
+        };
+        Inspection { signature: Some(signature), ..Inspection::default() }
+    }
+
+    #[test]
+    fn every_outcome_comes_back_by_its_word() {
+        for outcome in
+            [Outcome::Whole, Outcome::Malformed("short".to_owned()), Outcome::TooBig, Outcome::TimedOut]
+        {
+            assert_eq!(Outcome::from_word(outcome.word(), "short"), Some(outcome));
+        }
+        assert_eq!(Outcome::from_word("fine", ""), None);
+    }
+
+    #[test]
+    fn whom_a_machine_trusts_is_no_disagreement_and_who_signed_is() {
+        let one = signed("a", true, Carrier::Embedded);
+        assert!(one.agrees_with(&signed("a", false, Carrier::Embedded)));
+        assert!(!one.agrees_with(&signed("b", true, Carrier::Embedded)));
+        assert!(!one.agrees_with(&Inspection::default()));
+        let catalogued = signed("c", true, Carrier::Catalogue("x.cat".to_owned()));
+        assert!(catalogued.agrees_with(&Inspection::default()), "another machine may lack the catalogue");
+        assert!(one.agrees_with(&Inspection::unread(Facts::default(), Outcome::TimedOut)));
+        let published = Inspection { publisher: Some("p".to_owned()), ..one.clone() };
+        assert!(!one.agrees_with(&published));
     }
 }

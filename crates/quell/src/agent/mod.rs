@@ -10,6 +10,7 @@ pub(crate) mod brake;
 mod bypass;
 mod explain;
 mod guard;
+mod inspect;
 mod metrics;
 pub(crate) mod places;
 pub(crate) mod release;
@@ -44,6 +45,9 @@ enum Verb {
     /// Find out what may never be denied; `work` starts it
     #[command(hide = true)]
     Survey(survey::Args),
+    /// Parse what lies on this machine, with no right but to compute; `work` starts it
+    #[command(hide = true)]
+    Inspect(inspect::Args),
     /// Let everything run on this machine, until `engage`: for when the guard itself is what is wrong
     Release(release::ReleaseArgs),
     /// Deny again after a release, or after the guard has crashed too often
@@ -75,6 +79,7 @@ impl Args {
         match &self.verb {
             Verb::Run(_) | Verb::Guard(_) | Verb::Work(_) | Verb::Top(_) | Verb::Metrics(_) => None,
             Verb::Release(_) | Verb::Engage(_) | Verb::Survey(_) | Verb::Uninstall(_) => None,
+            Verb::Inspect(_) => None,
             Verb::Spared(args) => args.output,
             Verb::Status(args) => args.output,
             Verb::Explain(args) => args.output,
@@ -92,6 +97,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Verb::Guard(args) => guard::run(args),
         Verb::Work(args) => work::run(args),
         Verb::Survey(args) => survey::run(&args),
+        Verb::Inspect(args) => inspect::run(&args),
         Verb::Spared(args) => spared::run(&args),
         Verb::Release(args) => release::release(&args),
         Verb::Engage(args) => release::engage(&args),

@@ -10,7 +10,7 @@ use model::{MachineId, OrganizationId};
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
 
-use super::{brake, parent, places, release, retention, survey};
+use super::{brake, inspect, parent, places, release, retention, survey};
 
 /// What the verb is told.
 #[derive(clap::Args)]
@@ -67,6 +67,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         lever: args.lever.place(),
         limits: args.brake.limits(),
         surveyor: survey::surveyor(),
+        inspector: inspect::helper(),
         retention: args.retention.bounds(),
     })?)
 }

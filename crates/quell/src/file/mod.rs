@@ -6,16 +6,19 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use model::MachineId;
 
-use crate::client::Connection;
 use crate::client::comment::Comment;
 use crate::client::confirm::Confirm;
 use crate::client::each::each;
 use crate::client::target::Target;
 use crate::client::wait::Wait;
+use crate::client::{Api, Connection};
 use crate::failure::Failure;
+use crate::output::Format;
 
 mod collect;
 mod decide;
+mod facts;
+mod inspect;
 pub(crate) mod judge;
 mod sample;
 mod show;
@@ -32,6 +35,15 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// What the bytes of files on this host say; no server is asked
+    Inspect(inspect::Inspect),
+    #[command(flatten)]
+    Known(Known),
+}
+
+/// What the server knows of files, and does with them.
+#[derive(Subcommand)]
+enum Known {
     /// What is known of the file
     Show(Files),
     /// On which machines it lies, and where there
@@ -98,35 +110,41 @@ struct Files {
 /// Does it for each file.
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let format = args.connection.format();
-    let api = args.connection.api()?;
     match args.verb {
-        Verb::Show(files) => each(&files.files, format, |file| show::run(&api, format, &Target::of(file)?)),
-        Verb::Where(files) => {
-            each(&files.files, format, |file| whereabouts::run(&api, format, &Target::of(file)?))
+        Verb::Inspect(inspect) => inspect::run(&inspect, format),
+        Verb::Known(verb) => ask(verb, &args.connection.api()?, format),
+    }
+}
+
+fn ask(verb: Known, api: &Api, format: Format) -> Result<(), Failure> {
+    match verb {
+        Known::Show(files) => each(&files.files, format, |file| show::run(api, format, &Target::of(file)?)),
+        Known::Where(files) => {
+            each(&files.files, format, |file| whereabouts::run(api, format, &Target::of(file)?))
         }
-        Verb::Block { files, comment, confirm, wait } => {
+        Known::Block { files, comment, confirm, wait } => {
             let comment = comment.words()?;
             each(&files.files, format, |file| {
-                decide::block(&api, format, &Target::of(file)?, &comment, confirm, &wait)
+                decide::block(api, format, &Target::of(file)?, &comment, confirm, &wait)
             })
         }
-        Verb::Collect { files, machine, comment, wait } => {
+        Known::Collect { files, machine, comment, wait } => {
             let comment = comment.words()?;
             each(&files.files, format, |file| {
-                collect::run(&api, format, machine, &Target::of(file)?, &comment, &wait)
+                collect::run(api, format, machine, &Target::of(file)?, &comment, &wait)
             })
         }
-        Verb::Judge { files, judgement, comment } => {
+        Known::Judge { files, judgement, comment } => {
             let comment = comment.words()?;
             each(&files.files, format, |file| {
-                judge::run(&api, format, &Target::of(file)?, &judgement, &comment)
+                judge::run(api, format, &Target::of(file)?, &judgement, &comment)
             })
         }
-        Verb::Sample { file, to } => sample::run(&api, &Target::of(&file)?, &to),
-        Verb::Unblock { files, comment, wait } => {
+        Known::Sample { file, to } => sample::run(api, &Target::of(&file)?, &to),
+        Known::Unblock { files, comment, wait } => {
             let comment = comment.words()?;
             each(&files.files, format, |file| {
-                decide::unblock(&api, format, &Target::of(file)?, &comment, &wait)
+                decide::unblock(api, format, &Target::of(file)?, &comment, &wait)
             })
         }
     }

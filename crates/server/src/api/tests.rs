@@ -9,6 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request};
 use model::act::{CopyResult, CopyState, Outcome};
 use model::facts::{Facts, FileType};
+use model::inspection::Inspection;
 use model::log::Position;
 use model::sighting::{Seen, Sighting};
 use model::spared::{Record, Spared};
@@ -179,6 +180,12 @@ impl Scene {
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) + 1;
         let store = &self.app.store;
         store.record_sightings(self.organization, self.machine, sequence, vec![sighting]).await.unwrap();
+    }
+
+    /// The machine has inspected a file that it has.
+    pub(super) async fn inspects(&self, digests: Digests, version: u32, record: Inspection) {
+        let store = &self.app.store;
+        store.inspected(self.organization, self.machine, digests.sha256, version, record).await.unwrap();
     }
 
     /// The machine can't do without that copy.

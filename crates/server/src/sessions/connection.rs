@@ -1,7 +1,7 @@
 //! One connection, from Hello to its end.
 //!
-//! Four loops run side by side: what the machine says is heard, its sightings and its samples are taken in, and
-//! what it must know is told. None waits for another, so a large batch delays no order. The first that ends ends all.
+//! Five loops run side by side: what the machine says is heard, its sightings, its samples and its inspections are taken
+//! in, and what it must know is told. None waits for another, so a large batch delays no order. The first that ends ends all.
 
 use std::io;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use model::MachineId;
 use model::log::Position;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::UnixStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::timeout;
 use wire::link::{Malformed, PROTOCOL, frame, v1};
 
-use super::{Plane, Presence, Seat, hear, receive, tell};
+use super::{Plane, Presence, Seat, hear, inspect, receive, tell};
 use crate::store::{Attach, StoreError};
 
 /// How long a new connection may take to say who it is.
@@ -72,6 +72,8 @@ pub(super) struct Guest {
     pub(super) position: Position,
     /// The last batch of its sightings that the store has.
     pub(super) ingested: u64,
+    /// Version of what its inspection makes; 0 if it inspects nothing.
+    pub(super) inspects: u32,
 }
 
 /// Hears who it is. Its rows in the store are fresh afterwards.
@@ -100,7 +102,7 @@ async fn greet(plane: &Plane, stream: &mut UnixStream) -> Result<Guest, Ended> {
             position,
         })
         .await?;
-    Ok(Guest { machine, position, ingested: attached.ingested })
+    Ok(Guest { machine, position, ingested: attached.ingested, inspects: hello.inspection_version })
 }
 
 async fn attached(plane: &Plane, stream: UnixStream, guest: Guest, replaced: oneshot::Receiver<()>) -> Ended {
@@ -109,10 +111,14 @@ async fn attached(plane: &Plane, stream: UnixStream, guest: Guest, replaced: one
     let (answer, answers) = mpsc::channel(ANSWERS);
     let (batch, batches) = mpsc::channel(BATCHES);
     let (piece, pieces) = mpsc::channel(receive::PIECES);
+    let (record, records) = mpsc::channel(inspect::RECORDS);
+    let fresh = Notify::new();
+    let hand_on = hear::HandOn { batches: batch, pieces: piece, records: record, answers: answer.clone() };
     let ended = tokio::select! {
-        ended = hear::run(plane, machine, reader, batch, piece, answer.clone()) => ended,
+        ended = hear::run(plane, machine, reader, hand_on) => ended,
         ended = receive::run(plane, machine, pieces, answer.clone()) => ended,
-        ended = hear::take_in(plane, machine, batches, answer) => ended,
+        ended = inspect::run(plane, guest, records, &fresh, answer.clone()) => ended,
+        ended = hear::take_in(plane, machine, batches, &fresh, answer) => ended,
         ended = tell::run(plane, guest, writer, answers) => ended,
         // Nothing is ever sent on it: it ends with the seat.
         _ = replaced => return Ended::Replaced,

@@ -7,7 +7,7 @@ use model::hold::Hold;
 use model::sighting::Sighting;
 use model::{ActId, RuleId};
 use tokio::net::unix::OwnedReadHalf;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use wire::link::v1::{down, up};
 use wire::link::{Malformed, acts, holds, things, v1};
 
@@ -22,16 +22,22 @@ pub(super) struct Batch {
     sightings: Vec<Sighting>,
 }
 
+/// To whom is handed on what takes longer.
+pub(super) struct HandOn {
+    pub(super) batches: mpsc::Sender<Batch>,
+    pub(super) pieces: mpsc::Sender<Piece>,
+    pub(super) records: mpsc::Sender<v1::Inspected>,
+    pub(super) answers: mpsc::Sender<down::Message>,
+}
+
 /// Hears the machine until it goes.
 pub(super) async fn run(
     plane: &Plane,
     machine: MachineId,
     mut stream: OwnedReadHalf,
-    batches: mpsc::Sender<Batch>,
-    pieces: mpsc::Sender<Piece>,
-    answers: mpsc::Sender<down::Message>,
+    hand_on: HandOn,
 ) -> Result<(), Ended> {
-    let mut ear = Ear { plane, machine, batches, pieces, answers, last_report: None };
+    let mut ear = Ear { plane, machine, hand_on, last_report: None };
     while let Some(said) = next(&mut stream).await? {
         // A message this server does not know yet says nothing that it needs.
         if let Some(message) = said.message {
@@ -41,16 +47,19 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// Takes batches of sightings in, one after the other, and acknowledges each after its commit.
+/// Takes batches of sightings in, one after the other, and acknowledges each after its commit. There may be `fresh` files
+/// then.
 pub(super) async fn take_in(
     plane: &Plane,
     machine: MachineId,
     mut batches: mpsc::Receiver<Batch>,
+    fresh: &Notify,
     answers: mpsc::Sender<down::Message>,
 ) -> Result<(), Ended> {
     while let Some(Batch { sequence, sightings }) = batches.recv().await {
         plane.store.record_sightings(plane.organization, machine, sequence, sightings).await?;
         answers.send(down::Message::SightingsStored(sequence)).await.map_err(|_| Ended::Gone)?;
+        fresh.notify_one();
     }
     Ok(())
 }
@@ -58,9 +67,7 @@ pub(super) async fn take_in(
 struct Ear<'a> {
     plane: &'a Plane,
     machine: MachineId,
-    batches: mpsc::Sender<Batch>,
-    pieces: mpsc::Sender<Piece>,
-    answers: mpsc::Sender<down::Message>,
+    hand_on: HandOn,
     /// What the store has of the machine's guard.
     last_report: Option<Report>,
 }
@@ -124,22 +131,25 @@ impl Ear<'_> {
             }
             up::Message::SampleOffer(offer) => self.piece(Piece::Offer(offer)).await?,
             up::Message::SampleChunk(chunk) => self.piece(Piece::Chunk(chunk)).await?,
+            up::Message::Inspected(told) => {
+                self.hand_on.records.send(told).await.map_err(|_| Ended::Gone)?;
+            }
         }
         Ok(())
     }
 
     async fn piece(&self, piece: Piece) -> Result<(), Ended> {
-        self.pieces.send(piece).await.map_err(|_| Ended::Gone)
+        self.hand_on.pieces.send(piece).await.map_err(|_| Ended::Gone)
     }
 
     async fn answer(&self, answer: down::Message) -> Result<(), Ended> {
-        self.answers.send(answer).await.map_err(|_| Ended::Gone)
+        self.hand_on.answers.send(answer).await.map_err(|_| Ended::Gone)
     }
 
     async fn sightings(&self, batch: v1::Sightings) -> Result<(), Ended> {
         let sightings = batch.sightings.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
         let batch = Batch { sequence: batch.sequence, sightings };
-        self.batches.send(batch).await.map_err(|_| Ended::Gone)
+        self.hand_on.batches.send(batch).await.map_err(|_| Ended::Gone)
     }
 
     /// Lives in memory; only what orders depend on reaches the store, when it changes.

@@ -2,6 +2,7 @@
 
 mod connection;
 mod hear;
+mod inspect;
 mod receive;
 mod speak;
 mod tell;
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use model::{Clock, MachineId, OrganizationId, Time};
+use model::{Clock, MachineId, OrganizationId, Sha256, Time};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
@@ -58,7 +59,15 @@ impl Sessions {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         // The file was just made by us, so its owner is who we are.
         let ourselves = std::fs::metadata(path)?.uid();
-        let plane = Arc::new(Plane { store, hints, organization, clock, samples, present: Mutex::default() });
+        let plane = Arc::new(Plane {
+            store,
+            hints,
+            organization,
+            clock,
+            samples,
+            present: Mutex::default(),
+            inspecting: Mutex::default(),
+        });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&plane), ourselves)).abort_handle();
         let door = Door { path: path.to_owned(), accepting, plane: Arc::clone(&plane) };
         Ok(Self { plane, _door: Arc::new(door) })
@@ -78,6 +87,8 @@ struct Plane {
     clock: Arc<dyn Clock>,
     samples: Samples,
     present: Mutex<HashMap<MachineId, Seat>>,
+    /// Files about which a machine was asked that has not answered: no other is, meanwhile.
+    inspecting: Mutex<HashMap<Sha256, MachineId>>,
 }
 
 /// The one connection that a machine has.
@@ -93,6 +104,11 @@ impl Plane {
     /// Nothing that could panic runs under this lock.
     fn present(&self) -> MutexGuard<'_, HashMap<MachineId, Seat>> {
         self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nothing that could panic runs under this lock, either.
+    fn inspecting(&self) -> MutexGuard<'_, HashMap<Sha256, MachineId>> {
+        self.inspecting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) async fn run(
     stream: OwnedWriteHalf,
     mut answers: mpsc::Receiver<down::Message>,
 ) -> Result<(), Ended> {
-    let Guest { machine, position, ingested } = guest;
+    let Guest { machine, position, ingested, inspects: _ } = guest;
     // Listens before it looks, so that nothing falls between.
     let mut hints = plane.hints.listen();
     let mut ticks = interval(TICK);

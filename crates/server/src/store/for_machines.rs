@@ -2,10 +2,11 @@
 
 use model::act::Outcome;
 use model::bypass::Bypass;
+use model::inspection::Inspection;
 use model::log::Position;
 use model::sighting::Sighting;
 use model::spared::Spared;
-use model::{ActId, Digests, MachineId, OrganizationId, RuleId};
+use model::{ActId, Digests, MachineId, OrganizationId, RuleId, Sha256};
 
 use super::{Attach, Attached, Back, Offer, OpenAct, Report, RuleDelta, Sample, Store, StoreError, sqlite};
 use crate::samples::Limits;
@@ -248,6 +249,61 @@ impl Store {
         let Back::Sqlite(db) = &*self.back;
         db.order("sample_stored", move |tx| {
             sqlite::collect::stored(tx, organization, machine, act, sample.sha256, sample.size)
+        })
+        .await
+    }
+
+    /// Files that a machine has, that it can say something about, and of which nobody has said enough: their SHA-256 and
+    /// places in an order of the store's own, from behind `after` on. `version` is that of its inspection.
+    ///
+    /// # Errors
+    /// When the machine is not known, or the store fails.
+    pub async fn uninspected(
+        &self,
+        organization: OrganizationId,
+        machine: MachineId,
+        version: u32,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<(u64, Sha256)>, StoreError> {
+        let Back::Sqlite(db) = &*self.back;
+        db.read("uninspected", |look| {
+            sqlite::inspections::due(look, organization, machine, version, after, limit)
+        })
+    }
+
+    /// A machine has no copy of a file that it was asked about. As far as the store knows of none either, it is not asked
+    /// again until it has told of one.
+    ///
+    /// # Errors
+    /// When the machine is not known, or the store fails.
+    pub async fn not_to_inspect(
+        &self,
+        organization: OrganizationId,
+        machine: MachineId,
+        file: Sha256,
+    ) -> Result<(), StoreError> {
+        let Back::Sqlite(db) = &*self.back;
+        db.ingest("not_to_inspect", move |tx| sqlite::inspections::gone(tx, organization, machine, file))
+            .await
+    }
+
+    /// A machine has inspected a file. The first record stays, unless it is of an older version or one that ran out of
+    /// time; a machine that says otherwise is counted, and stands in the audit.
+    ///
+    /// # Errors
+    /// When the machine never told of that file, or the store fails.
+    pub async fn inspected(
+        &self,
+        organization: OrganizationId,
+        machine: MachineId,
+        file: Sha256,
+        version: u32,
+        record: Inspection,
+    ) -> Result<(), StoreError> {
+        let Back::Sqlite(db) = &*self.back;
+        db.ingest("inspected", move |tx| {
+            sqlite::inspections::take(tx, organization, machine, file, version, &record)
         })
         .await
     }

@@ -25,7 +25,7 @@ pub use self::policing::Policy;
 pub(crate) use self::policing::{Look, Looked, PolicyLook};
 pub use self::rows::{
     Application, Attach, Attached, AuditRow, Block, Caller, HeldThere, Home, KeptSamples, KnownCopy,
-    KnownFile, Machine, Offer, OpenAct, Page, Report, RuleDelta, Sample,
+    KnownFile, KnownInspection, Machine, Offer, OpenAct, Page, Report, RuleDelta, Sample,
 };
 use self::sqlite::Sqlite;
 use crate::hints::Hints;

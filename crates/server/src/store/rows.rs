@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use model::act::Act;
 use model::facts::Facts;
 use model::hold::Hold;
+use model::inspection::Inspection;
 use model::log::{Entry, Position};
 use model::order::Cancellation;
 use model::rule::Rule;
@@ -95,6 +96,25 @@ pub struct KnownFile {
     pub blocked: Vec<RuleId>,
     /// What it is judged to be.
     pub judged: Judged,
+    /// What inspection said of it, once it did.
+    pub inspection: Option<KnownInspection>,
+}
+
+/// What inspection said of a file, by the word of the machine that said it first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownInspection {
+    /// What it said.
+    pub record: Inspection,
+    /// Version of what inspection makes, on that machine.
+    pub version: u32,
+    /// That machine's name.
+    pub told_by: String,
+    /// When it was told.
+    pub at: Time,
+    /// Machines that said the same since.
+    pub agreed: u64,
+    /// Machines that said otherwise since.
+    pub disagreed: u64,
 }
 
 /// A copy that a machine has told of.

@@ -5,6 +5,7 @@ mod world;
 
 mod blocks;
 mod cancels;
+mod inspections;
 mod judgements;
 mod log;
 mod machines;
@@ -42,6 +43,14 @@ suite!(sqlite, server::store::Store::open,
         a_machine_that_never_comes_back_ends_as_cancelled_too,
         a_withdrawn_restore_leaves_all_as_it_was,
         what_takes_effect_at_once_is_not_cancelled,
+    ],
+    inspections: [
+        what_a_machine_says_is_known_from_then_on,
+        what_is_gone_is_due_again_when_it_is_back,
+        the_first_word_stays_and_another_one_is_counted_and_audited,
+        a_record_of_a_newer_version_and_one_that_was_cut_short_are_replaced,
+        two_machines_are_asked_and_no_third,
+        only_who_has_a_file_is_asked_and_heard,
     ],
     judgements: [
         a_word_is_kept_by_the_name_it_was_given_and_found_by_all,

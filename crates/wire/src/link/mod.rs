@@ -6,6 +6,7 @@ pub mod things;
 
 pub mod acts;
 pub mod holds;
+pub mod inspection;
 pub mod rules;
 
 pub use things::Malformed;

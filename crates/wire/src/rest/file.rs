@@ -5,6 +5,7 @@ use model::{Md5, Sha1, Sha256};
 use serde::{Serialize, Serializer};
 
 use super::determination::Judgement;
+use super::inspection::InspectionFacts;
 use super::text::{Stamp, text};
 
 /// What is known of a file. Every key is always there.
@@ -65,6 +66,28 @@ pub struct FileExtras {
     pub blocked: bool,
     /// Every word about it, the one that counts first.
     pub determinations: Vec<Judgement>,
+    /// What its bytes say beyond the contract's keys; null until a machine has inspected it.
+    pub facts: Option<InspectionFacts>,
+    /// Whose word that is; null until then.
+    pub inspection: Option<InspectionWord>,
+}
+
+/// By whose word a file's facts are known.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InspectionWord {
+    /// Version of what inspection makes, on that machine.
+    pub version: u32,
+    /// Name of the machine that said it first.
+    pub reported_by: String,
+    /// When it did.
+    pub reported_at: Stamp,
+    /// Other machines that said the same.
+    pub machines_agreeing: u64,
+    /// Other machines that said otherwise; the audit names them.
+    pub machines_disagreeing: u64,
+    /// There was more to say than a record holds.
+    pub is_shortened: bool,
 }
 
 fn word<S: Serializer>(file_type: &FileType, serializer: S) -> Result<S::Ok, S::Error> {
@@ -102,6 +125,15 @@ mod tests {
                 denials: 3,
                 blocked: true,
                 determinations: Vec::new(),
+                facts: None,
+                inspection: Some(InspectionWord {
+                    version: 1,
+                    reported_by: "alpha".into(),
+                    reported_at: Stamp(Time::from_seconds(1_578_283_199)),
+                    machines_agreeing: 1,
+                    machines_disagreeing: 0,
+                    is_shortened: false,
+                }),
             },
         };
         let answer = Entity::new("https://api.security.microsoft.com", Root::Api, Set::Files, file);
@@ -129,7 +161,16 @@ mod tests {
             "fileSubtype": "Program",
             "denials": 3,
             "blocked": true,
-            "determinations": []
+            "determinations": [],
+            "facts": null,
+            "inspection": {
+              "version": 1,
+              "reportedBy": "alpha",
+              "reportedAt": "2020-01-06T03:59:59Z",
+              "machinesAgreeing": 1,
+              "machinesDisagreeing": 0,
+              "isShortened": false
+            }
           }
         }
         "##);

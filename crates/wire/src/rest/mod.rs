@@ -14,6 +14,7 @@ mod file;
 mod file_action;
 mod file_machine_action;
 mod hold;
+mod inspection;
 mod list;
 mod machine;
 mod machine_action;
@@ -30,10 +31,13 @@ pub use context::{Collection, Entity, Root, Set};
 pub use copy::Copy;
 pub use determination::{Judgement, Judgements};
 pub use error::Envelope;
-pub use file::{File, FileExtras};
+pub use file::{File, FileExtras, InspectionWord};
 pub use file_action::{ActionType, FileAction};
 pub use file_machine_action::{FileInstance, FileMachineAction};
 pub use hold::Hold;
+pub use inspection::{
+    ElfFacts, FileCertificate, FileSection, FileSignature, FileSpan, InspectedFile, InspectionFacts,
+};
 pub use list::{List, ListProblem};
 pub use machine::{Machine, MachineExtras, MachineFilesystem, MachineGuard};
 pub use machine_action::{MachineAction, RelatedFileInfo};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use wire::rest::{File, FileExtras, Judgements, Set, Stamp};
+use model::facts::FileType;
+use wire::rest::{File, FileExtras, InspectionFacts, InspectionWord, Judgements, Set, Stamp};
 
 use super::determination;
 use crate::api::called::Called;
@@ -12,7 +13,7 @@ use crate::api::caller::Calling;
 use crate::api::door::FileInPath;
 use crate::api::errors::ApiError;
 use crate::app::App;
-use crate::store::KnownFile;
+use crate::store::{KnownFile, KnownInspection};
 
 /// What is known of the file; 404 when no machine has seen it, even if it is blocked.
 pub(in crate::api) async fn handle(
@@ -30,6 +31,11 @@ pub(in crate::api) async fn handle(
 }
 
 fn shape(known: KnownFile, judged: Judgements) -> File {
+    let record = known.inspection.as_ref().map(|inspection| &inspection.record);
+    // What inspection read of it; before that, or where it could not, what its beginning said.
+    let facts = record.map(|record| &record.facts).filter(|facts| facts.file_type != FileType::Unknown);
+    let facts = facts.unwrap_or(&known.facts);
+    let signature = record.and_then(|record| record.signature.as_ref());
     File {
         sha1: known.digests.sha1,
         sha256: known.digests.sha256,
@@ -38,28 +44,100 @@ fn shape(known: KnownFile, judged: Judgements) -> File {
         global_first_observed: Stamp(known.first_observed),
         global_last_observed: Stamp(known.last_observed),
         size: known.facts.size,
-        file_type: known.facts.file_type,
-        is_pe_file: known.facts.is_pe(),
-        file_publisher: None,
-        file_product_name: None,
-        signer: None,
-        issuer: None,
-        signer_hash: None,
-        is_valid_certificate: None,
+        file_type: facts.file_type,
+        is_pe_file: facts.is_pe(),
+        file_publisher: record.and_then(|record| record.publisher.clone()),
+        file_product_name: record.and_then(|record| record.product_name.clone()),
+        signer: signature.and_then(|signature| signature.signer.clone()),
+        issuer: signature.and_then(|signature| signature.issuer.clone()),
+        signer_hash: signature.and_then(|signature| signature.signer_hash).map(|hash| hash.to_string()),
+        is_valid_certificate: signature.map(|signature| signature.is_valid),
         determination_type: judged.determination_type,
         determination_value: judged.determination_value,
         quell: FileExtras {
-            file_subtype: known.facts.subtype,
+            file_subtype: facts.subtype.clone(),
             denials: known.denials,
             blocked: !known.blocked.is_empty(),
+            facts: record.map(InspectionFacts::from),
+            inspection: known.inspection.as_ref().map(word),
             determinations: judged.determinations,
         },
+    }
+}
+
+fn word(inspection: &KnownInspection) -> InspectionWord {
+    InspectionWord {
+        version: inspection.version,
+        reported_by: inspection.told_by.clone(),
+        reported_at: Stamp(inspection.at),
+        machines_agreeing: inspection.agreed,
+        machines_disagreeing: inspection.disagreed,
+        is_shortened: inspection.record.is_shortened,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use crate::api::tests::{Scene, file};
+    use model::inspection::{Carrier, Flaw, Inspection, Signature, VERSION};
+    use model::{Sha1, facts};
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn what_inspection_says_is_told_and_null_until_then() {
+        let scene = Scene::new().await;
+        scene.sees(file(1), "/opt/one").await;
+        let path = format!("/api/files/{}", file(1).sha1);
+        let before = scene.call("GET", &path, "").await.json();
+        for key in ["filePublisher", "signer", "isValidCertificate"] {
+            assert_eq!(before[key], json!(null), "{key}");
+        }
+        assert_eq!((&before["quell"]["facts"], &before["quell"]["inspection"]), (&json!(null), &json!(null)));
+
+        let signature = Signature {
+            signer: Some("Some\u{1b}body".to_owned()),
+            issuer: Some("Some CA".to_owned()),
+            signer_hash: Some(Sha1([0xab; 20])),
+            is_valid: false,
+            flaw: Some(Flaw::UntrustedRoot),
+            carrier: Carrier::Embedded,
+            digest: Some("sha256".to_owned()),
+            stamped_at: None,
+            stamp: None,
+            chain: Vec::new(),
+            uncovered_bytes: 0,
+        };
+        let record = Inspection {
+            facts: facts::Facts {
+                size: 42,
+                file_type: facts::FileType::PortableExecutable,
+                subtype: Some("Driver".to_owned()),
+            },
+            publisher: Some("Company".to_owned()),
+            product_name: Some("Product".to_owned()),
+            signature: Some(signature),
+            ..Inspection::default()
+        };
+        scene.inspects(file(1), VERSION, record).await;
+        let after = scene.call("GET", &path, "").await.json();
+        for (key, value) in [
+            ("fileType", json!("PortableExecutable")),
+            ("isPeFile", json!(true)),
+            ("filePublisher", json!("Company")),
+            ("fileProductName", json!("Product")),
+            ("signer", json!("Some\u{1b}body")),
+            ("issuer", json!("Some CA")),
+            ("signerHash", json!("ab".repeat(20))),
+            ("isValidCertificate", json!(false)),
+        ] {
+            assert_eq!(after[key], value, "{key}");
+        }
+        let quell = &after["quell"];
+        assert_eq!(quell["fileSubtype"], json!("Driver"));
+        assert_eq!(quell["facts"]["flaw"], json!("untrustedRoot"));
+        assert_eq!(quell["inspection"]["version"], json!(VERSION));
+        assert_eq!(quell["inspection"]["machinesDisagreeing"], json!(0));
+    }
 
     #[tokio::test]
     async fn a_seen_file_is_shown_by_either_hash_in_either_case() {

@@ -5,7 +5,7 @@ use model::{Digests, FileId, MachineId, OrganizationId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{digests, of_file, path, time, uint};
-use super::{determinations, organizations, rules};
+use super::{determinations, inspections, organizations, rules};
 use crate::store::{Judged, KnownCopy, KnownFile, StoreError};
 
 /// More copies than this of one file are not told.
@@ -25,7 +25,8 @@ pub(in crate::store) fn get(
              ORDER BY prevalence DESC, last_observed DESC LIMIT 1"
         ))?
         .query_row(params![organization, name], |row| {
-            Ok(KnownFile {
+            let number: i64 = row.get("number")?;
+            let file = KnownFile {
                 digests: digests(row)?,
                 facts: Facts {
                     size: uint(row, "size")?,
@@ -38,14 +39,17 @@ pub(in crate::store) fn get(
                 denials: uint(row, "denials")?,
                 blocked: Vec::new(),
                 judged: Judged::default(),
-            })
+                inspection: None,
+            };
+            Ok((number, file))
         })
         .optional()?;
     found
-        .map(|file| {
+        .map(|(number, file)| {
             let blocked = rules::that_deny(connection, organization, &file.digests)?;
             let judged = determinations::of_file_with(connection, organization, &file.digests)?;
-            Ok(KnownFile { blocked, judged, ..file })
+            let inspection = inspections::of(connection, number)?;
+            Ok(KnownFile { blocked, judged, inspection, ..file })
         })
         .transpose()
 }

@@ -15,6 +15,7 @@ pub(super) mod applications;
 pub(super) mod audit;
 pub(super) mod determinations;
 pub(super) mod files;
+pub(super) mod inspections;
 pub(super) mod lists;
 pub(super) mod machines;
 pub(super) mod organizations;
@@ -74,6 +75,7 @@ impl Sqlite {
         })?;
         let mut connection = Connection::open(&path)?;
         schema::prepare(&mut connection)?;
+        inspections::renew(&connection)?;
         let writer = Writer::start(connection, clock, hints)?;
         Ok(Self { writer, readers: Readers::new(path) })
     }

@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::columns::{bytes_of, int};
 use super::tx::Tx;
-use super::{machines, organizations};
+use super::{inspections, machines, organizations};
 use crate::store::StoreError;
 
 /// More places than this of one file on one machine are counted, not kept.
@@ -101,6 +101,9 @@ fn there(tx: &Tx<'_>, place: &Place<'_>, sighting: &Sighting) -> rusqlite::Resul
             running.unwrap_or(false),
             denials
         ])?;
+        if paths > 0 {
+            inspections::want(tx, place.machine, file)?;
+        }
     }
     // Whatever else lay at that path is overwritten.
     tx.prepare_cached(
@@ -162,6 +165,7 @@ fn upsert_pair(tx: &Tx<'_>, place: &Place<'_>, file: i64) -> rusqlite::Result<i6
     )?
     .execute(params![place.organization, file, place.machine, place.at])?;
     tx.prepare_cached("UPDATE file SET prevalence = prevalence + 1 WHERE number = ?1")?.execute([file])?;
+    inspections::want(tx, place.machine, file)?;
     Ok(0)
 }
 

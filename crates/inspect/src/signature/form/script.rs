@@ -1,0 +1,170 @@
+//! Scripts: a block of comments at their end, in base64.
+
+use std::io;
+
+use data_encoding::BASE64;
+
+use super::{Covered, Form};
+use crate::source::Source;
+
+/// Scripts that are larger are not looked at.
+const LARGEST: u64 = 16 * 1024 * 1024;
+/// How far from the end a block is looked for first, so that other files cost no more than this.
+const TAIL: u64 = 256;
+const END: &[u8] = b"End signature block";
+const UTF_16: &[u8] = b"\xff\xfe";
+
+/// How a language begins and ends the lines of the block, and what its first and last line say.
+struct Style {
+    open: &'static str,
+    close: &'static str,
+    begin: &'static str,
+    end: &'static str,
+}
+
+const STYLES: [Style; 5] = [
+    // PowerShell.
+    Style {
+        open: "# ",
+        close: "",
+        begin: "# SIG # Begin signature block",
+        end: "# SIG # End signature block",
+    },
+    Style {
+        open: "<!-- ",
+        close: " -->",
+        begin: "<!-- SIG # Begin signature block -->",
+        end: "<!-- SIG # End signature block -->",
+    },
+    // Managed objects.
+    Style {
+        open: "/* ",
+        close: " */",
+        begin: "/* SIG # Begin signature block */",
+        end: "/* SIG # End signature block */",
+    },
+    // VBScript.
+    Style {
+        open: "'' SIG '' ",
+        close: "",
+        begin: "'' SIG '' Begin signature block",
+        end: "'' SIG '' End signature block",
+    },
+    // JScript.
+    Style {
+        open: "// SIG // ",
+        close: "",
+        begin: "// SIG // Begin signature block",
+        end: "// SIG // End signature block",
+    },
+];
+
+/// A script with a block at its end; none if it has none.
+pub(super) fn read(source: &dyn Source) -> io::Result<Option<Form<'static>>> {
+    let size = source.size();
+    if size > LARGEST || !ends_in_block(&source.piece(size.saturating_sub(TAIL), TAIL as usize)?) {
+        return Ok(None);
+    }
+    let file = source.piece(0, usize::try_from(size).unwrap_or_default())?;
+    // Another encoding would be a guess, and two readings of one signature.
+    let Some(text) = decoded(&file) else { return Ok(Some(Form::broken(Covered::Text(file)))) };
+    Ok(STYLES.iter().find_map(|style| {
+        let parts = style.split(&text)?;
+        // What stands behind the block runs too.
+        let covered = [parts.before, parts.behind].concat();
+        let covered = Covered::Text(covered.encode_utf16().flat_map(u16::to_le_bytes).collect());
+        Some(match style.signature(parts.block) {
+            Some(signature) => Form { signatures: vec![signature], ..Form::unsigned(covered) },
+            None => Form::broken(covered),
+        })
+    }))
+}
+
+fn ends_in_block(tail: &[u8]) -> bool {
+    let wide: Vec<u8> = END.iter().flat_map(|byte| [*byte, 0]).collect();
+    [END, &wide].iter().any(|end| tail.windows(end.len()).any(|part| part == *end))
+}
+
+/// The text of a file in UTF-8 or UTF-16 with the byte order mark, that mark included.
+fn decoded(file: &[u8]) -> Option<String> {
+    if !file.starts_with(UTF_16) {
+        return String::from_utf8(file.to_vec()).ok();
+    }
+    let (units, odd) = file.as_chunks();
+    let units: Vec<u16> = units.iter().copied().map(u16::from_le_bytes).collect();
+    String::from_utf16(&units).ok().filter(|_| odd.is_empty())
+}
+
+/// A script, taken apart.
+struct Parts<'t> {
+    /// Up to the end of the line before the block, without that line's end.
+    before: &'t str,
+    /// Its lines between the first and the last.
+    block: &'t str,
+    /// What is not blank behind it.
+    behind: &'t str,
+}
+
+impl Style {
+    /// The script around the first block of this style.
+    fn split<'t>(&self, text: &'t str) -> Option<Parts<'t>> {
+        let starts_line =
+            |at: &usize| text.get(..*at).is_some_and(|before| before.is_empty() || before.ends_with('\n'));
+        let at = text.match_indices(self.begin).map(|(at, _)| at).find(starts_line)?;
+        let (before, rest) = text.split_at_checked(at)?;
+        let before = before.strip_suffix('\n').map_or(before, |line| line.strip_suffix('\r').unwrap_or(line));
+        let (block, behind) = rest.strip_prefix(self.begin)?.split_once(self.end)?;
+        Some(Parts { before, block, behind: behind.trim() })
+    }
+
+    /// The signature in the lines of a block.
+    fn signature(&self, block: &str) -> Option<Vec<u8>> {
+        let mut digits = String::new();
+        for line in block.lines().filter(|line| !line.is_empty()) {
+            digits.push_str(line.strip_prefix(self.open)?.strip_suffix(self.close)?);
+        }
+        BASE64.decode(digits.as_bytes()).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCRIPT: &str =
+        "a\r\nb\r\n# SIG # Begin signature block\r\n# AQI=\r\n# SIG # End signature block\r\n";
+
+    fn form(file: &[u8]) -> Option<(Vec<Vec<u8>>, bool, Vec<u8>)> {
+        let form = read(&file).unwrap()?;
+        let Covered::Text(text) = form.covered else { panic!("a script covers text") };
+        Some((form.signatures, form.is_broken, text))
+    }
+
+    #[test]
+    fn a_block_is_taken_apart() {
+        let covered: Vec<u8> = "a\r\nb".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(form(SCRIPT.as_bytes()), Some((vec![vec![1, 2]], false, covered)));
+        let wide: Vec<u8> =
+            "\u{feff}".encode_utf16().chain(SCRIPT.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+        let covered: Vec<u8> = "\u{feff}a\r\nb".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(form(&wide), Some((vec![vec![1, 2]], false, covered)));
+    }
+
+    #[test]
+    fn what_stands_behind_is_covered() {
+        let more = format!("{SCRIPT}evil\r\n");
+        let covered: Vec<u8> = "a\r\nbevil".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(form(more.as_bytes()).unwrap().2, covered);
+    }
+
+    #[test]
+    fn a_block_that_can_not_be_read_is_broken() {
+        for bad in [SCRIPT.replace("AQI=", "A?I="), SCRIPT.replace("# AQI", "AQI")] {
+            let (signatures, is_broken, _) = form(bad.as_bytes()).unwrap();
+            assert!(signatures.is_empty() && is_broken);
+        }
+        let latin: Vec<u8> = [b"\xe9", SCRIPT.as_bytes()].concat();
+        assert!(form(&latin).unwrap().1);
+        assert_eq!(form(b"# just text"), None);
+    }
+}
