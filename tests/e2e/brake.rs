@@ -145,7 +145,7 @@ fn denials_of_what_runs_widely_wait_until_root_or_the_operator_key_approves() {
     assert!(!done && said.contains("--list"), "once is enough: {said}");
 
     by_the_operator_key(&up, &third, &third_path, dir.path(), root);
-    up.stop();
+    a_lost_key_is_replaced(up, &options).stop();
 }
 
 /// What is forged, over, or was used before is refused; what the key has signed counts.
@@ -190,6 +190,73 @@ fn by_the_operator_key(up: &Up, sample: &Sample, path: &Path, dir: &Path, root: 
     assert!(!done && said.contains("--list"), "{said}");
     let (done, said) = quell(up, &["operator", "approve", "--signed", signed.trim(), "--comment", "x"]);
     assert!(!done && said.contains("quell operator list"), "{said}");
+    another_key_follows(up, dir, root, &usb);
+}
+
+/// From then on the machine takes the new one's word and no more the old one's; a lost one is replaced by root there.
+fn another_key_follows(up: &Up, dir: &Path, root: &Path, old: &str) {
+    let data_dir = up.field("dataDir").to_owned();
+    let new = dir.join("new.pem").to_str().unwrap().to_owned();
+    let rotate = ["operator", "key", "rotate", "--key", old, "--to", &new, "--comment", "yearly"];
+    let said = up.cli(&rotate);
+    let fingerprint = said.split_whitespace().nth(1).unwrap().to_owned();
+    let takes = |which: &str| {
+        let machine = up.api().get(&format!("/api/machines/{}", up.field("machineId"))).1;
+        (machine["quell"]["operatorKey"] == which).then_some(())
+    };
+    wait_for("the machine to take it", SOON, || takes(&fingerprint));
+    assert_eq!(up.cli(&rotate), said, "run again it finds that all is done");
+    let status = up.cli(&["agent", "status", "-o", "json", "--data-dir", &data_dir]);
+    assert!(status.contains(&fingerprint), "{status}");
+
+    let (sample, path, _crowd) = crowded(up, root, "fourth");
+    up.api().block(&sample.sha256);
+    let hold = wait_holds(up, 1).remove(0);
+    let request = hold["request"].as_str().unwrap().to_owned();
+    let stale = up.cli(&["operator", "sign", &request, "--key", old, "--comment", "x"]);
+    for at in [
+        vec!["operator", "approve", "--signed", stale.trim(), "--comment", "x"],
+        vec!["agent", "approve", "--signed", stale.trim(), "--data-dir", &data_dir],
+    ] {
+        let (done, said) = quell(up, &at);
+        assert!(!done && said.contains("not signed by the operator key"), "{said}");
+    }
+    try_run(&path).expect("it waits on");
+    let said = up.cli(&["operator", "approve", &id(&hold), "--key", &new, "--comment", "known"]);
+    assert!(said.contains("it goes on"), "{said}");
+    wait_for("the denial", SOON, || is_denied(&path).then_some(()));
+    let (done, said) = quell(up, &["operator", "approve", &id(&hold), "--key", &new, "--comment", "x"]);
+    assert!(!done && said.contains("was approved already"), "{said}");
+}
+
+/// The private half is lost: another takes its place on the server at its next start, and here at root's word alone.
+fn a_lost_key_is_replaced(up: Up, options: &Options) -> Up {
+    let data_dir = up.field("dataDir").to_owned();
+    let replace = ["operator", "key", "replace", "--data-dir", &data_dir];
+    let fingerprint = up.cli(&replace).split_whitespace().nth(1).unwrap().to_owned();
+    up.stop();
+    let up = Up::start(options);
+    let status = || -> Value {
+        let said = up.cli(&["agent", "status", "-o", "json", "--data-dir", up.field("dataDir")]);
+        serde_json::from_str(&said).unwrap()
+    };
+    wait_for("the offer", SOON, || (status()["operatorKeyOffered"] == fingerprint.as_str()).then_some(()));
+    assert_ne!(status()["operatorKey"], fingerprint.as_str(), "nobody has signed it");
+    let trust = |name: &str| {
+        quell(
+            &up,
+            &["agent", "approve", "--operator-key", name, "--comment", "lost", "--data-dir", &data_dir],
+        )
+    };
+    let (done, said) = trust(&"0".repeat(32));
+    assert!(!done && said.contains(&fingerprint), "{said}");
+    let (done, said) = trust(&fingerprint);
+    assert!(done, "{said}");
+    assert_eq!(
+        (&status()["operatorKey"], &status()["operatorKeyOffered"]),
+        (&json!(fingerprint), &json!(""))
+    );
+    up
 }
 
 /// A key that is no machine's: that of another deployment.

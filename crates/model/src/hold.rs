@@ -67,6 +67,20 @@ impl Held {
     }
 }
 
+/// The public half of an operator key: whose signature lets go on what is held.
+pub type OperatorKey = [u8; 32];
+
+/// One operator key's word that another follows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyChange {
+    /// Which key counted before,
+    pub from: OperatorKey,
+    /// and which counts from now on.
+    pub to: OperatorKey,
+    /// By the key before; empty when that was lost, so that no machine follows by itself.
+    pub signature: Vec<u8>,
+}
+
 /// Somebody's word that what is held may go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Approval {

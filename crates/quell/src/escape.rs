@@ -25,9 +25,9 @@ pub(crate) fn printable_json(json: &str) -> Cow<'_, str> {
     for letter in json.chars() {
         // None of them is above U+FFFF.
         if is_raw(letter) {
-            safe.push_str(&format!("\\u{:04x}", u32::from(letter)))
+            safe.push_str(&format!("\\u{:04x}", u32::from(letter)));
         } else {
-            safe.push(letter)
+            safe.push(letter);
         }
     }
     safe.into()

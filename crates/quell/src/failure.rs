@@ -65,10 +65,10 @@ impl Failure {
         Self { target: target.map(str::to_owned), ..self }
     }
 
-    /// With when to try again; a second, if the server did not say.
+    /// With when to try again; a second, if the server did not say or says at once.
     #[cfg(feature = "client")]
     pub(crate) fn retry_after(self, seconds: Option<u64>) -> Self {
-        Self { retry_after: Some(Duration::from_secs(seconds.unwrap_or(1))), ..self }
+        Self { retry_after: Some(Duration::from_secs(seconds.unwrap_or(1).max(1))), ..self }
     }
 
     /// Says it on stderr; stdout stays clean.

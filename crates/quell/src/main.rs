@@ -159,10 +159,37 @@ fn main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
 
     #[test]
     fn the_grammar_is_sound() {
         super::Cli::command().debug_assert();
+    }
+
+    #[cfg(all(feature = "serve", feature = "agent", feature = "client"))]
+    #[test]
+    fn what_is_confirmed_and_whose_key_follows_can_be_said() {
+        let reads = |line: &str| super::Cli::try_parse_from(line.split(' ')).map(drop);
+        let order = "quell order undo 6f1d364c-680c-499a-b30c-dd9265ad4c9d --comment c";
+        for line in [
+            order,
+            &format!("{order} --confirm-spared-path"),
+            "quell operator key",
+            "quell operator key --move a",
+            "quell operator key rotate --comment c",
+            "quell operator key rotate --key a --to b --comment c",
+            "quell operator key replace",
+            "quell agent approve --operator-key 0f --comment c",
+        ] {
+            reads(line).unwrap();
+        }
+        for line in [
+            "quell operator key --move a rotate",
+            "quell operator key rotate --key a --comment c",
+            "quell agent approve --operator-key 0f",
+            "quell agent approve --operator-key 0f --all --comment c",
+        ] {
+            assert!(reads(line).is_err(), "{line}");
+        }
     }
 }

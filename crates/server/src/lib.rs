@@ -24,6 +24,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
+use model::hold::KeyChange;
 use model::{Clock, MachineId, OrganizationId};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -132,6 +133,7 @@ async fn keep_operator_key(
     data_dir: &std::path::Path,
     organization: OrganizationId,
 ) -> anyhow::Result<()> {
+    take_replacement(store, data_dir, organization).await?;
     let path = OperatorKey::path(data_dir);
     let kept = store.operator_key(organization).await?;
     let key = match (path.exists(), kept) {
@@ -140,13 +142,47 @@ async fn keep_operator_key(
         (false, Some(_)) => return Ok(()),
     };
     let kept = store.keep_operator_key(organization, key.public()).await?;
+    if kept == key.public() {
+        return Ok(());
+    }
+    // A change that was cut short after it counted.
+    if OperatorKey::read(&OperatorKey::next_path(data_dir)).is_ok_and(|next| next.public() == kept) {
+        return Ok(OperatorKey::settle_next(data_dir)?);
+    }
+    let was_before = store.operator_key_changes(organization).await?;
     anyhow::ensure!(
-        kept == key.public(),
+        was_before.iter().any(|change| change.from == key.public()),
         "{} is not the operator key {} that the machines know: move it away, or put that one in its place",
         path.display(),
         operator::fingerprint(&kept)
     );
+    tracing::warn!(path = %path.display(), "this operator key counts no more: another has followed; remove the file");
     Ok(())
+}
+
+/// Who rules the data directory has put a key there in the place of a lost one. Machines don't take it by themselves.
+async fn take_replacement(
+    store: &Store,
+    data_dir: &std::path::Path,
+    organization: OrganizationId,
+) -> anyhow::Result<()> {
+    let place = OperatorKey::replacement_path(data_dir);
+    if !place.exists() {
+        return Ok(());
+    }
+    let to = OperatorKey::read(&place)?.public();
+    // Otherwise it is the first one, or was cut short here before.
+    if let Some(from) = store.operator_key(organization).await?.filter(|kept| *kept != to) {
+        let change = KeyChange { from, to, signature: Vec::new() };
+        store
+            .change_operator_key(organization, None, change, "the private half of the one before is lost")
+            .await?;
+        tracing::warn!(
+            key = operator::fingerprint(&to),
+            "another operator key, which the one before has not signed: root has to take it on each machine"
+        );
+    }
+    Ok(OperatorKey::settle(data_dir, &place)?)
 }
 
 /// Tokens and secrets don't travel in the clear.

@@ -3,20 +3,25 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
-use model::hold::Approval;
+use model::OrganizationId;
+use model::hold::{Approval, KeyChange, OperatorKey as Public};
 use sha2::{Digest, Sha256};
-use wire::link::holds::signed_bytes;
+use wire::link::holds::{key_change_bytes, signed_bytes};
 use wire::link::v1;
 
 /// The private half's name in the data directory.
 const FILE: &str = "operator-key.pem";
+/// That of the one which is about to follow.
+const NEXT: &str = "operator-key.pem.next";
+/// That of the one which takes the place of a lost one at the server's next start.
+const REPLACEMENT: &str = "operator-key.pem.replacement";
 
 /// The whole key.
 pub struct OperatorKey(SigningKey);
@@ -25,6 +30,35 @@ impl OperatorKey {
     /// Where the private half is, if nobody took it away.
     pub fn path(data_dir: &Path) -> PathBuf {
         data_dir.join(FILE)
+    }
+
+    /// Where the private half of the next one is while it takes its place.
+    pub fn next_path(data_dir: &Path) -> PathBuf {
+        data_dir.join(NEXT)
+    }
+
+    /// Where the private half is put that takes the place of a lost one at the server's next start. No machine follows it by
+    /// itself.
+    pub fn replacement_path(data_dir: &Path) -> PathBuf {
+        data_dir.join(REPLACEMENT)
+    }
+
+    /// Gives the next one, which counts already, the place and the owner of the one before: durable when it returns.
+    ///
+    /// # Errors
+    /// When that fails; it can be tried again.
+    pub fn settle_next(data_dir: &Path) -> io::Result<()> {
+        let (next, place) = (Self::next_path(data_dir), Self::path(data_dir));
+        if let Ok(before) = fs::metadata(&place) {
+            std::os::unix::fs::chown(&next, Some(before.uid()), Some(before.gid()))?;
+        }
+        Self::settle(data_dir, &next)
+    }
+
+    /// Gives a private half in the data directory its place there: durable when it returns.
+    pub(crate) fn settle(data_dir: &Path, from: &Path) -> io::Result<()> {
+        fs::rename(from, Self::path(data_dir))?;
+        File::open(data_dir)?.sync_all()
     }
 
     /// Reads the private half.
@@ -39,18 +73,25 @@ impl OperatorKey {
 
     /// Makes one in the data directory: whole or not at all, and readable by nobody else at any moment.
     pub(crate) fn make(data_dir: &Path) -> anyhow::Result<Self> {
-        let mut secret = [0; 32];
-        getrandom::fill(&mut secret).map_err(io::Error::other)?;
-        let key = Self(SigningKey::from_bytes(&secret));
+        let key = Self::new()?;
         let unfinished = data_dir.join("operator-key.pem.new");
         match fs::remove_file(&unfinished) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
         key.write(&unfinished)?;
-        fs::rename(&unfinished, Self::path(data_dir))?;
-        File::open(data_dir)?.sync_all()?;
+        Self::settle(data_dir, &unfinished)?;
         Ok(key)
+    }
+
+    /// Makes one that is nowhere yet.
+    ///
+    /// # Errors
+    /// When the kernel gives no random bits.
+    pub fn new() -> anyhow::Result<Self> {
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).map_err(io::Error::other)?;
+        Ok(Self(SigningKey::from_bytes(&secret)))
     }
 
     /// Writes the private half to a new file that only its owner reads: durable when it returns.
@@ -73,8 +114,15 @@ impl OperatorKey {
     }
 
     /// The public half.
-    pub fn public(&self) -> [u8; 32] {
+    pub fn public(&self) -> Public {
         self.0.verifying_key().to_bytes()
+    }
+
+    /// Says that another key follows this one.
+    pub fn sign_change(&self, organization: OrganizationId, to: &Public) -> KeyChange {
+        let from = self.public();
+        let signature = self.0.sign(&key_change_bytes(organization, &from, to)).to_bytes().to_vec();
+        KeyChange { from, to: *to, signature }
     }
 
     /// Signs an approval.
@@ -85,16 +133,31 @@ impl OperatorKey {
 }
 
 /// The key's name, as people compare it.
-pub fn fingerprint(key: &[u8; 32]) -> String {
+pub fn fingerprint(key: &Public) -> String {
     data_encoding::HEXLOWER.encode(&Sha256::digest(key)[..16])
 }
 
 /// Whether the key has signed it.
-pub fn has_signed(key: &[u8; 32], approval: &Approval, signature: &[u8]) -> bool {
+pub fn has_signed(key: &Public, approval: &Approval, signature: &[u8]) -> bool {
+    is_signature(key, &signed_bytes(approval), signature)
+}
+
+/// Whether the key before has signed the change.
+pub(crate) fn has_signed_change(organization: OrganizationId, change: &KeyChange) -> bool {
+    let bytes = key_change_bytes(organization, &change.from, &change.to);
+    is_signature(&change.from, &bytes, &change.signature)
+}
+
+/// Whether it is a key that can sign.
+pub(crate) fn may_sign(key: &Public) -> bool {
+    VerifyingKey::from_bytes(key).is_ok_and(|key| !key.is_weak())
+}
+
+fn is_signature(key: &Public, bytes: &[u8], signature: &[u8]) -> bool {
     let (Ok(key), Ok(signature)) = (VerifyingKey::from_bytes(key), Signature::from_slice(signature)) else {
         return false;
     };
-    key.verify_strict(&signed_bytes(approval), &signature).is_ok()
+    key.verify_strict(bytes, &signature).is_ok()
 }
 
 #[cfg(test)]
@@ -118,6 +181,50 @@ mod tests {
         fs::write(&elsewhere, "no key").unwrap();
         let error = OperatorKey::read(&elsewhere).err().unwrap().to_string();
         assert!(error.contains("usb"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn at_each_start_the_key_that_counts_is_the_one_that_lies_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = std::sync::Arc::new(crate::clock::SystemClock);
+        let store = crate::store::Store::open(dir.path(), clock).unwrap();
+        let organization = store.home("host").await.unwrap().organization;
+        let start = || crate::keep_operator_key(&store, dir.path(), organization);
+        let now = async || store.operator_key(organization).await.unwrap().unwrap();
+        let lies = || OperatorKey::read(&OperatorKey::path(dir.path())).unwrap();
+        start().await.unwrap();
+        let first = lies();
+        assert_eq!(now().await, first.public());
+
+        // A rotation that was cut short after it counted.
+        let second = OperatorKey::new().unwrap();
+        second.write(&OperatorKey::next_path(dir.path())).unwrap();
+        let change = first.sign_change(organization, &second.public());
+        store.change_operator_key(organization, None, change, "yearly").await.unwrap();
+        start().await.unwrap();
+        assert_eq!((lies().public(), now().await), (second.public(), second.public()));
+        assert!(!OperatorKey::next_path(dir.path()).exists());
+
+        // One that counts no more hinders nobody; one that never did is a mistake.
+        let path = OperatorKey::path(dir.path());
+        fs::remove_file(&path).unwrap();
+        first.write(&path).unwrap();
+        start().await.unwrap();
+        fs::remove_file(&path).unwrap();
+        OperatorKey::new().unwrap().write(&path).unwrap();
+        assert!(start().await.unwrap_err().to_string().contains("is not the operator key"));
+
+        // The private half is lost.
+        fs::remove_file(&path).unwrap();
+        let third = OperatorKey::new().unwrap();
+        third.write(&OperatorKey::replacement_path(dir.path())).unwrap();
+        for _ in 0..2 {
+            start().await.unwrap();
+            assert_eq!((lies().public(), now().await), (third.public(), third.public()));
+        }
+        assert!(!OperatorKey::replacement_path(dir.path()).exists());
+        let changes = store.operator_key_changes(organization).await.unwrap();
+        assert_eq!(changes.iter().map(|one| one.signature.is_empty()).collect::<Vec<_>>(), [false, true]);
     }
 
     #[test]

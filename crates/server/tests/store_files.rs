@@ -7,7 +7,7 @@ use std::sync::Arc;
 use model::log::{Change, Position};
 use model::{FileId, Generation, Sha1};
 use server::clock::SystemClock;
-use server::store::{Caller, RuleDelta, Store, StoreError};
+use server::store::{Caller, Page, RuleDelta, Store, StoreError};
 
 #[tokio::test]
 async fn nobody_else_can_read_them() {
@@ -55,12 +55,12 @@ async fn a_rule_ends_when_its_time_is_over() {
     let by = Caller { organization, name: "tests".to_owned(), from: String::new(), confirms: false };
     let block = store.block(&by, FileId::Sha1(Sha1([1; 20])), "why".to_owned()).await.unwrap();
     store.expire().await.unwrap();
-    assert_eq!(store.blocks(organization).await.unwrap().len(), 1);
+    assert_eq!(store.blocks(organization, Page::ALL).await.unwrap().len(), 1);
     let database = rusqlite::Connection::open(directory.path().join("quell.db")).unwrap();
     database.execute("UPDATE rule SET until = 1", []).unwrap();
     store.expire().await.unwrap();
     store.expire().await.unwrap();
-    assert!(store.blocks(organization).await.unwrap().is_empty());
+    assert!(store.blocks(organization, Page::ALL).await.unwrap().is_empty());
     let log = store.log(organization, Generation(1), 10).await.unwrap();
     assert_eq!(log.iter().map(|entry| entry.change).collect::<Vec<_>>(), [Change::End(block.rule)]);
 }

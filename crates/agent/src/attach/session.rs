@@ -133,7 +133,6 @@ impl Session<'_> {
         self.say(up::Message::Hello(hello))?;
         let incoming = read_in_background(self.stream.try_clone()?);
         self.tell_spared()?;
-        self.tell_held()?;
         self.tell_ended()?;
         loop {
             if self.core.halt.is_asked() {
@@ -208,6 +207,7 @@ impl Session<'_> {
                     self.say(up::Message::ApprovalRefused(v1::ApprovalRefused { hold, reason }))?;
                 }
             }
+            Some(down::Message::OperatorKey(told)) => brake::pin(self.core, &told.key, &told.changes)?,
             Some(down::Message::ApprovedStored(id)) => self.core.ledger.lock().approved_stored(id)?,
             Some(down::Message::BypassStored(id)) => self.core.ledger.lock().bypass_stored(id)?,
             None => {}
@@ -240,7 +240,7 @@ impl Session<'_> {
     }
 
     fn welcomed(&mut self, welcome: &v1::Welcome) -> io::Result<()> {
-        brake::pin(self.core, welcome)?;
+        brake::pin(self.core, &welcome.operator_key, &welcome.operator_key_changes)?;
         if self.core.set_server_clock(Time::from_ticks(welcome.server_time)) {
             // A guard that is away gets it when it is back.
             let _ = self.core.enforce(GUARD_PATIENCE);
@@ -397,7 +397,10 @@ impl Session<'_> {
     fn beat(&mut self) -> io::Result<()> {
         self.last_beat = Some(Instant::now());
         let core = self.core;
-        let rules_digest = core.ledger.lock().rules().fingerprint().to_vec();
+        let (rules_digest, operator_key) = {
+            let ledger = core.ledger.lock();
+            (ledger.rules().fingerprint().to_vec(), ledger.operator_key())
+        };
         let (filesystems, filesystems_left_out) = crate::filesystems::shape(&core.filesystems.load());
         let heartbeat = v1::Heartbeat {
             guard_level: core.guard_level().to_owned(),
@@ -416,6 +419,7 @@ impl Session<'_> {
             guard_deaths: core.warden.falls().0,
             guard_gap_ms: core.warden.falls().1,
             guard_mechanism: core.guard.as_ref().map(|guard| guard.status().mechanism).unwrap_or_default(),
+            operator_key: operator_key.as_ref().map(brake::fingerprint).unwrap_or_default(),
         };
         self.say(up::Message::Heartbeat(heartbeat))
     }

@@ -7,7 +7,7 @@ use model::hold::{Approval, Held, Hold};
 use wire::link::holds::{LONGEST_COMMENT, hold_id};
 use wire::link::v1;
 
-use super::signature::{Key, fingerprint, follows, has_signed, is_key};
+use super::signature::{fingerprint, has_signed};
 use crate::clock::Moment;
 use crate::core::{Core, Nudge};
 
@@ -45,7 +45,7 @@ pub(crate) fn approve(core: &Core, id: HoldId, by: &str, comment: &str) -> Resul
         tracing::warn!(%error, "what was approved is in force as soon as the guard is back");
     }
     let _ = core.brake.acts.try_send(());
-    core.nudge(Nudge::Held);
+    // Who approved it is told before it is held no more, or the server would take it for withdrawn.
     core.nudge(Nudge::Ended);
     Ok(hold)
 }
@@ -113,38 +113,5 @@ fn check(core: &Core, approval: &Approval, signature: &[u8]) -> Result<String, R
             hold.id
         ))),
         Some(_) => Ok(format!("operator key {name}")),
-    }
-}
-
-/// Keeps the operator key that the server tells at the first time, and afterwards only one that the key before has signed.
-///
-/// # Errors
-/// When the ledger can't be written.
-pub(crate) fn pin(core: &Core, welcome: &v1::Welcome) -> std::io::Result<()> {
-    let Ok(offered) = Key::try_from(welcome.operator_key.as_slice()) else { return Ok(()) };
-    let mut ledger = core.ledger.lock();
-    let (organization, _) = ledger.whose();
-    match ledger.operator_key() {
-        Some(pinned) if pinned == offered => Ok(()),
-        _ if !is_key(&offered) => {
-            tracing::error!("the server's operator key is none that can sign; it is not taken");
-            Ok(())
-        }
-        Some(pinned) if !follows(pinned, offered, &welcome.operator_key_changes, organization) => {
-            let (pinned, offered) = (fingerprint(&pinned), fingerprint(&offered));
-            tracing::error!(
-                pinned,
-                offered,
-                "the server has another operator key, which ours has not signed: ours stays. Approve as root here, or \
-                 enrol the machine anew"
-            );
-            Ok(())
-        }
-        before => {
-            ledger.pin_operator_key(offered)?;
-            let before = before.map(|key| fingerprint(&key));
-            tracing::info!(key = fingerprint(&offered), ?before, "the operator key is kept");
-            Ok(())
-        }
     }
 }

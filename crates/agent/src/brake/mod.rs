@@ -5,6 +5,7 @@
 
 mod approve;
 mod decide;
+mod pinning;
 mod signature;
 mod window;
 
@@ -19,7 +20,8 @@ use model::{FileId, HoldId, Names, RuleId};
 use parking_lot::Mutex;
 use wire::link::v1;
 
-pub(crate) use approve::{approve, approve_signed, pin};
+pub(crate) use approve::{approve, approve_signed};
+pub(crate) use pinning::{offered, pin, trust};
 pub(crate) use signature::{Key, fingerprint};
 #[cfg(test)]
 pub(crate) use window::HOUR;
@@ -72,6 +74,8 @@ pub(crate) struct Brake {
     again: (Sender<()>, Receiver<()>),
     /// Tells the thread that does acts.
     acts: Sender<()>,
+    /// The operator key that the server has, when ours has not signed it.
+    offered: Mutex<Option<Key>>,
 }
 
 impl Brake {
@@ -82,6 +86,7 @@ impl Brake {
             unweighed: Mutex::default(),
             again: crossbeam_channel::bounded(1),
             acts,
+            offered: Mutex::default(),
         }
     }
 

@@ -112,6 +112,10 @@ mod tests {
         assert!(!leads(1, 4, &chain) && !leads(3, 1, &chain));
         assert!(!leads(1, 2, &[]) && !leads(1, 2, &[change(1, 2, 2)]), "signed by the new one");
         assert!(!leads(1, 3, &[change(2, 3, 2), change(1, 2, 1)]), "out of order");
+        // A lost key can't sign: nobody goes over that by himself, and who did so at root's word goes on from there.
+        let unsigned = v1::OperatorKeyChange { signature: Vec::new(), ..change(1, 2, 1) };
+        let chain = [unsigned, change(2, 3, 2)];
+        assert!(!leads(1, 2, &chain[..1]) && !leads(1, 3, &chain) && leads(2, 3, &chain));
         let elsewhere = v1::OperatorKeyChange { signature: Vec::new(), ..change(1, 2, 1) };
         assert!(!leads(1, 2, &[elsewhere]));
     }

@@ -19,6 +19,7 @@ const REASON: usize = 512;
 
 /// What became of a file.
 #[derive(Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one, and it lives for a moment")]
 pub(super) enum Became {
     /// What inspection says of it, or why it says nothing, which is a fact of the file as well.
     Record(Inspection),

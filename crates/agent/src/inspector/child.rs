@@ -53,6 +53,7 @@ pub(super) struct Running {
 
 /// What it said.
 #[derive(Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one, and it lives for a moment")]
 pub(super) enum Answer {
     /// The file's record.
     Inspected(Inspection),

@@ -19,16 +19,15 @@ use super::proven::Proven;
 /// No request is longer.
 const REQUEST: usize = 256;
 
-/// Answers on the socket that is standard input, until nobody asks any more.
+/// Answers on the socket that is standard input, until nobody asks any more. Signatures are judged by `trust`.
 ///
 /// # Errors
 /// When this process can't be confined.
-pub fn run(parent: i32) -> anyhow::Result<()> {
+pub fn run(parent: i32, trust: &Trust) -> anyhow::Result<()> {
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
     // Before the first file.
-    let trust = Trust::carried();
     confine(parent)?;
-    serve(socket.as_fd(), |source, now| inspect::inspect(source, &trust, now));
+    serve(socket.as_fd(), |source, now| inspect::inspect(source, trust, now));
     Ok(())
 }
 

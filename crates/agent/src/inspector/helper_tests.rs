@@ -39,6 +39,9 @@ fn helper_child() {
         let _ = socket::send(socket.as_fd(), &[0xff; 9], &[], false);
         std::thread::sleep(Duration::from_secs(60));
     }
+    if part == "unconfined: is silent" {
+        std::thread::sleep(Duration::from_secs(60));
+    }
     if part == "cannot be confined" {
         std::process::exit(1);
     }
@@ -183,7 +186,7 @@ fn a_file_that_takes_for_ever_ends_the_helper() {
     assert!(running.end().is_none());
 
     // One that does not compute is not the file's fault.
-    let mut running = Running::start(&helper("unconfined: babbles")).unwrap();
+    let mut running = Running::start(&helper("unconfined: is silent")).unwrap();
     let patience = Patience { soon: Duration::ZERO, late: Duration::ZERO, ..LONG };
     let broken = ask(&mut running, &file, wanted, patience);
     assert!(matches!(broken, Err(Broken::Starved)), "{broken:?}");

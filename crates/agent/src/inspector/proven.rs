@@ -11,7 +11,10 @@ use sha2::Digest;
 /// What is read and proven at a time.
 const BLOCK: usize = 64 << 10;
 /// Blocks that are kept: a small file is read once.
-const KEPT: usize = 32;
+const MOST_KEPT: usize = 32;
+
+/// A block and its number.
+type Kept = (u64, Box<[u8]>);
 
 /// A file that was read from its beginning to its end. A block that is read again later is the one of then, or an error.
 ///
@@ -21,7 +24,7 @@ pub(super) struct Proven<'a> {
     size: u64,
     blocks: Vec<u64>,
     keys: RandomState,
-    kept: RefCell<Vec<Option<(u64, Box<[u8]>)>>>,
+    kept: RefCell<Vec<Option<Kept>>>,
     is_changed: Cell<bool>,
 }
 
@@ -32,7 +35,7 @@ impl<'a> Proven<'a> {
     /// Those of reading; `UnexpectedEof` when it became shorter meanwhile.
     pub(super) fn read(file: BorrowedFd<'a>) -> io::Result<(Self, model::Sha256)> {
         let size = u64::try_from(rustix::fs::fstat(file)?.st_size).unwrap_or(0);
-        let (keys, kept) = (RandomState::new(), RefCell::new(vec![None; KEPT]));
+        let (keys, kept) = (RandomState::new(), RefCell::new(vec![None; MOST_KEPT]));
         let mut proven = Self { file, size, blocks: Vec::new(), keys, kept, is_changed: Cell::new(false) };
         let mut digest = sha2::Sha256::new();
         for index in 0..size.div_ceil(BLOCK as u64) {
@@ -82,13 +85,13 @@ impl<'a> Proven<'a> {
     }
 
     fn keep(&self, index: u64, block: Box<[u8]>) {
-        self.kept.borrow_mut()[(index % KEPT as u64) as usize] = Some((index, block));
+        self.kept.borrow_mut()[(index % MOST_KEPT as u64) as usize] = Some((index, block));
     }
 
     /// Copies from a block, from `within` on, what of it fits.
     fn copy(&self, index: u64, within: usize, into: &mut [u8]) -> io::Result<usize> {
-        let is_kept = |kept: &Option<(u64, Box<[u8]>)>| kept.as_ref().is_some_and(|(at, _)| *at == index);
-        let slot = (index % KEPT as u64) as usize;
+        let is_kept = |kept: &Option<Kept>| kept.as_ref().is_some_and(|(at, _)| *at == index);
+        let slot = (index % MOST_KEPT as u64) as usize;
         if !is_kept(&self.kept.borrow()[slot]) {
             let block = self.again(index)?;
             self.keep(index, block);
@@ -126,7 +129,7 @@ mod tests {
     use std::os::unix::fs::FileExt;
 
     /// More than is kept, and no whole number of blocks.
-    const SIZE: usize = (KEPT + 3) * BLOCK + 777;
+    const SIZE: usize = (MOST_KEPT + 3) * BLOCK + 777;
 
     fn file() -> (File, Vec<u8>) {
         let bytes: Vec<u8> = (0..SIZE).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();

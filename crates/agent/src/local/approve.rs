@@ -23,8 +23,7 @@ pub(super) fn holds(core: &Core) -> Holds {
 
 /// Lets one thing go on, or everything. `by` is what root calls himself.
 pub(super) fn approve(core: &Core, hold: Option<HoldId>, by: &str, comment: &str) -> Reply {
-    let by: String = by.chars().filter(|letter| !letter.is_control()).take(LONGEST_NAME).collect();
-    let by = if by.is_empty() { "root".to_owned() } else { by };
+    let by = name_of(by);
     let all = holds(core);
     let wanted = hold.map_or_else(|| all.holds.iter().map(|hold| hold.id).collect(), |hold| vec![hold]);
     if wanted.is_empty() {
@@ -50,4 +49,17 @@ pub(super) fn signed(core: &Core, signed: &v1::SignedApproval) -> Reply {
         Ok(hold) => Reply::Approved(Holds { holds: vec![hold], ..holds(core) }),
         Err((_, refused)) => Reply::Refused(refused.to_string()),
     }
+}
+
+/// Takes the operator key that the server offers.
+pub(super) fn trust_key(core: &Core, name: &str, by: &str, comment: &str) -> Reply {
+    match brake::trust(core, name, &name_of(by), comment) {
+        Ok(name) => Reply::TrustedKey(name),
+        Err(refused) => Reply::Refused(refused.to_string()),
+    }
+}
+
+fn name_of(by: &str) -> String {
+    let by: String = by.chars().filter(|letter| !letter.is_control()).take(LONGEST_NAME).collect();
+    if by.is_empty() { "root".to_owned() } else { by }
 }

@@ -59,6 +59,8 @@ pub enum Request {
     Approve(Option<HoldId>, String, String),
     /// The same by a signed approval.
     ApproveSigned(Box<v1::SignedApproval>),
+    /// Take the operator key of this fingerprint, which the server offers: at whose word, and why.
+    TrustKey(String, String, String),
 }
 
 /// What is to be explained.
@@ -91,6 +93,8 @@ pub enum Reply {
     Holds(Holds),
     /// This goes on now.
     Approved(Holds),
+    /// The operator key of this fingerprint counts from now on.
+    TrustedKey(String),
     /// It was not done, and why.
     Refused(String),
 }
@@ -184,6 +188,8 @@ pub struct Status {
     pub held: u64,
     /// The fingerprint of the operator key whose signature counts here; empty before there is one.
     pub operator_key: String,
+    /// That of another one, which the server has and which ours has not signed; empty if there is none.
+    pub operator_key_offered: String,
 }
 
 /// Asks the agent of this data directory; while none runs, its files, under their locks.
@@ -284,6 +290,10 @@ fn encode(request: &Request) -> local_request::Request {
             comment: comment.clone(),
         }),
         Request::ApproveSigned(signed) => local_request::Request::SignedApproval((**signed).clone()),
+        Request::TrustKey(fingerprint, by, comment) => {
+            let (fingerprint, by, comment) = (fingerprint.clone(), by.clone(), comment.clone());
+            local_request::Request::TrustKey(v1::TrustKeyRequest { fingerprint, by, comment })
+        }
     }
 }
 
@@ -317,6 +327,9 @@ fn understand(request: v1::LocalRequest) -> Option<Request> {
             Request::Approve(Some(holds::hold_id(&asked.hold).ok()?), asked.by, asked.comment)
         }
         local_request::Request::SignedApproval(signed) => Request::ApproveSigned(Box::new(signed)),
+        local_request::Request::TrustKey(asked) => {
+            Request::TrustKey(asked.fingerprint, asked.by, asked.comment)
+        }
     })
 }
 
@@ -339,6 +352,7 @@ fn shape(reply: Reply) -> v1::LocalReply {
         }),
         Reply::Holds(holds) => local_reply::Reply::Holds(shape_holds(&holds)),
         Reply::Approved(holds) => local_reply::Reply::Approved(shape_holds(&holds)),
+        Reply::TrustedKey(fingerprint) => local_reply::Reply::TrustedKey(fingerprint),
     };
     v1::LocalReply { reply: Some(reply) }
 }
@@ -394,6 +408,7 @@ fn shape_status(status: Status) -> v1::LocalStatus {
         vault: Some(status.vault),
         held: status.held,
         operator_key: status.operator_key,
+        operator_key_offered: status.operator_key_offered,
     }
 }
 
@@ -416,6 +431,7 @@ fn decode(reply: v1::LocalReply) -> anyhow::Result<Reply> {
         }
         local_reply::Reply::Holds(holds) => Reply::Holds(holds_of(&holds)?),
         local_reply::Reply::Approved(holds) => Reply::Approved(holds_of(&holds)?),
+        local_reply::Reply::TrustedKey(fingerprint) => Reply::TrustedKey(fingerprint),
         local_reply::Reply::Status(status) => Reply::Status(Box::new(Status {
             files_known: status.files_known,
             sweep_seen: status.sweep_seen,
@@ -449,6 +465,7 @@ fn decode(reply: v1::LocalReply) -> anyhow::Result<Reply> {
             vault: status.vault.unwrap_or_default(),
             held: status.held,
             operator_key: status.operator_key,
+            operator_key_offered: status.operator_key_offered,
         })),
     })
 }

@@ -78,6 +78,7 @@ fn converse(core: &Core, mut stream: UnixStream) -> io::Result<()> {
         Some(Request::Holds) => Reply::Holds(approve::holds(core)),
         Some(Request::Approve(hold, by, comment)) => approve::approve(core, hold, &by, &comment),
         Some(Request::ApproveSigned(signed)) => approve::signed(core, &signed),
+        Some(Request::TrustKey(name, by, comment)) => approve::trust_key(core, &name, &by, &comment),
         Some(Request::Bypass(file, comment)) => bypass(core, ROOT, &file, &comment),
         None => Reply::Refused("this agent does not know that request".to_owned()),
     };
@@ -151,6 +152,7 @@ fn status(core: &Core) -> Status {
         vault: vault::state(&core.vault),
         held,
         operator_key: operator_key.as_ref().map(brake::fingerprint).unwrap_or_default(),
+        operator_key_offered: brake::offered(core).unwrap_or_default(),
     }
 }
 

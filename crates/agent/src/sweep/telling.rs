@@ -1,5 +1,6 @@
 //! Telling the server where the copies are that moved with their directory. The machine knows at once, by one entry;
-//! the server knows each copy by its path, so that it hears of each, no faster than it takes them in.
+//! the server knows each copy by its path, so that it hears of each, no faster than it takes them in. What lies on a
+//! filesystem that is not mounted now is gone to the server, until it is mounted again.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -10,6 +11,9 @@ use super::Sweep;
 use crate::inventory::{Moved, Note};
 use crate::looking::Stopped;
 use crate::recorder::Noticed;
+
+/// The path by which the server knows what it was told is gone.
+const UNTOLD: &str = "";
 
 impl Sweep {
     /// Tells what has moved. A directory that moves again meanwhile is told again.
@@ -29,8 +33,12 @@ impl Sweep {
                     self.tell_below(number, &told, None)?;
                     self.note(Note::Forget(number))?;
                 }
-                // It lies on a filesystem that is not mounted.
-                None => {}
+                // It lies on a filesystem that is not mounted, and the server knows that.
+                None if told == Path::new(UNTOLD) => {}
+                None => {
+                    self.tell_below(number, &told, None)?;
+                    self.note(Note::Told(number, UNTOLD.into()))?;
+                }
             }
         }
         self.recorded()
@@ -56,7 +64,9 @@ impl Sweep {
                     if let Some(now) = now {
                         tell(now.join(&below), Seen::AtRest)?;
                     }
-                    tell(told.join(&below), Seen::Gone)?;
+                    if told.is_absolute() {
+                        tell(told.join(&below), Seen::Gone)?;
+                    }
                 }
                 self.rest()?;
             }

@@ -1,5 +1,7 @@
 //! The threads that know what a filesystem holds, together, on filesystems of the tests' own.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -366,7 +368,7 @@ fn the_part_behind_the_place_that_was_kept_comes_first() {
 }
 
 #[test]
-fn copies_of_an_unmounted_filesystem_are_not_there_and_not_gone() {
+fn copies_of_an_unmounted_filesystem_are_kept_and_gone_to_the_server_until_it_is_mounted_again() {
     if !is_private() {
         return;
     }
@@ -382,12 +384,19 @@ fn copies_of_an_unmounted_filesystem_are_not_there_and_not_gone() {
     stage.errands.below(root.clone());
     stage.errands.everything();
     stage.wait_for("nothing there", || stage.copies(&script(7)).is_empty());
+    let gone = RefCell::new(Vec::new());
+    stage.wait_for("the server to hear of it", || {
+        gone.borrow_mut().extend(stage.told());
+        gone.borrow().len() >= 50
+    });
+    let all: HashSet<_> = gone.take().into_iter().collect();
+    assert_eq!(all, (0..50).map(|number| (at(&root, number), Seen::Gone)).collect());
     // The same path leads into another filesystem now.
     fill(&root, 0..1);
     stage.errands.below(root.clone());
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(stage.inventory.len(), 60, "they are kept");
-    assert!(stage.told().is_empty(), "and nobody says that they are gone");
+    assert!(stage.told().is_empty(), "that they are gone is told once");
     fs::remove_dir_all(root.join("0")).unwrap();
 
     let read = stage.read();
@@ -395,11 +404,11 @@ fn copies_of_an_unmounted_filesystem_are_not_there_and_not_gone() {
     stage.mounted(&[&elsewhere, &stays]);
     stage.errands.below(elsewhere.clone());
     stage.wait_for("the other mount", || stage.copies(&script(7)) == [at(&elsewhere, 7)]);
-    let mut told = Vec::new();
     stage.wait_for("the server", || stage.inventory.moved().is_empty());
-    told.extend(stage.told());
+    let told = stage.told();
     assert_eq!(stage.read(), read);
-    assert!(told.contains(&(at(&elsewhere, 7), Seen::AtRest)) && told.contains(&(at(&root, 7), Seen::Gone)));
+    assert_eq!((0..50).filter(|n| told.contains(&(at(&elsewhere, *n), Seen::AtRest))).count(), 50);
+    assert!(!told.iter().any(|(_, seen)| *seen == Seen::Gone), "not once more: {told:?}");
     // It is watched there.
     fs::rename(elsewhere.join("0"), elsewhere.join("zero")).unwrap();
     stage.wait_for("a rename", || stage.copies(&script(7)) == [elsewhere.join("zero/script-7")]);

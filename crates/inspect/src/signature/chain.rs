@@ -6,11 +6,12 @@ use model::Time;
 use model::inspection::Flaw;
 
 use super::cms::certificate::Certificate;
+use super::cms::signed::Signer;
 use crate::trust::{Purpose, Root, Trust};
 
 /// Certificates in a chain, signer and root among them.
 const LONGEST: usize = 8;
-/// Signatures of certificates that are checked for one file. Same-named authorities that all vouch for each other make
+/// Signatures that are checked for one file. Same-named authorities that all vouch for each other make
 /// the search exponential.
 const MOST_CHECKS: u32 = 256;
 /// Certificates that are looked at as the next of a chain, for one file.
@@ -49,6 +50,12 @@ impl<'a> Finder<'a> {
 
     pub(crate) const fn trust(&self) -> &'a Trust {
         self.trust
+    }
+
+    /// Whether `leaf` has signed, if the bounds leave a check for it.
+    pub(crate) fn has_signed(&mut self, leaf: &Certificate<'_>, signer: &Signer<'_>) -> Result<(), Flaw> {
+        self.checks = self.checks.checked_sub(1).ok_or(Flaw::SignatureDiffers)?;
+        signer.is_signed_by(leaf)
     }
 
     /// The best chain from `leaf` through `pool` to a root, for this purpose at this time. A candidate that fails is no

@@ -67,7 +67,7 @@ pub(crate) fn judge<'a>(
         Subject::File(digest_of) => covers_file(&signed, digest_of)?,
         Subject::Catalogue(hash) => (covers_content(&signed, oid::TRUST_LIST), Some(hash)),
     };
-    let (leaf, authentic) = signer(&signed);
+    let (leaf, authentic) = signer(finder, &signed);
     let stamp = stamp(finder, &signed.signer, &signed.certificates);
     let (stamped_at, form) = match stamp {
         Stamp::Good(time, form) => (Some(time), Some(form)),
@@ -108,10 +108,10 @@ pub(crate) fn judge<'a>(
 
 /// Who signed, and whether it was really they. Of several certificates of the same name and number the one whose key
 /// fits.
-fn signer<'a>(signed: &Signed<'a>) -> (Option<Certificate<'a>>, Result<(), Flaw>) {
+fn signer<'a>(finder: &mut Finder<'_>, signed: &Signed<'a>) -> (Option<Certificate<'a>>, Result<(), Flaw>) {
     let mut first = None;
     for candidate in signed.certificates.iter().filter(|one| signed.signer.is(one)) {
-        match signed.signer.is_signed_by(candidate) {
+        match finder.has_signed(candidate, &signed.signer) {
             Ok(()) => return (Some(*candidate), Ok(())),
             Err(flaw) => first = first.or(Some((*candidate, flaw))),
         }

@@ -95,8 +95,7 @@ fn is_by_authority<'a>(
     pool: &[Certificate<'a>],
     at: Time,
 ) -> bool {
-    let candidates = pool.iter().filter(|one| signer.is(one)).take(MOST);
-    candidates
-        .filter(|one| signer.is_signed_by(one).is_ok())
-        .any(|leaf| finder.find(*leaf, pool, Purpose::Stamp, at).flaw.is_none())
+    pool.iter().filter(|one| signer.is(one)).take(MOST).any(|leaf| {
+        finder.has_signed(leaf, signer).is_ok() && finder.find(*leaf, pool, Purpose::Stamp, at).flaw.is_none()
+    })
 }

@@ -2,7 +2,7 @@
 
 use agent::local::{self, Holds, Reply, Request};
 use model::HoldId;
-use serde_json::Value;
+use serde_json::{Value, json};
 use wire::link::holds::signed_approval_of_text;
 use wire::rest::Hold;
 
@@ -18,7 +18,7 @@ use super::release::who;
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// What is to go on, by its id
-    #[arg(value_name = "ID", required_unless_present_any = ["list", "all", "signed"])]
+    #[arg(value_name = "ID", required_unless_present_any = ["list", "all", "signed", "operator_key"])]
     hold: Option<HoldId>,
     /// Only show what waits
     #[arg(long, conflicts_with_all = ["hold", "all", "signed", "comment"])]
@@ -29,6 +29,10 @@ pub(super) struct Args {
     /// What `quell operator sign` has printed
     #[arg(long, value_name = "TEXT", conflicts_with_all = ["hold", "comment"])]
     signed: Option<String>,
+    /// Take the operator key of this fingerprint, which the server has and the one before has not signed: the way out when
+    /// that was lost
+    #[arg(long, value_name = "FINGERPRINT", conflicts_with_all = ["hold", "list", "all", "signed"])]
+    operator_key: Option<String>,
     /// Why; it stands in the audit
     #[arg(long, value_name = "TEXT", required_unless_present_any = ["list", "signed"])]
     comment: Option<String>,
@@ -40,16 +44,18 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {
-    let request = match (args.list, args.signed) {
-        (true, _) => Request::Holds,
-        (_, Some(text)) => {
+    let comment = args.comment.unwrap_or_default();
+    let request = match (args.list, args.signed, args.operator_key) {
+        (true, ..) => Request::Holds,
+        (.., Some(fingerprint)) => Request::TrustKey(fingerprint, who(), comment),
+        (_, Some(text), None) => {
             let signed = signed_approval_of_text(&text).map_err(|_| {
                 Failure::usage("this is no signed approval")
                     .hint("paste what `quell operator sign` has printed")
             })?;
             Request::ApproveSigned(Box::new(signed))
         }
-        _ => Request::Approve(args.hold, who(), args.comment.unwrap_or_default()),
+        _ => Request::Approve(args.hold, who(), comment),
     };
     let format = args.output.unwrap_or_default();
     match local::ask(&args.data_dir.path(), request)? {
@@ -66,6 +72,13 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
                     }
                 }
             }
+            Ok(())
+        }
+        Reply::TrustedKey(fingerprint) => {
+            say::out(match format {
+                Format::Json => json!({ "operatorKey": fingerprint }).to_string(),
+                Format::Table => format!("the signature of {fingerprint} counts on this machine from now on"),
+            });
             Ok(())
         }
         Reply::Refused(reason) => Err(Failure::new(Exit::Refused, reason)),

@@ -1,6 +1,7 @@
 //! `quell agent inspect`: parse files that are handed in open, with no right but to compute.
 
 use agent::inspector::Helper;
+use inspect::Trust;
 
 use crate::failure::Failure;
 
@@ -21,5 +22,5 @@ pub(super) fn helper() -> Helper {
 
 /// Returns when nobody asks any more.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    Ok(agent::inspector::inspect_for_parent(args.parent)?)
+    Ok(agent::inspector::inspect_for_parent(args.parent, &Trust::carried())?)
 }

@@ -102,10 +102,7 @@ fn describe(status: &Status) -> String {
         ("spared copies", status.spared.to_string()),
         ("denied and running", status.running_denied.to_string()),
         ("waits for approval", waits(status.held)),
-        (
-            "operator key",
-            or_none(&status.operator_key.split_whitespace().map(str::to_owned).collect::<Vec<_>>()),
-        ),
+        ("operator key", operator_key(status)),
         ("guarded", names(&status.guarded).join(", ")),
         ("watched", names(&status.watched).join(", ")),
         ("vault", vault(status)),
@@ -137,6 +134,18 @@ fn waits(held: u64) -> String {
     match held {
         0 => "nothing".to_owned(),
         held => format!("{held}; see `quell agent approve --list`"),
+    }
+}
+
+fn operator_key(status: &Status) -> String {
+    let (ours, offered) = (&status.operator_key, &status.operator_key_offered);
+    match (ours.is_empty(), offered.is_empty()) {
+        (true, _) => "none".to_owned(),
+        (_, true) => ours.clone(),
+        _ => format!(
+            "{ours}; the server has {offered}, which that one has not signed: if it is meant, `quell agent approve \
+             --operator-key {offered}`"
+        ),
     }
 }
 
@@ -198,6 +207,7 @@ fn shape(status: &Status) -> Value {
         "runningDenied": status.running_denied,
         "held": status.held,
         "operatorKey": status.operator_key,
+        "operatorKeyOffered": status.operator_key_offered,
         "rivals": status.rivals,
         "vault": {
             "copies": status.vault.copies,

@@ -5,8 +5,10 @@ use serde_json::Value;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// Too many calls: to be tried again.
+/// Too many calls: to be tried again,
 const BUSY: u16 = 429;
+/// and so is this where the server says when.
+const UNAVAILABLE: u16 = 503;
 
 /// A refusal: the API's envelope, or the token endpoint's two words.
 pub(super) fn of_answer(status: u16, body: &str, retry_after: Option<u64>) -> Failure {
@@ -19,7 +21,8 @@ pub(super) fn of_answer(status: u16, body: &str, retry_after: Option<u64>) -> Fa
     let message = message.filter(|text| !text.is_empty()).map_or_else(|| unexplained(status), str::to_owned);
     let failure = Failure::new(exit_of(status, code), message).target(target);
     let failure = if code.is_empty() { failure.code(status.to_string()) } else { failure.code(code) };
-    let failure = if status == BUSY { failure.retry_after(retry_after) } else { failure };
+    let is_for_now = status == BUSY || (status == UNAVAILABLE && retry_after.is_some());
+    let failure = if is_for_now { failure.retry_after(retry_after) } else { failure };
     match hint(status, code, retry_after) {
         Some(hint) => failure.hint(hint),
         None => failure,
@@ -50,8 +53,12 @@ fn exit_of(status: u16, code: &str) -> Exit {
             | "DisabledFeature"
             | "OsPlatformNotSupported"
             | "ClientVersionNotSupported"
-            | "QuotaExceeded",
+            | "QuotaExceeded"
+            | "ApprovalRefused"
+            | "KeyChangeRefused",
         ) => Exit::Refused,
+        // What is asked of an order does not fit how far it is.
+        (_, "BadRequest") => Exit::Conflict,
         (_, "invalid_client" | "unauthorized_client" | "invalid_scope") => Exit::NotPermitted,
         (401 | 403, _) => Exit::NotPermitted,
         (404, _) => Exit::NotFound,
@@ -105,6 +112,7 @@ fn unexplained(status: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn envelope(status: u16, code: &str) -> Failure {
         let body = format!(r#"{{"error":{{"code":"{code}","message":"why","target":"id"}}}}"#);
@@ -121,6 +129,9 @@ mod tests {
             (401, "Unauthorized", Exit::NotPermitted),
             (403, "Forbidden", Exit::NotPermitted),
             (403, "DisallowedOperation", Exit::Refused),
+            (400, "ApprovalRefused", Exit::Refused),
+            (400, "KeyChangeRefused", Exit::Refused),
+            (400, "BadRequest", Exit::Conflict),
             (400, "ConfirmationRequired", Exit::Refused),
             (404, "ResourceNotFound", Exit::NotFound),
             (409, "", Exit::Conflict),
@@ -140,6 +151,15 @@ mod tests {
         assert_eq!(text, "error: why\n next: try again in 7 seconds");
         let text = of_answer(500, "<html>", None).to_string();
         assert!(text.contains("status 500"), "{text}");
+    }
+
+    #[test]
+    fn what_is_for_now_is_tried_again_and_not_at_once() {
+        assert_eq!(envelope(429, "TooManyRequests").retry_after, Some(Duration::from_secs(7)));
+        assert_eq!(envelope(503, "ServiceUnavailable").retry_after, Some(Duration::from_secs(7)));
+        assert_eq!(of_answer(503, "", None).retry_after, None, "a proxy that finds no server");
+        assert_eq!(of_answer(429, "", Some(0)).retry_after, Some(Duration::from_secs(1)), "nobody spins");
+        assert_eq!(envelope(400, "BadRequest").retry_after, None);
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub(crate) mod comment;
 pub(crate) mod confirm;
 pub(crate) mod digest;
 pub(crate) mod each;
+#[cfg(all(feature = "serve", feature = "agent"))]
+pub(crate) mod patience;
 pub(crate) mod target;
 pub(crate) mod wait;
 

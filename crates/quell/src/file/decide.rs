@@ -54,6 +54,9 @@ pub(super) fn unblock(
     }
 }
 
+/// The order that was just made is among so many, whatever others ask for meanwhile.
+const NEWEST: usize = 100;
+
 /// The order's id goes to stdout, the words beside it.
 fn tell(
     api: &Api,
@@ -67,7 +70,7 @@ fn tell(
         say::out(&answer.body);
     }
     // The answer's shape is the contract's and has no room for the order's id.
-    let orders = api.get("/api/quell/orders")?;
+    let orders = api.get(&format!("/api/quell/orders?$top={NEWEST}"))?;
     let order = wait::newest(&orders.json, verb, &id.to_string());
     if format == Format::Table {
         say::aside(match verb {

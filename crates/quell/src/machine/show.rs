@@ -30,6 +30,7 @@ pub(super) fn run(api: &Api, format: Format, machine: MachineId) -> Result<(), F
             ("guarded", ours("guarded")),
             ("first sweep complete", ours("firstSweepComplete")),
             ("generation", ours("generation")),
+            ("operator key", ours("operatorKey")),
             ("first seen", get("firstSeen")),
             ("last seen", get("lastSeen")),
         ])),

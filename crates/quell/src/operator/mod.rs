@@ -1,18 +1,22 @@
 //! `quell operator`: the key of who answers for the machines, and what it lets go on.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Subcommand;
 use model::HoldId;
 
 use crate::client::Connection;
 use crate::client::comment::Comment;
+use crate::client::patience::Patience;
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
+use crate::say;
 
 mod approve;
 mod key;
 mod list;
+mod rotate;
 mod sign;
 
 /// What the role is told.
@@ -26,7 +30,7 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Show the operator key, or take its private half away from the server
+    /// Show the operator key, take its private half away from the server, or have another one follow
     Key(key::Args),
     /// What waits for approval, on all machines
     List,
@@ -53,6 +57,9 @@ enum Verb {
         with: With,
         #[command(flatten)]
         comment: Comment,
+        /// How many seconds to wait at most until the machine has answered
+        #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+        timeout: u64,
     },
 }
 
@@ -72,13 +79,25 @@ struct With {
 /// Does what the verb says.
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let format = args.connection.format();
+    let api = || args.connection.api();
     match args.verb {
-        Verb::Key(key) => key::run(&key, format),
-        Verb::List => list::run(&args.connection.api()?, format),
-        Verb::Sign { request, with, comment } => sign::run(&request, &with, comment, format),
-        Verb::Approve { signed: Some(text), .. } => approve::bring(&args.connection.api()?, text),
-        Verb::Approve { hold, with, comment, .. } => {
-            approve::run(&args.connection.api()?, hold, &with, comment)
+        Verb::Key(key::Args { verb: Some(key::Verb::Rotate(told)), .. }) => {
+            rotate::run(&api()?, told, format)
         }
+        Verb::Key(key::Args { verb: Some(key::Verb::Replace(told)), .. }) => key::replace(&told, format),
+        Verb::Key(key) => key::run(&key.here, format),
+        Verb::List => list::run(&api()?, format),
+        Verb::Sign { request, with, comment } => sign::run(&request, &with, comment, format),
+        Verb::Approve { signed: Some(text), timeout, .. } => {
+            let api = api()?;
+            Patience::of(Duration::from_secs(timeout)).call(|| approve::bring(&api, &text))?;
+            say::aside("the approval is on its way to the machine");
+            Ok(())
+        }
+        Verb::Approve { hold: Some(hold), with, comment, timeout, .. } => {
+            approve::run(&api()?, hold, &with, comment, Duration::from_secs(timeout))
+        }
+        // The grammar does not let it come to this.
+        Verb::Approve { .. } => Err(Failure::usage("say what is to go on, by its id")),
     }
 }

@@ -5,6 +5,7 @@ use model::OrderId;
 
 use crate::client::Connection;
 use crate::client::comment::Comment;
+use crate::client::confirm::Confirm;
 use crate::client::wait::Wait;
 use crate::failure::Failure;
 use crate::terms::Terms;
@@ -63,6 +64,8 @@ enum Verb {
         #[command(flatten)]
         terms: Terms,
         #[command(flatten)]
+        confirm: Confirm,
+        #[command(flatten)]
         comment: Comment,
         #[command(flatten)]
         wait: Wait,
@@ -78,8 +81,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Verb::Show { order } => show::run(&api, format, order),
         Verb::Watch { order, timeout } => watch::run(&api, format, order, timeout),
         Verb::Cancel { order, comment, wait } => cancel::run(&api, format, order, comment, &wait),
-        Verb::Undo { order, terms, comment, wait } => {
-            undo::run(&api, format, order, terms.into(), comment, &wait)
+        Verb::Undo { order, terms, confirm, comment, wait } => {
+            undo::run(&api, format, order, terms.into(), (comment, confirm), &wait)
         }
     }
 }

@@ -5,6 +5,7 @@ use model::act::Terms;
 use serde_json::json;
 
 use crate::client::comment::Comment;
+use crate::client::confirm::Confirm;
 use crate::client::wait::Wait;
 use crate::client::{Api, text};
 use crate::failure::Failure;
@@ -17,7 +18,7 @@ pub(super) fn run(
     format: Format,
     order: OrderId,
     terms: Terms,
-    comment: Comment,
+    (comment, confirm): (Comment, Confirm),
     wait: &Wait,
 ) -> Result<(), Failure> {
     let body = json!({
@@ -25,7 +26,8 @@ pub(super) fn run(
         "Beside": terms.beside,
         "KeepPrivileges": terms.keep_privileges,
     });
-    let answer = api.post(&format!("/api/quell/orders/{order}/undo"), &body)?;
+    // The undo of an unblock blocks again, and asks what every block asks.
+    let answer = confirm.post(api, &format!("/api/quell/orders/{order}/undo"), body)?;
     let id = text(&answer.json, "id");
     follow::submitted(api, format, &answer, &id, &format!("{order} is to be undone"), wait)
 }

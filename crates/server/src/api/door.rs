@@ -20,6 +20,9 @@ const BODY_LIMIT: usize = 1 << 20;
 /// or takes longer to come.
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
 
+/// No reason is longer, in bytes: each list repeats that of each order.
+const LONGEST_COMMENT: usize = 4096;
+
 /// The whole of a body.
 pub(super) async fn read(body: Body) -> Result<Bytes, ApiError> {
     match tokio::time::timeout(BODY_PATIENCE, to_bytes(body, BODY_LIMIT)).await {
@@ -100,7 +103,11 @@ pub(super) struct ActionBody(rest::Body);
 impl ActionBody {
     /// Why it is wanted.
     pub(super) fn comment(&self) -> Result<String, ApiError> {
-        Ok(self.0.required("Comment")?.to_owned())
+        let comment = self.0.required("Comment")?;
+        if comment.len() > LONGEST_COMMENT {
+            return Err(ApiError::LongComment { max: LONGEST_COMMENT });
+        }
+        Ok(comment.to_owned())
     }
 
     /// Whether a file may be meant that lies where a spared one belongs: our own addition to the contract.
@@ -130,6 +137,11 @@ impl ActionBody {
     /// A signed approval, as a text.
     pub(super) fn approval(&self) -> Result<&str, ApiError> {
         Ok(self.0.required("Approval")?)
+    }
+
+    /// A signed change of the operator key, as a text.
+    pub(super) fn change(&self) -> Result<&str, ApiError> {
+        Ok(self.0.required("Change")?)
     }
 
     /// The file, under the contract's name; a SHA-256 is taken too.
@@ -182,6 +194,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_must_come_in_time() {
         assert_eq!(read(Body::new(Never)).await, Err(ApiError::TooSlow));
+    }
+
+    #[test]
+    fn a_reason_is_no_book() {
+        let body = |length: usize| {
+            let text = serde_json::json!({ "Comment": "x".repeat(length) }).to_string();
+            ActionBody(rest::Body::parse(text.as_bytes()).unwrap()).comment()
+        };
+        assert_eq!(body(LONGEST_COMMENT).map(|comment| comment.len()), Ok(LONGEST_COMMENT));
+        let refused = body(LONGEST_COMMENT + 1).unwrap_err();
+        assert_eq!(refused.table().0, "InvalidInput");
     }
 
     #[tokio::test]

@@ -83,6 +83,13 @@ fn patience(method: &Method, path: &str) -> Duration {
     if brings_list { lists::import::PATIENCE } else { PATIENCE }
 }
 
+#[cfg(test)]
+impl From<Router> for Edge {
+    fn from(router: Router) -> Self {
+        Self { router }
+    }
+}
+
 /// A panic of one handler is that handler's end only.
 async fn contained<F: Future>(future: F) -> Result<F::Output, Box<dyn Any + Send>> {
     let mut future = pin!(future);

@@ -18,6 +18,12 @@ pub(crate) enum ApiError {
     /// Body or its keys are wrong.
     #[error(transparent)]
     Body(#[from] BodyError),
+    /// Nobody reads such a reason, and each list would repeat it.
+    #[error("Invalid input: Comment is longer than {max} bytes")]
+    LongComment {
+        /// So many bytes it may have.
+        max: usize,
+    },
     /// What should name a file is no hash.
     #[error(transparent)]
     Hash(#[from] InvalidHash),
@@ -45,6 +51,9 @@ pub(crate) enum ApiError {
     /// What was brought approves nothing; the text says why and how to go on.
     #[error("The approval does not count: {0}")]
     NoApproval(String),
+    /// The operator key does not change; the text says why.
+    #[error("The change of the operator key does not count: {0}")]
+    NoKeyChange(String),
     /// No token, or one that does not count.
     #[error("{0}")]
     Unauthorized(String),
@@ -87,6 +96,16 @@ pub(crate) enum ApiError {
         /// There is room again after that.
         wait: Duration,
     },
+    /// The caller reads as many samples as he may.
+    #[error(
+        "An application may read {max} samples at once, and this one does: try again when one of them has come"
+    )]
+    TooManyReaders {
+        /// So many may be read at once.
+        max: usize,
+        /// There may be room again after that.
+        wait: Duration,
+    },
     /// The store could not. What it said is for the log only.
     #[error(
         "The server could not do it and nothing was changed. Try again; its log says more under the target"
@@ -106,12 +125,15 @@ impl ApiError {
         match self {
             Self::Body(BodyError::Incorrect) => ("InvalidRequestBody", StatusCode::BAD_REQUEST),
             Self::Body(BodyError::Missing(_)) => ("MissingRequiredParameter", StatusCode::BAD_REQUEST),
+            Self::LongComment { .. } => ("InvalidInput", StatusCode::BAD_REQUEST),
             Self::Hash(_) => ("InvalidHashValue", StatusCode::BAD_REQUEST),
             Self::Query(_) => ("ODataError", StatusCode::BAD_REQUEST),
             Self::AlreadyOpen => ("ActiveRequestAlreadyExists", StatusCode::BAD_REQUEST),
             Self::NothingGuarded(_) => ("OsPlatformNotSupported", StatusCode::BAD_REQUEST),
             Self::Importing => ("Conflict", StatusCode::CONFLICT),
-            Self::Unfit(_) | Self::NoApproval(_) | Self::NotNow(_) => ("BadRequest", StatusCode::BAD_REQUEST),
+            Self::Unfit(_) | Self::NotNow(_) => ("BadRequest", StatusCode::BAD_REQUEST),
+            Self::NoApproval(_) => ("ApprovalRefused", StatusCode::BAD_REQUEST),
+            Self::NoKeyChange(_) => ("KeyChangeRefused", StatusCode::BAD_REQUEST),
             Self::NoRoom(_) => ("QuotaExceeded", StatusCode::INSUFFICIENT_STORAGE),
             Self::Unauthorized(_) => ("Unauthorized", StatusCode::UNAUTHORIZED),
             Self::MissingRoles { .. } => ("Forbidden", StatusCode::FORBIDDEN),
@@ -122,7 +144,9 @@ impl ApiError {
             Self::WrongMethod => ("MethodNotAllowed", StatusCode::METHOD_NOT_ALLOWED),
             Self::TooLarge => ("RequestBodyTooLarge", StatusCode::PAYLOAD_TOO_LARGE),
             Self::TooSlow => ("RequestTimeout", StatusCode::REQUEST_TIMEOUT),
-            Self::TooManyRequests { .. } => ("TooManyRequests", StatusCode::TOO_MANY_REQUESTS),
+            Self::TooManyRequests { .. } | Self::TooManyReaders { .. } => {
+                ("TooManyRequests", StatusCode::TOO_MANY_REQUESTS)
+            }
             Self::Store(_) | Self::Panicked => ("InternalServerError", StatusCode::INTERNAL_SERVER_ERROR),
             Self::Overdue => ("ServiceUnavailable", StatusCode::SERVICE_UNAVAILABLE),
         }
@@ -131,7 +155,7 @@ impl ApiError {
     /// How long to wait before trying again, if that helps.
     pub(super) const fn wait(&self) -> Option<Duration> {
         match self {
-            Self::TooManyRequests { wait, .. } => Some(*wait),
+            Self::TooManyRequests { wait, .. } | Self::TooManyReaders { wait, .. } => Some(*wait),
             Self::Overdue => Some(Duration::from_secs(1)),
             _ => None,
         }

@@ -12,7 +12,9 @@ use super::errors::ApiError;
 use super::gate::{self, Gate};
 use super::limit::Budget::{self, Contract, Own};
 use super::permission::Need;
-use super::{files, holds, lists, machine_actions, machines, orders, policy, preview, status, token};
+use super::{
+    files, holds, lists, machine_actions, machines, operator_key, orders, policy, preview, status, token,
+};
 use crate::app::App;
 
 const GET: MethodFilter = MethodFilter::GET;
@@ -71,6 +73,9 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .row(DELETE, "/api/quell/policies/malware", Own("policies.remove"), Need::Block,   policy::remove)
 
         .row(GET,  "/api/quell/holds",             Own("holds.list"),   Need::MachineRead, holds::list::handle)
+        .row(GET,  "/api/quell/holds/{id}",        Own("holds.show"),   Need::MachineRead, holds::show::handle)
+        .row(GET,  "/api/quell/operator-key",      Own("operator-key.show"), Need::MachineRead, operator_key::show::handle)
+        .row(POST, "/api/quell/operator-key",      Own("operator-key.rotate"), Need::Approve, operator_key::rotate::handle)
         .row(POST, "/api/quell/approvals",         Own("holds.approve"), Need::Approve,    holds::approve::handle)
 
         // Who asks here has no token yet.

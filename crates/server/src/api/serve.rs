@@ -10,15 +10,17 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::Edge;
+use super::pace::Paced;
 
 /// Who sends the head of a request more slowly is gone.
 const HEAD: Duration = Duration::from_secs(10);
-/// Who does not take what we send for so long is gone.
+/// Who does not acknowledge what we send for so long is gone; see also [`Paced`].
 const STALLED: Duration = Duration::from_secs(60);
 /// More connections wait in the kernel,
 const CONNECTIONS: usize = 4096;
@@ -43,12 +45,15 @@ pub(crate) async fn serve(listener: TcpListener, edge: Edge, mut stop: watch::Re
     // Owned here, so that whoever ends this ends every connection.
     let mut connections = JoinSet::new();
     loop {
-        let (connection, place) = tokio::select! {
+        let ((stream, peer), place) = tokio::select! {
             accepted = accept(&listener, &places) => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
         while connections.try_join_next().is_some() {}
-        connections.spawn(attend(connection, place, edge.clone(), graceful.watcher()));
+        // Both only make things better; a socket that refuses them is still served.
+        let _ = stream.set_nodelay(true);
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, STALLED.as_millis() as u32);
+        connections.spawn(attend(stream, peer, place, edge.clone(), graceful.watcher()));
     }
     drop(listener);
     if tokio::time::timeout(FAREWELL, graceful.shutdown()).await.is_err() {
@@ -78,14 +83,12 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Accepted {
 }
 
 async fn attend(
-    (stream, peer): (TcpStream, SocketAddr),
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
     place: OwnedSemaphorePermit,
     edge: Edge,
     watcher: Watcher,
 ) {
-    // Both only make things better; a socket that refuses them is still served.
-    let _ = stream.set_nodelay(true);
-    let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, STALLED.as_millis() as u32);
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
         let edge = edge.clone();
         async move { Ok::<_, Infallible>(edge.answer(request.map(Body::new), peer.ip()).await) }
@@ -93,7 +96,7 @@ async fn attend(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Paced::new(stream)), service);
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%peer, %error, "a connection ended early");
     }
@@ -103,6 +106,30 @@ async fn attend(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::Router;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_take_his_answer_loses_connection_and_place() {
+        let places = Arc::new(Semaphore::new(1));
+        let place = Arc::clone(&places).acquire_owned().await.unwrap();
+        let edge = Edge::from(Router::new().route("/", get(async || vec![0_u8; 1 << 20])));
+        let (mut reader, ours) = duplex(4096);
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let graceful = GracefulShutdown::new();
+        let serving = tokio::spawn(attend(ours, peer, place, edge, graceful.watcher()));
+        reader.write_all(b"GET / HTTP/1.1\r\nHost: quell.test\r\n\r\n").await.unwrap();
+        let mut head = [0; 12];
+        reader.read_exact(&mut head).await.unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200");
+        // Nothing more is read.
+        serving.await.unwrap();
+        assert_eq!(places.available_permits(), 1);
+        let mut rest = Vec::new();
+        reader.read_to_end(&mut rest).await.unwrap();
+        assert!(rest.len() < 1 << 20);
+    }
 
     #[test]
     fn callers_never_take_the_last_descriptor() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request};
+use axum::response::Response;
 use model::act::{CopyResult, CopyState, Outcome};
 use model::facts::{Facts, FileType};
 use model::inspection::Inspection;
@@ -168,6 +169,7 @@ impl Scene {
             guard_level: if guarded.is_empty() { "none" } else { "deny" }.into(),
             guarded: guarded.iter().map(Into::into).collect(),
             first_sweep_complete,
+            operator_key: String::new(),
         };
         self.app.store.report(self.organization, self.machine, report).await.unwrap();
     }
@@ -311,6 +313,11 @@ impl Scene {
         self.call_with(None, method, path, body, &[]).await
     }
 
+    /// A call whose answer nobody reads yet.
+    pub(super) async fn answer(&self, token: Option<&str>, method: &str, path: &str) -> Response {
+        self.respond(token, method, path, "", &[]).await
+    }
+
     pub(super) async fn call_with(
         &self,
         token: Option<&str>,
@@ -319,6 +326,21 @@ impl Scene {
         body: &str,
         headers: &[(&str, &str)],
     ) -> Answer {
+        let response = self.respond(token, method, path, body, headers).await;
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap().to_vec();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Answer { status: parts.status.as_u16(), headers: parts.headers, text, bytes }
+    }
+
+    async fn respond(
+        &self,
+        token: Option<&str>,
+        method: &str,
+        path: &str,
+        body: &str,
+        headers: &[(&str, &str)],
+    ) -> Response {
         let mut request = Request::builder().method(method).uri(path).header("Host", "quell.test");
         if let Some(token) = token {
             request = request.header("Authorization", format!("Bearer {token}"));
@@ -326,11 +348,7 @@ impl Scene {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = self.edge.answer(request.body(Body::from(body.to_owned())).unwrap(), HERE).await;
-        let (parts, body) = response.into_parts();
-        let bytes = to_bytes(body, usize::MAX).await.unwrap().to_vec();
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        Answer { status: parts.status.as_u16(), headers: parts.headers, text, bytes }
+        self.edge.answer(request.body(Body::from(body.to_owned())).unwrap(), HERE).await
     }
 }
 

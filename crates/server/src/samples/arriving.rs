@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use model::{ActId, Digests, OrganizationId};
 use sha2::Digest;
 
-use super::{Samples, mask, private};
+use super::{Samples, mask, on_disk, private};
 
 /// A sample on its way in. What has come stays when this is dropped, and is gone on with later.
 #[derive(Debug)]
@@ -101,11 +101,13 @@ impl Arriving {
         let naming = self.samples.naming.clone();
         let _naming = naming.lock().await;
         let place = self.samples.place(self.organization, self.digests.sha256);
-        if let Some(dir) = place.parent() {
+        on_disk(move || {
+            let Some(dir) = place.parent() else { return Ok(()) };
             private(dir)?;
             std::fs::rename(&self.path, &place)?;
-            File::open(dir)?.sync_all()?;
-        }
+            File::open(dir)?.sync_all()
+        })
+        .await?;
         note.await
     }
 }

@@ -7,6 +7,7 @@
 
 mod archive;
 mod arriving;
+mod readers;
 
 use std::fs::{DirBuilder, File};
 use std::io;
@@ -15,12 +16,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use model::{ActId, OrganizationId, Sha256};
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
 
 use crate::store::{Store, StoreError};
 
 pub(crate) use archive::archive;
 pub(crate) use arriving::Arriving;
+use readers::Readers;
+pub(crate) use readers::{Busy, ONE as AT_ONCE, Reader, Turn};
 
 /// How much may be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,9 +41,6 @@ impl Default for Limits {
     }
 }
 
-/// How many are read at once.
-const READERS: usize = 16;
-
 /// Where samples are kept. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Samples {
@@ -47,16 +48,7 @@ pub struct Samples {
     limits: Limits,
     /// Held by who makes a file that the store names only afterwards, and by who removes what it does not name.
     naming: Arc<Mutex<()>>,
-    readers: Arc<Semaphore>,
-}
-
-/// Why a sample can't be read.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Unread {
-    #[error("too many samples are being read")]
-    Busy,
-    #[error("{0}")]
-    Io(#[from] io::Error),
+    readers: Readers,
 }
 
 impl Samples {
@@ -68,8 +60,7 @@ impl Samples {
         let dir = data_dir.join("samples");
         private(&dir)?;
         private(&dir.join(COMING))?;
-        let readers = Arc::new(Semaphore::new(READERS));
-        Ok(Self { dir: Arc::new(dir), limits, naming: Arc::default(), readers })
+        Ok(Self { dir: Arc::new(dir), limits, naming: Arc::default(), readers: Readers::default() })
     }
 
     /// How much may be kept.
@@ -77,14 +68,15 @@ impl Samples {
         self.limits
     }
 
-    /// Opens a sample for reading, in its turn: not more than some are read at once.
-    pub(crate) fn read(
-        &self,
-        organization: OrganizationId,
-        sha256: Sha256,
-    ) -> Result<(File, OwnedSemaphorePermit), Unread> {
-        let turn = Arc::clone(&self.readers).try_acquire_owned().map_err(|_| Unread::Busy)?;
-        Ok((File::open(self.place(organization, sha256))?, turn))
+    /// A place to read for this caller, if there is one now.
+    pub(crate) fn turn(&self, reader: Reader) -> Result<Turn, Busy> {
+        self.readers.enter(reader)
+    }
+
+    /// Opens a sample for reading; who reads has a turn.
+    pub(crate) async fn read(&self, organization: OrganizationId, sha256: Sha256) -> io::Result<File> {
+        let place = self.place(organization, sha256);
+        on_disk(move || File::open(place)).await
     }
 
     /// Whether the bytes lie here.
@@ -107,17 +99,26 @@ impl Samples {
     pub(crate) async fn sweep(&self, store: &Store) -> Result<(), StoreError> {
         let _naming = self.naming.lock().await;
         // Looked at first: what is made from now on stands in the store already.
-        let found = self.found();
+        let samples = self.clone();
+        let Ok(found) = on_disk(move || Ok(samples.found())).await else { return Ok(()) };
         let kept = store.kept_samples().await?;
-        let surplus = found.into_iter().filter(|(_, is)| match is {
+        let is_surplus = |is: &Found| match is {
             Found::Sample(organization, sha256) => !kept.samples.contains(&(*organization, *sha256)),
             Found::Coming(act) => !kept.coming.contains(act),
-        });
-        for (path, _) in surplus {
-            match std::fs::remove_file(&path) {
-                Ok(()) => tracing::info!(path = %path.display(), "sample.removed"),
-                Err(error) => tracing::warn!(path = %path.display(), %error, "a sample can't be removed"),
+        };
+        let surplus: Vec<PathBuf> =
+            found.into_iter().filter(|(_, is)| is_surplus(is)).map(|(path, _)| path).collect();
+        let removed = on_disk(move || {
+            for path in surplus {
+                match std::fs::remove_file(&path) {
+                    Ok(()) => tracing::info!(path = %path.display(), "sample.removed"),
+                    Err(error) => tracing::warn!(path = %path.display(), %error, "a sample can't be removed"),
+                }
             }
+            Ok(())
+        });
+        if let Err(error) = removed.await {
+            tracing::warn!(%error, "samples that nobody wants are removed later");
         }
         Ok(())
     }
@@ -141,6 +142,16 @@ impl Samples {
             }
         }
         found
+    }
+}
+
+/// Disks may stand still: no thread that serves others waits for them.
+pub(crate) async fn on_disk<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    match spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(io::Error::other(error)),
     }
 }
 

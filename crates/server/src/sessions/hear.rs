@@ -158,6 +158,7 @@ impl Ear<'_> {
             guard_level: heartbeat.guard_level.clone(),
             guarded: heartbeat.guarded.iter().cloned().map(things::path_of).collect(),
             first_sweep_complete: heartbeat.first_sweep_complete,
+            operator_key: heartbeat.operator_key.clone(),
         };
         if let Some(seat) = self.plane.present().get_mut(&self.machine) {
             seat.presence.heartbeat = Some(heartbeat);

@@ -3,13 +3,12 @@
 
 use model::{ActId, Digests, MachineId};
 use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
 use wire::link::v1::{self, down};
 use wire::link::{Malformed, acts};
 
 use super::Plane;
 use super::connection::Ended;
-use crate::samples::Arriving;
+use crate::samples::{Arriving, on_disk};
 use crate::store::{Offer, Sample, StoreError};
 
 /// How much a machine may send before it is told to go on.
@@ -67,7 +66,7 @@ impl Receiver<'_> {
             Err(error) => return Err(error.into()),
         }
         let (samples, organization) = (samples.clone(), *organization);
-        let opened = blocking(move || Arriving::open(&samples, organization, act, digests, offer.size)).await;
+        let opened = on_disk(move || Arriving::open(&samples, organization, act, digests, offer.size)).await;
         match opened {
             Ok(arriving) => self.go_on(arriving).await,
             Err(error) => self.refuse(act, format!("the server can't keep it: {error}")).await,
@@ -97,7 +96,7 @@ impl Receiver<'_> {
         if arriving.at + chunk.bytes.len() as u64 > until || chunk.bytes.is_empty() {
             return Err(Malformed("sample (more or less than it has credit for)").into());
         }
-        let written = blocking(move || match arriving.write(chunk.bytes) {
+        let written = on_disk(move || match arriving.write(chunk.bytes) {
             Ok(()) => Ok(arriving),
             Err(error) => {
                 arriving.give_up();
@@ -117,7 +116,7 @@ impl Receiver<'_> {
 
     async fn finish(&mut self, mut arriving: Arriving) -> Result<(), Ended> {
         let act = arriving.act;
-        let checked = blocking(move || match arriving.check() {
+        let checked = on_disk(move || match arriving.check() {
             Ok(true) => Ok(Some(arriving)),
             Ok(false) => {
                 arriving.give_up();
@@ -161,14 +160,4 @@ enum Kept {
     Io(#[from] std::io::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-/// Disks may stand still: no thread that serves others waits for them.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
-) -> std::io::Result<T> {
-    match spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => Err(std::io::Error::other(error)),
-    }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use model::hold::OperatorKey;
 use model::log::Position;
 use model::{ActId, HoldId, MachineId};
 use tokio::io::AsyncWriteExt;
@@ -51,8 +52,15 @@ pub(super) async fn run(
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = Instant::now();
-    let mut mouth =
-        Mouth { plane, machine, stream, position, sent: HashSet::new(), sent_approvals: Vec::new() };
+    let mut mouth = Mouth {
+        plane,
+        machine,
+        stream,
+        position,
+        key: None,
+        sent: HashSet::new(),
+        sent_approvals: Vec::new(),
+    };
     mouth.welcome(ingested).await?;
     mouth.rules(true).await?;
     mouth.acts().await?;
@@ -65,12 +73,16 @@ pub(super) async fn run(
         };
         match event {
             Event::Answer(answer) => mouth.say(answer).await?,
-            Event::Hint => mouth.look().await?,
+            Event::Hint => {
+                mouth.look().await?;
+                mouth.operator_key().await?;
+            }
             Event::Tick => {
                 mouth.look().await?;
                 if heard.elapsed() >= HEARD_EVERY {
                     heard = Instant::now();
                     plane.store.heard(plane.organization, machine).await?;
+                    mouth.operator_key().await?;
                 }
             }
             Event::Over => return Ok(()),
@@ -84,6 +96,8 @@ struct Mouth<'a> {
     stream: OwnedWriteHalf,
     /// The rules it was sent.
     position: Position,
+    /// The operator key it was told of.
+    key: Option<OperatorKey>,
     /// The acts it was sent on this connection, and whether as withdrawn.
     sent: HashSet<(ActId, bool)>,
     /// The approvals it was sent on this connection, each with what it says: another may follow for the same hold.
@@ -98,16 +112,39 @@ impl Mouth<'_> {
     }
 
     async fn welcome(&mut self, sightings_stored: u64) -> Result<(), Ended> {
-        let key = self.plane.store.operator_key(self.plane.organization).await?;
+        let v1::OperatorKey { key, changes } = self.key_of_now().await?;
         let welcome = v1::Welcome {
             organization: self.plane.organization.0.as_bytes().to_vec(),
             server_time: self.plane.clock.now().ticks(),
             heartbeat_seconds: HEARTBEAT_SECONDS,
             sightings_stored,
-            operator_key: key.map(|key| key.to_vec()).unwrap_or_default(),
-            operator_key_changes: Vec::new(),
+            operator_key: key,
+            operator_key_changes: changes,
         };
         self.say(down::Message::Welcome(welcome)).await
+    }
+
+    async fn key_of_now(&mut self) -> Result<v1::OperatorKey, Ended> {
+        let Plane { store, organization, .. } = self.plane;
+        let changes = store.operator_key_changes(*organization).await?;
+        // The last of them leads to it, whatever comes between two looks.
+        self.key = match changes.last() {
+            Some(last) => Some(last.to),
+            None => store.operator_key(*organization).await?,
+        };
+        Ok(v1::OperatorKey {
+            key: self.key.map(|key| key.to_vec()).unwrap_or_default(),
+            changes: changes.iter().map(Into::into).collect(),
+        })
+    }
+
+    /// Tells the operator key if it is another one by now: before the approvals that it has signed.
+    async fn operator_key(&mut self) -> Result<(), Ended> {
+        if self.plane.store.operator_key(self.plane.organization).await? != self.key {
+            let told = self.key_of_now().await?;
+            self.say(down::Message::OperatorKey(told)).await?;
+        }
+        Ok(())
     }
 
     async fn look(&mut self) -> Result<(), Ended> {
@@ -122,6 +159,7 @@ impl Mouth<'_> {
         self.sent_approvals.retain(|sent| approvals.contains(sent));
         for approval in approvals {
             if !self.sent_approvals.contains(&approval) {
+                self.operator_key().await?;
                 let message = holds::signed_approval_of_bytes(&approval.1)?;
                 self.say(down::Message::Approval(message)).await?;
                 self.sent_approvals.push(approval);

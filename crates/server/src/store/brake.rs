@@ -1,9 +1,9 @@
 //! The verbs about what machines' brakes hold back.
 
-use model::hold::{Approval, Hold};
+use model::hold::{Approval, Hold, KeyChange, OperatorKey};
 use model::{HoldId, MachineId, OrderId, OrganizationId};
 
-use super::{Back, Caller, HeldThere, Store, StoreError, sqlite};
+use super::{Back, Caller, HeldThere, HoldEnd, Store, StoreError, sqlite};
 
 impl Store {
     /// All that a machine's brake holds, in place of what it told before.
@@ -84,7 +84,7 @@ impl Store {
     /// When the store fails.
     pub async fn holds(&self, organization: OrganizationId) -> Result<Vec<HeldThere>, StoreError> {
         let Back::Sqlite(db) = &*self.back;
-        db.read("holds", |look| sqlite::holds::list(look, organization))
+        db.read_long("holds", |look| sqlite::holds::list(look, organization))
     }
 
     /// What of an order waits for approval.
@@ -100,13 +100,41 @@ impl Store {
         db.read("holds_of", |look| sqlite::holds::of_order(look, organization, order))
     }
 
+    /// One thing that waits for approval; or how it ended, for a day after that.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn hold_by_id(
+        &self,
+        organization: OrganizationId,
+        hold: HoldId,
+    ) -> Result<Option<Result<HeldThere, HoldEnd>>, StoreError> {
+        let Back::Sqlite(db) = &*self.back;
+        db.read("hold_by_id", |look| sqlite::holds::get(look, organization, hold))
+    }
+
     /// The public half of the operator key; none before there is one.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn operator_key(&self, organization: OrganizationId) -> Result<Option<[u8; 32]>, StoreError> {
+    pub async fn operator_key(
+        &self,
+        organization: OrganizationId,
+    ) -> Result<Option<OperatorKey>, StoreError> {
         let Back::Sqlite(db) = &*self.back;
-        db.read("operator_key", |look| sqlite::holds::operator_key(look, organization))
+        db.read("operator_key", |look| sqlite::operator_keys::current(look, organization))
+    }
+
+    /// How the operator key came to be the one it is, oldest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn operator_key_changes(
+        &self,
+        organization: OrganizationId,
+    ) -> Result<Vec<KeyChange>, StoreError> {
+        let Back::Sqlite(db) = &*self.back;
+        db.read("operator_key_changes", |look| sqlite::operator_keys::changes(look, organization))
     }
 
     /// Keeps the public half of the operator key, unless there is one: what stands comes back.
@@ -116,9 +144,29 @@ impl Store {
     pub async fn keep_operator_key(
         &self,
         organization: OrganizationId,
-        key: [u8; 32],
-    ) -> Result<[u8; 32], StoreError> {
+        key: OperatorKey,
+    ) -> Result<OperatorKey, StoreError> {
         let Back::Sqlite(db) = &*self.back;
-        db.order("keep_operator_key", move |tx| sqlite::holds::keep_operator_key(tx, organization, key)).await
+        db.order("keep_operator_key", move |tx| sqlite::operator_keys::keep(tx, organization, key)).await
+    }
+
+    /// Another operator key follows; approvals on their way count no more. Who asks has looked at the signature. By nobody:
+    /// whoever rules the server says so.
+    ///
+    /// # Errors
+    /// `Refused` when it does not follow the key of now, or was one before; when the store fails.
+    pub async fn change_operator_key(
+        &self,
+        organization: OrganizationId,
+        by: Option<&Caller>,
+        change: KeyChange,
+        comment: &str,
+    ) -> Result<(), StoreError> {
+        let (by, comment) = (by.cloned(), comment.to_owned());
+        let Back::Sqlite(db) = &*self.back;
+        db.order("change_operator_key", move |tx| {
+            sqlite::operator_keys::change(tx, organization, by.as_ref(), &change, &comment)
+        })
+        .await
     }
 }

@@ -24,8 +24,8 @@ pub use self::judging::{Judged, Judgement, KnownList};
 pub use self::policing::Policy;
 pub(crate) use self::policing::{Look, Looked, PolicyLook};
 pub use self::rows::{
-    Application, Attach, Attached, AuditRow, Block, Caller, HeldThere, Home, KeptSamples, KnownCopy,
-    KnownFile, KnownInspection, Machine, Offer, OpenAct, Page, Report, RuleDelta, Sample,
+    Answered, Application, Attach, Attached, AuditRow, Block, Caller, HeldThere, HoldEnd, Home, KeptSamples,
+    KnownCopy, KnownFile, KnownInspection, Machine, Offer, OpenAct, Page, Report, RuleDelta, Sample,
 };
 use self::sqlite::Sqlite;
 use crate::hints::Hints;
@@ -112,7 +112,7 @@ impl Store {
         file: FileId,
     ) -> Result<Vec<KnownCopy>, StoreError> {
         let Back::Sqlite(db) = &*self.back;
-        db.read("copies", |look| sqlite::files::copies(look, organization, file))
+        db.read_long("copies", |look| sqlite::files::copies(look, organization, file))
     }
 
     /// Every machine of the organization, by name.
@@ -121,7 +121,7 @@ impl Store {
     /// When the store fails.
     pub async fn machines(&self, organization: OrganizationId) -> Result<Vec<Machine>, StoreError> {
         let Back::Sqlite(db) = &*self.back;
-        db.read("machines", |look| sqlite::machines::list(look, organization))
+        db.read_long("machines", |look| sqlite::machines::list(look, organization))
     }
 
     /// One machine.
@@ -147,7 +147,7 @@ impl Store {
         file: FileId,
     ) -> Result<Vec<Machine>, StoreError> {
         let Back::Sqlite(db) = &*self.back;
-        db.read("machines_with", |look| sqlite::machines::with(look, organization, file))
+        db.read_long("machines_with", |look| sqlite::machines::with(look, organization, file))
     }
 
     /// The file may not run anywhere in the organization. Blocking what is blocked is an order of its own, and
@@ -176,9 +176,9 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn blocks(&self, organization: OrganizationId) -> Result<Vec<Block>, StoreError> {
+    pub async fn blocks(&self, organization: OrganizationId, page: Page) -> Result<Vec<Block>, StoreError> {
         let Back::Sqlite(db) = &*self.back;
-        db.read("blocks", |look| sqlite::block::list(look, organization))
+        db.read_long("blocks", |look| sqlite::block::list(look, organization, page))
     }
 
     /// The file is denied on that machine, what runs it is stopped, every copy goes into the vault.
@@ -300,7 +300,7 @@ impl Store {
     /// When the store fails.
     pub async fn orders(&self, organization: OrganizationId, page: Page) -> Result<Vec<Order>, StoreError> {
         let Back::Sqlite(db) = &*self.back;
-        db.read("orders", |look| sqlite::orders::newest(look, organization, None, page))
+        db.read_long("orders", |look| sqlite::orders::newest(look, organization, None, page))
     }
 
     /// The quarantines among the orders, newest first.
@@ -313,7 +313,9 @@ impl Store {
         page: Page,
     ) -> Result<Vec<Order>, StoreError> {
         let Back::Sqlite(db) = &*self.back;
-        db.read("quarantines", |look| sqlite::orders::newest(look, organization, Some("quarantine"), page))
+        db.read_long("quarantines", |look| {
+            sqlite::orders::newest(look, organization, Some("quarantine"), page)
+        })
     }
 
     /// The lines of the audit that follow `after`, oldest first.
@@ -327,7 +329,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<AuditRow>, StoreError> {
         let Back::Sqlite(db) = &*self.back;
-        db.read("audit", |look| sqlite::audit::since(look, organization, after, limit))
+        db.read_long("audit", |look| sqlite::audit::since(look, organization, after, limit))
     }
 
     /// The entries of the organization's log that follow `after`, oldest first, whomever they concern.

@@ -12,7 +12,8 @@ use model::log::{Entry, Position};
 use model::order::Cancellation;
 use model::rule::Rule;
 use model::{
-    ActId, Digests, Epoch, FileId, Generation, MachineId, OrderId, OrganizationId, RuleId, Sha256, Time,
+    ActId, Digests, Epoch, FileId, Generation, HoldId, MachineId, OrderId, OrganizationId, RuleId, Sha256,
+    Time,
 };
 use uuid::Uuid;
 
@@ -38,6 +39,11 @@ pub struct Page {
     pub skip: u32,
     /// and no more than so many.
     pub top: u32,
+}
+
+impl Page {
+    /// All of it.
+    pub const ALL: Self = Self { skip: 0, top: u32::MAX };
 }
 
 /// A program that may ask for tokens.
@@ -84,8 +90,10 @@ pub struct KnownFile {
     pub digests: Digests,
     /// What its bytes say.
     pub facts: Facts,
-    /// On how many machines it was seen.
+    /// On how many machines it was seen, whatever became of it there.
     pub prevalence: u64,
+    /// On how many it lies now, as far as they have told.
+    pub present_on: u64,
     /// When it was first seen.
     pub first_observed: Time,
     /// When it was last seen.
@@ -169,6 +177,8 @@ pub struct Machine {
     pub guarded: Vec<PathBuf>,
     /// Whether it has looked at every watched file once.
     pub first_sweep_complete: bool,
+    /// The fingerprint of the operator key whose signature counts there, as it said last; empty before there is one.
+    pub operator_key: String,
     /// Whether it is attached now. Sessions know, the store does not: always false as it comes from there.
     pub attached: bool,
 }
@@ -243,6 +253,39 @@ pub struct HeldThere {
     pub machine_name: String,
     /// What waits.
     pub hold: Hold,
+    /// What became of the last approval.
+    pub answered: Answered,
+}
+
+/// What became of the last approval of what waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// There was none.
+    NotAsked,
+    /// It is on its way to the machine.
+    NotYet,
+    /// The machine did not take it.
+    Refused {
+        /// When.
+        at: Time,
+        /// Why, for people.
+        why: String,
+    },
+}
+
+/// How it ended that something waited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldEnd {
+    /// Under which id.
+    pub id: HoldId,
+    /// On which machine.
+    pub machine: MachineId,
+    /// Its name.
+    pub machine_name: String,
+    /// When.
+    pub at: Time,
+    /// Who let it go on; nobody when it was withdrawn or is over.
+    pub approved_by: Option<String>,
 }
 
 /// A machine presents itself.
@@ -288,6 +331,8 @@ pub struct Report {
     pub guarded: Vec<PathBuf>,
     /// Whether it has looked at every watched file once.
     pub first_sweep_complete: bool,
+    /// The fingerprint of the operator key whose signature counts there; empty before there is one.
+    pub operator_key: String,
 }
 
 /// What a machine needs to have the rules of today.

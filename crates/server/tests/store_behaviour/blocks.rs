@@ -14,7 +14,7 @@ pub(crate) async fn a_block_is_one_rule_however_often_it_is_asked_for(world: Wor
     assert_eq!((again.comment.as_str(), again.updated), ("because", again_at));
     assert_ne!(again.order, first.order, "each request is an order of its own");
     assert_eq!(world.head().await, world.at(1), "asking again changes nobody's rules");
-    assert_eq!(world.store.blocks(world.home.organization).await.unwrap(), [again]);
+    assert_eq!(world.store.blocks(world.home.organization, Page::ALL).await.unwrap(), [again]);
     assert_eq!(
         world.store.orders(world.home.organization, Page { skip: 0, top: 10 }).await.unwrap().len(),
         2
@@ -25,7 +25,7 @@ pub(crate) async fn names_of_different_kinds_are_different_blocks(world: World) 
     let short = world.store.block(&world.caller(), sha1(1), "a".into()).await.unwrap();
     let long = world.store.block(&world.caller(), sha256(1), "b".into()).await.unwrap();
     assert_ne!(short.rule, long.rule);
-    let all = world.store.blocks(world.home.organization).await.unwrap();
+    let all = world.store.blocks(world.home.organization, Page::ALL).await.unwrap();
     assert_eq!(all, [long.clone(), short], "newest first");
 
     world.saw(1, vec![crate::world::sighting(1, "/a", model::sighting::Seen::AtRest)]).await;
@@ -47,7 +47,7 @@ pub(crate) async fn unblock_ends_what_was_blocked_and_nothing_else(world: World)
     assert_eq!((cancellation.at, cancellation.comment.as_str()), (at, "sorry"));
     let order = world.store.order(world.home.organization, ended.order).await.unwrap().unwrap();
     assert_eq!((order.want, order.generation.0), (Want::Unblock(sha1(1)), 2));
-    assert!(world.store.blocks(world.home.organization).await.unwrap().is_empty());
+    assert!(world.store.blocks(world.home.organization, Page::ALL).await.unwrap().is_empty());
 
     let anew = world.store.block(&world.caller(), sha1(1), "again".into()).await.unwrap();
     assert_ne!(anew.rule, block.rule, "a rule that has ended never comes back");

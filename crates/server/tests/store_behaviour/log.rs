@@ -1,7 +1,7 @@
 use model::log::Change;
 use model::rule::{Identifier, Scope};
 use model::{Epoch, Generation, MachineId};
-use server::store::{RuleDelta, StoreError};
+use server::store::{Page, RuleDelta, StoreError};
 use sha2::{Digest, Sha256};
 
 use crate::world::{World, file, sha1, sha256};
@@ -70,7 +70,7 @@ pub(crate) async fn everything_is_there_after_a_restart(world: World) {
     let world = world.restarted();
     let organization = world.home.organization;
     assert_eq!(world.store.home("another name").await.unwrap(), world.home);
-    assert_eq!(world.store.blocks(organization).await.unwrap(), [block]);
+    assert_eq!(world.store.blocks(organization, Page::ALL).await.unwrap(), [block]);
     assert_eq!(world.store.order(organization, order.id).await.unwrap(), Some(order));
     assert_eq!(world.store.acts_for(organization, world.home.machine).await.unwrap(), acts);
     world.store.block(&world.caller(), sha1(3), "c".into()).await.unwrap();

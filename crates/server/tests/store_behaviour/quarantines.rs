@@ -45,7 +45,7 @@ pub(crate) async fn an_order_is_rule_act_and_known_copies_at_once(world: World) 
     assert_eq!((act.after, &act.what), (world.at(1), &Do::Quarantine(sha1(1))));
     assert_eq!(act.deadline, order.created.after(Duration::from_secs(3 * 24 * 3600)));
     assert!(
-        world.store.blocks(world.home.organization).await.unwrap().is_empty(),
+        world.store.blocks(world.home.organization, Page::ALL).await.unwrap().is_empty(),
         "it is that machine's rule"
     );
     let listed = async |skip, top| {

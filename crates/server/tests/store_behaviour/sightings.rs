@@ -1,6 +1,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use model::act::{CopyState, Terms};
 use model::facts::FileType;
 use model::sighting::{Seen, Sighting};
 use model::{Clock, MachineId, RuleId};
@@ -9,6 +10,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
+use crate::quarantines::{copy, ended, ordered, outcome};
 use crate::world::{World, sha1, sha256, sighting};
 
 pub(crate) async fn a_new_pair_raises_prevalence_and_a_replay_nothing(world: World) {
@@ -75,6 +77,40 @@ pub(crate) async fn another_file_at_the_path_takes_its_place(world: World) {
     let there: Vec<_> = copies.iter().map(|copy| (copy.path.to_str().unwrap(), copy.present)).collect();
     assert_eq!(there, [("/b", true), ("/a", false)]);
     assert!(world.store.copies(organization, sha1(2)).await.unwrap()[0].present);
+}
+
+pub(crate) async fn where_a_file_is_now_follows_each_removal(world: World) {
+    world.guarding().await;
+    let organization = world.home.organization;
+    let counts = async || {
+        let known = world.store.file(organization, sha1(1)).await.unwrap().unwrap();
+        let copies = world.store.copies(organization, sha1(1)).await.unwrap();
+        (known.prevalence, known.present_on, copies.iter().filter(|copy| copy.present).count())
+    };
+    let neighbour = world.neighbour(9).await;
+    world.saw(1, vec![sighting(1, "/demo/a", Seen::AtRest), sighting(1, "/demo/b", Seen::AtRest)]).await;
+    let there = vec![sighting(1, "/x", Seen::AtRest)];
+    world.store.record_sightings(organization, neighbour, 1, there).await.unwrap();
+    assert_eq!(counts().await, (2, 2, 3));
+    // Its owner removes one, a quarantine takes the other.
+    world.saw(2, vec![sighting(1, "/demo/b", Seen::Gone)]).await;
+    assert_eq!(counts().await, (2, 2, 2));
+    let (order, act) = ordered(&world, sha1(1)).await;
+    ended(&world, outcome(&act, vec![copy("/demo/a", CopyState::Succeeded)])).await;
+    assert_eq!(counts().await, (2, 1, 1), "it was seen on two machines, and lies on one");
+    // What the machine tells of the same move changes nothing.
+    world.saw(3, vec![sighting(1, "/demo/a", Seen::Gone)]).await;
+    assert_eq!(counts().await, (2, 1, 1));
+    let terms = Terms::default();
+    world.store.undo(&world.caller(), order.id, terms, "sorry".into()).await.unwrap();
+    let acts = world.store.acts_for(organization, world.home.machine).await.unwrap();
+    ended(&world, outcome(&acts[0].act, vec![copy("/demo/a", CopyState::Succeeded)])).await;
+    assert_eq!(counts().await, (2, 2, 2));
+    // A filesystem that is unmounted, and mounted elsewhere.
+    world.saw(4, vec![sighting(1, "/demo/a", Seen::Gone)]).await;
+    assert_eq!(counts().await, (2, 1, 1));
+    world.saw(5, vec![sighting(1, "/mnt/a", Seen::AtRest)]).await;
+    assert_eq!(counts().await, (2, 2, 2));
 }
 
 pub(crate) async fn paths_beyond_the_cap_are_not_kept(world: World) {

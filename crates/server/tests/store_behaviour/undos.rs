@@ -3,7 +3,7 @@ use model::log::Change;
 use model::order::{Failure, State, Want};
 use model::sighting::Seen;
 use model::{Generation, OrderId};
-use server::store::SubmitError;
+use server::store::{Page, SubmitError};
 
 use crate::quarantines::{copy, ended, ordered, outcome, shown};
 use crate::world::{World, sha1, sighting};
@@ -69,11 +69,47 @@ pub(crate) async fn a_failed_restore_may_be_tried_again(world: World) {
     assert_eq!(world.head().await, world.at(2), "the machine's own deny ended with the first try");
 }
 
+pub(crate) async fn a_restore_that_its_machine_did_not_begin_in_time_leaves_the_deny(world: World) {
+    let (order, act) = ordered(&world, sha1(1)).await;
+    ended(&world, outcome(&act, vec![copy("/demo/a", CopyState::Succeeded)])).await;
+    let restore = undone(&world, order.id).await.unwrap();
+    let acts = world.store.acts_for(world.home.organization, world.home.machine).await.unwrap();
+    let late = Failure::timed_out("the deadline is over by this machine's clock");
+    ended(&world, Outcome { failure: Some(late), ..outcome(&acts[0].act, Vec::new()) }).await;
+    assert_eq!(shown(&world, &restore).await.state, State::TimeOut);
+    let log = world.store.log(world.home.organization, Generation(2), 10).await.unwrap();
+    assert!(matches!(log[..], [ref entry] if matches!(entry.change, Change::Begin(_))), "{log:?}");
+    assert!(undone(&world, order.id).await.is_ok(), "and it may be tried again");
+}
+
+pub(crate) async fn the_undo_of_an_unblock_asks_what_a_block_asks(world: World) {
+    world.guarding().await;
+    world.store.block(&world.caller(), sha1(1), "a".into()).await.unwrap();
+    let block = world.store.unblock(&world.caller(), sha1(1), "b".into()).await.unwrap();
+    // Since then the machine has found that it lies where a spared file belongs.
+    world.strange(1, "/usr/bin/ssh").await;
+    let refused = undone(&world, block.order).await;
+    assert!(matches!(refused, Err(SubmitError::Unconfirmed { .. })), "{refused:?}");
+    assert!(world.store.blocks(world.home.organization, Page::ALL).await.unwrap().is_empty());
+    let sure = server::store::Caller { confirms: true, ..world.caller() };
+    let again = world.store.undo(&sure, block.order, Terms::default(), "c".into()).await.unwrap();
+    assert_eq!((again.want, again.undoes), (Want::Block(sha1(1)), Some(block.order)));
+}
+
+pub(crate) async fn two_who_undo_one_order_are_told_apart(world: World) {
+    let block = world.store.block(&world.caller(), sha1(1), "a".into()).await.unwrap();
+    let (one, other) = tokio::join!(undone(&world, block.order), undone(&world, block.order));
+    let told = [one, other];
+    assert_eq!(told.iter().filter(|done| done.is_ok()).count(), 1, "{told:?}");
+    let refused = told.iter().find_map(|done| done.as_ref().err()).unwrap().to_string();
+    assert!(refused.contains("undone"), "{refused}");
+}
+
 pub(crate) async fn the_undo_of_a_block_is_an_unblock(world: World) {
     let block = world.store.block(&world.caller(), sha1(1), "a".into()).await.unwrap();
     let unblock = undone(&world, block.order).await.unwrap();
     assert_eq!((unblock.want, unblock.undoes), (Want::Unblock(sha1(1)), Some(block.order)));
-    assert!(world.store.blocks(world.home.organization).await.unwrap().is_empty());
+    assert!(world.store.blocks(world.home.organization, Page::ALL).await.unwrap().is_empty());
     assert!(matches!(undone(&world, block.order).await, Err(SubmitError::NotUndoable(_))));
     let refused = undone(&world, unblock.id).await.unwrap_err().to_string();
     assert!(refused.contains("itself an undo") && refused.contains("block the file anew"), "{refused}");
@@ -83,7 +119,7 @@ pub(crate) async fn the_undo_of_a_block_is_an_unblock(world: World) {
     let unblock = world.store.unblock(&world.caller(), sha1(1), "c".into()).await.unwrap();
     let anew = undone(&world, unblock.order).await.unwrap();
     assert_eq!((anew.want, anew.undoes), (Want::Block(sha1(1)), Some(unblock.order)));
-    assert_eq!(world.store.blocks(world.home.organization).await.unwrap().len(), 1);
+    assert_eq!(world.store.blocks(world.home.organization, Page::ALL).await.unwrap().len(), 1);
     assert!(matches!(undone(&world, anew.id).await, Err(SubmitError::NotUndoable(_))));
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use model::facts::{Facts, FileType};
 use model::log::Position;
 use model::sighting::{Seen, Sighting};
+use model::spared::{Record, Spared};
 use model::{Clock, Digests, FileId, Generation, MachineId, Md5, Sha1, Sha256, Time};
 use server::store::{Attach, Caller, Home, Report, RuleDelta, Store, StoreError};
 use tempfile::TempDir;
@@ -82,8 +83,17 @@ impl World {
 
     pub(crate) async fn report(&self, level: &str, guarded: &[&str], first_sweep_complete: bool) {
         let guarded = guarded.iter().map(Into::into).collect();
-        let report = Report { guard_level: level.to_owned(), guarded, first_sweep_complete };
+        let (guard_level, operator_key) = (level.to_owned(), String::new());
+        let report = Report { guard_level, guarded, first_sweep_complete, operator_key };
         self.store.report(self.home.organization, self.home.machine, report).await.unwrap();
+    }
+
+    /// The machine says that the n-th file lies there, where another one belongs that is spared.
+    pub(crate) async fn strange(&self, number: u8, path: &str) {
+        let recorded_by = Record::Package("some".to_owned());
+        let strange = vec![Spared { path: path.into(), digests: file(number), recorded_by }];
+        let Home { organization, machine, .. } = self.home;
+        self.store.spared(organization, machine, Vec::new(), strange).await.unwrap();
     }
 
     pub(crate) async fn saw(&self, sequence: u64, sightings: Vec<Sighting>) {

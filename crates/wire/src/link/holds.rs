@@ -1,6 +1,6 @@
 //! What the brake holds and what lets it go on, in and out; and the bytes that the operator key signs.
 
-use model::hold::{Approval, Crowd, Held, Hold};
+use model::hold::{Approval, Crowd, Held, Hold, KeyChange};
 use model::rule::{Identifier, Rule, Scope};
 use model::{ActId, FileId, HoldId, MachineId, OrderId, OrganizationId, Sha256, Time};
 use uuid::Uuid;
@@ -142,6 +142,43 @@ impl TryFrom<&v1::SignedApproval> for Approval {
             comment: signed.comment.clone(),
         })
     }
+}
+
+impl From<&KeyChange> for v1::OperatorKeyChange {
+    fn from(change: &KeyChange) -> Self {
+        Self { from: change.from.to_vec(), to: change.to.to_vec(), signature: change.signature.clone() }
+    }
+}
+
+/// Whatever its signature.
+impl TryFrom<&v1::OperatorKeyChange> for KeyChange {
+    type Error = Malformed;
+
+    fn try_from(change: &v1::OperatorKeyChange) -> Result<Self, Malformed> {
+        Ok(Self {
+            from: fixed(&change.from, "key")?,
+            to: fixed(&change.to, "key")?,
+            signature: change.signature.clone(),
+        })
+    }
+}
+
+/// A change of the operator key as a text that can be pasted.
+pub fn key_change_text(change: &KeyChange) -> String {
+    let bytes = prost::Message::encode_to_vec(&v1::OperatorKeyChange::from(change));
+    data_encoding::BASE64URL_NOPAD.encode(&bytes)
+}
+
+/// Reads what [`key_change_text`] made.
+///
+/// # Errors
+/// When that is none.
+pub fn key_change_of_text(text: &str) -> Result<KeyChange, Malformed> {
+    let bytes = data_encoding::BASE64URL_NOPAD.decode(text.trim().as_bytes());
+    let bytes = bytes.map_err(|_| Malformed("change of the operator key"))?;
+    let change: v1::OperatorKeyChange =
+        prost::Message::decode(&*bytes).map_err(|_| Malformed("change of the operator key"))?;
+    (&change).try_into()
 }
 
 /// A hold as bytes, to be kept.

@@ -60,6 +60,8 @@ pub struct File {
 pub struct FileExtras {
     /// Finer than `fileType`.
     pub file_subtype: Option<String>,
+    /// On how many machines a copy lies now, as far as they have told; `globalPrevalence` counts those that ever had one.
+    pub present_on: u64,
     /// How often its execution was refused.
     pub denials: u64,
     /// Whether a rule in force denies it.
@@ -122,6 +124,7 @@ mod tests {
             determination_value: None,
             quell: FileExtras {
                 file_subtype: Some("Program".into()),
+                present_on: 1,
                 denials: 3,
                 blocked: true,
                 determinations: Vec::new(),
@@ -159,6 +162,7 @@ mod tests {
           "determinationValue": null,
           "quell": {
             "fileSubtype": "Program",
+            "presentOn": 1,
             "denials": 3,
             "blocked": true,
             "determinations": [],

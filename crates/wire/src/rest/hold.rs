@@ -33,9 +33,55 @@ pub struct Hold {
     /// What is to be signed, for `quell operator sign`.
     request: String,
     how_to_go_on: String,
+    /// `Waiting`.
+    state: &'static str,
+    /// Of the last approval that was brought: `OnItsWay` or `Refused`; null if there was none.
+    approval: Option<&'static str>,
+    /// Why the machine did not take it.
+    refused: Option<String>,
+    refused_at: Option<Stamp>,
+}
+
+/// How it ended that something waited.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EndedHold {
+    #[serde(serialize_with = "text")]
+    id: HoldId,
+    #[serde(serialize_with = "text")]
+    machine_id: MachineId,
+    computer_dns_name: String,
+    /// `Approved`, or `Withdrawn` when nobody did: nothing is left that could go on.
+    state: &'static str,
+    ended: Stamp,
+    approved_by: Option<String>,
+}
+
+impl EndedHold {
+    /// What waited on a machine of that name, and who let it go on.
+    pub fn new(id: HoldId, machine: MachineId, name: String, at: Time, approved_by: Option<String>) -> Self {
+        Self {
+            id,
+            machine_id: machine,
+            computer_dns_name: name,
+            state: if approved_by.is_some() { "Approved" } else { "Withdrawn" },
+            ended: Stamp(at),
+            approved_by,
+        }
+    }
 }
 
 impl Hold {
+    /// With an approval that the machine has not answered yet.
+    pub fn on_its_way(self) -> Self {
+        Self { approval: Some("OnItsWay"), ..self }
+    }
+
+    /// With an approval that the machine did not take.
+    pub fn refused(self, at: Time, why: String) -> Self {
+        Self { approval: Some("Refused"), refused: Some(why), refused_at: Some(Stamp(at)), ..self }
+    }
+
     /// The file that is meant, or what else a rule knows its files by.
     pub fn identifier_of(what: &Held) -> String {
         match what {
@@ -74,6 +120,10 @@ impl Hold {
                 "root on {machine_name}: `quell agent approve {id}`; with the operator key: `quell operator approve {id}`",
                 id = hold.id
             ),
+            state: "Waiting",
+            approval: None,
+            refused: None,
+            refused_at: None,
         };
         match hold.what {
             Held::Denial(rule) => Self {

@@ -46,6 +46,8 @@ pub struct MachineExtras {
     pub first_sweep_complete: bool,
     /// How far in the organization's log the machine is.
     pub generation: u64,
+    /// The fingerprint of the operator key whose signature counts there; null before there is one.
+    pub operator_key: Option<String>,
     /// How its guard is now; null while the machine is not attached.
     pub guard: Option<MachineGuard>,
 }
@@ -203,6 +205,7 @@ mod tests {
                 guarded: vec!["/".into()],
                 first_sweep_complete: true,
                 generation: 7,
+                operator_key: Some("0f1e".into()),
                 guard: Some(MachineGuard {
                     mechanism: "fanotify".into(),
                     notice: String::new(),
@@ -264,6 +267,7 @@ mod tests {
             ],
             "firstSweepComplete": true,
             "generation": 7,
+            "operatorKey": "0f1e",
             "guard": {
               "mechanism": "fanotify",
               "notice": "",

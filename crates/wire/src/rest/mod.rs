@@ -18,6 +18,7 @@ mod inspection;
 mod list;
 mod machine;
 mod machine_action;
+mod operator_key;
 mod order;
 mod policy;
 mod status;
@@ -34,13 +35,14 @@ pub use error::Envelope;
 pub use file::{File, FileExtras, InspectionWord};
 pub use file_action::{ActionType, FileAction};
 pub use file_machine_action::{FileInstance, FileMachineAction};
-pub use hold::Hold;
+pub use hold::{EndedHold, Hold};
 pub use inspection::{
     ElfFacts, FileCertificate, FileSection, FileSignature, FileSpan, InspectedFile, InspectionFacts,
 };
 pub use list::{List, ListProblem};
 pub use machine::{Machine, MachineExtras, MachineFilesystem, MachineGuard};
 pub use machine_action::{MachineAction, RelatedFileInfo};
+pub use operator_key::{KeyFollows, OperatorKey};
 pub use order::{Cancellation, Inverse, Late, Order, OrderCopy};
 pub use policy::{Policies, Policy};
 pub use status::Status;

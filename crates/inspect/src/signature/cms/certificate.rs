@@ -8,6 +8,9 @@ use super::tlv::{BOOLEAN, INTEGER, OCTET_STRING, OID, Reader, SEQUENCE, Tlv, con
 use super::{moment, name, oid};
 
 const MOST_EXTENSIONS: usize = 64;
+/// Real ones have a few thousand bytes. What is compared and digested many times must be short.
+const LARGEST: usize = 64 * 1024;
+const LONGEST_NAME: usize = 4096;
 const SIGNS_CERTIFICATES: u8 = 0x04;
 /// Extensions that may be critical: what they ask for is done here, or concerns no signature over code.
 const KNOWN: &[&[u8]] = &[
@@ -58,9 +61,9 @@ struct Extensions<'a> {
 const KEY_IDENTIFIER: &[u8] = b"\x55\x1d\x0e";
 
 impl<'a> Certificate<'a> {
-    /// The certificate that `raw` begins with.
+    /// The certificate that `raw` begins with; none if it is none, or far larger than any.
     pub(crate) fn read(raw: &'a [u8]) -> Option<Self> {
-        let whole = Reader::new(raw).take(SEQUENCE)?;
+        let whole = Reader::new(raw).take(SEQUENCE).filter(|whole| whole.raw.len() <= LARGEST)?;
         let mut outer = whole.parts();
         let signed = outer.take(SEQUENCE)?;
         let algorithm = outer.take(SEQUENCE)?;
@@ -75,6 +78,7 @@ impl<'a> Certificate<'a> {
         let not_before = moment::moment(validity.next()?)?;
         let not_after = moment::moment(validity.next()?)?;
         let subject = inner.take(SEQUENCE)?.raw;
+        (issuer.len().max(subject.len()) <= LONGEST_NAME).then_some(())?;
         let key = Key::read(inner.take(SEQUENCE)?)?;
         let extensions = match inner.all().find(|part| part.tag == context(3)) {
             Some(extensions) => Extensions::read(extensions)?,

@@ -10,6 +10,9 @@ use super::{moment, oid};
 
 const MOST_CERTIFICATES: usize = 64;
 const MOST_ATTRIBUTES: usize = 64;
+/// Of what is digested once for each who may have signed it. Real ones have some hundred bytes.
+const LARGEST_ATTRIBUTES: usize = 64 * 1024;
+const LONGEST_SIGNATURE: usize = 4096;
 /// What signed attributes are signed as: a SET, whatever tag they stand under.
 const AS_SET: &[u8] = &[SET];
 
@@ -90,9 +93,10 @@ impl<'a> Signer<'a> {
             _ => return None,
         };
         let digest = parts.take(SEQUENCE)?;
-        let attributes = parts.take(context(0))?;
+        let attributes = parts.take(context(0)).filter(|all| all.raw.len() <= LARGEST_ATTRIBUTES)?;
         let algorithm = parts.take(SEQUENCE)?;
         let signature = parts.take(OCTET_STRING)?.value;
+        (signature.len() <= LONGEST_SIGNATURE).then_some(())?;
         let unsigned = parts.take_if(context(1))?;
         Some(Self { id, digest, attributes, algorithm, signature, unsigned })
     }

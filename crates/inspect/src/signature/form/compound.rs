@@ -12,12 +12,16 @@ pub(super) const MAGIC: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
 /// Of a file with sectors of 512 bytes; no installer is larger.
 const LARGEST: u64 = 2 << 30;
 const MOST_ENTRIES: usize = 65_536;
+/// Length of all small sectors; no installer has more of them.
+const MOST_SMALL: u64 = 64 * 1024 * 1024;
 const ENTRY: usize = 128;
 const HEADER: usize = 512;
 const TABLES_IN_HEADER: usize = 109;
 const END: u32 = 0xffff_fffa;
 const FREE: u32 = 0xffff_ffff;
 const SMALL_SECTOR: u64 = 64;
+/// How much is read at once.
+const PIECE: u64 = 256 * 1024;
 const LITTLE_ENDIAN: u16 = 0xfffe;
 const STORAGE: u8 = 1;
 const STREAM: u8 = 2;
@@ -86,7 +90,7 @@ impl Compound {
             file.next.extend(words);
         }
         let word = |at| le::word(&head, at).unwrap_or(FREE);
-        let Some(directory) = file.chain(word(48), usize::MAX) else { return Ok(None) };
+        let Some(directory) = file.chain(word(48), MOST_ENTRIES) else { return Ok(None) };
         for sector in directory {
             let bytes = source.piece(file.place(sector), file.sector())?;
             file.entries.extend(bytes.chunks_exact(ENTRY).filter_map(|entry| Entry::read(entry, shift == 9)));
@@ -94,21 +98,17 @@ impl Compound {
                 return Ok(None);
             }
         }
-        let Some((root_start, root_size)) = file.entries.first().map(|root| (root.start, root.size)) else {
-            return Ok(None);
-        };
-        let (Some(small), Some(small_tables)) =
-            (file.chain(root_start, file.sectors_of(root_size)), file.chain(word(60), usize::MAX))
-        else {
-            return Ok(None);
-        };
+        let root = file.entries.first().filter(|root| root.kind == Kind::Root && root.size <= MOST_SMALL);
+        let Some((start, size)) = root.map(|root| (root.start, root.size)) else { return Ok(None) };
+        let Some(small) = file.chain(start, file.sectors_of(size)) else { return Ok(None) };
+        // A small sector has four bytes in these tables, and sixty-four in the others.
+        let Some(small_tables) = file.chain(word(60), small.len().div_ceil(16)) else { return Ok(None) };
         file.small = small;
         for table in small_tables {
             let Some(words) = file.words(source, table)? else { return Ok(None) };
             file.next_small.extend(words);
         }
-        let is_root = file.entries.first().is_some_and(|root| root.kind == Kind::Root);
-        Ok(is_root.then_some(file))
+        Ok(Some(file))
     }
 
     /// The root of the directory.
@@ -152,14 +152,21 @@ impl Compound {
         while rest > 0 {
             let place = if is_small { self.small_place(sector) } else { Some(self.place(sector)) };
             let Some(place) = place.filter(|_| sector < END) else { return Ok(false) };
-            let wanted = rest.min(length);
+            // Sectors that lie behind each other are read at once; small ones seldom do.
+            let mut wanted = rest.min(length);
+            let mut following = follow(next, sector);
+            while !is_small && following == sector.checked_add(1) && wanted < rest.min(PIECE) {
+                sector = following.unwrap_or(FREE);
+                wanted = rest.min(wanted.saturating_add(length));
+                following = follow(next, sector);
+            }
             let piece = source.piece(place, usize::try_from(wanted).unwrap_or_default())?;
             if piece.len() as u64 != wanted {
                 return Ok(false);
             }
             take(&piece);
             rest = rest.saturating_sub(wanted);
-            sector = follow(next, sector).unwrap_or(FREE);
+            sector = following.unwrap_or(FREE);
         }
         Ok(true)
     }
@@ -172,7 +179,8 @@ impl Compound {
 
     /// The sectors that hold the tables of what follows what.
     fn tables(&self, source: &dyn Source, head: &[u8]) -> io::Result<Option<Vec<u32>>> {
-        let most = self.sectors_of(source.size());
+        // A sector has four bytes in the tables; some slack, for tables that were made before the file shrank.
+        let most = self.sectors_of(source.size()).div_ceil(self.sector().div_ceil(4)).saturating_add(128);
         let count = le::word(head, 44).and_then(|count| usize::try_from(count).ok()).unwrap_or_default();
         let mut tables: Vec<u32> = (0..TABLES_IN_HEADER.min(count))
             .filter_map(|place| le::word(head, place.saturating_mul(4).saturating_add(76)))

@@ -120,3 +120,28 @@ fn an_unknown_critical_demand_is_not_passed_over() {
     let certificate = super::super::cms::certificate::Certificate::read(&changed).unwrap();
     assert!(certificate.has_unknown_demands());
 }
+
+#[test]
+fn a_hundred_signers_of_one_name_cost_no_hundred_checks_each() {
+    // Each signature in the table has as many certificates that may be its signer's as a bag may have.
+    let family = Family::new();
+    let fakes: Vec<_> = (0..63)
+        .map(|_| {
+            family.authority.cross(&Spec::signer("Publisher"), &Identity::root(&Spec::authority("Fake")))
+        })
+        .collect();
+    let program = build::program();
+    let mut signing = family.signing(&build::digest(&program));
+    signing.certificates = fakes;
+    let file = build::signed(&program, &vec![signing.bytes(); 16]);
+    let (own, further) = all(&file, &family.trust(), today());
+    assert_eq!(own.unwrap().flaw, Some(Flaw::SignatureDiffers));
+    assert_eq!(further.len(), 15);
+}
+
+#[test]
+fn a_name_without_end_is_none() {
+    let endless = "x".repeat(5000);
+    let stranger = Identity::root(&Spec::authority(&endless));
+    assert!(super::super::cms::certificate::Certificate::read(&stranger.certificate).is_none());
+}

@@ -1,6 +1,8 @@
 //! `GET /api/quell/files/{id}/sample`: a file's bytes, in an archive behind a password.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
@@ -10,8 +12,11 @@ use crate::api::caller::Calling;
 use crate::api::door::FileInPath;
 use crate::api::errors::ApiError;
 use crate::app::App;
-use crate::samples::{Unread, archive};
+use crate::samples::{AT_ONCE, Busy, archive};
 use crate::store::StoreError;
+
+/// When somebody who reads as much as he may can come again: a sample takes some seconds.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// The archive. Who asked stands in the audit before the first byte goes.
 pub(in crate::api) async fn handle(
@@ -19,18 +24,18 @@ pub(in crate::api) async fn handle(
     calling: Calling,
     FileInPath(file): FileInPath,
 ) -> Result<impl IntoResponse, ApiError> {
+    let organization = calling.identity.organization;
+    // First, so that who is refused costs nothing and has read nothing.
+    let turn = app.samples.turn((organization, calling.identity.client)).map_err(|busy| match busy {
+        Busy::You => ApiError::TooManyReaders { max: AT_ONCE, wait: AGAIN },
+        Busy::Everybody => ApiError::Overdue,
+    })?;
     let sample = app.store.read_sample(&calling.caller(), file).await?;
     let sample = sample.ok_or_else(|| ApiError::not_found("Sample of file", file))?;
-    let (bytes, turn) =
-        app.samples.read(calling.identity.organization, sample.sha256).map_err(|error| match error {
-            Unread::Busy => ApiError::Overdue,
-            Unread::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                ApiError::not_found("Sample of file", file)
-            }
-            Unread::Io(error) => {
-                ApiError::Store(StoreError::Database(format!("sample {}: {error}", sample.sha256)))
-            }
-        })?;
+    let bytes = app.samples.read(organization, sample.sha256).await.map_err(|error| match error.kind() {
+        ErrorKind::NotFound => ApiError::not_found("Sample of file", file),
+        _ => ApiError::Store(StoreError::Database(format!("sample {}: {error}", sample.sha256))),
+    })?;
     let name = format!("attachment; filename=\"{}.zip\"", sample.sha256);
     let headers = [(CONTENT_TYPE, "application/zip".to_owned()), (CONTENT_DISPOSITION, name)];
     Ok((headers, archive(sample.sha256, bytes, turn)))
@@ -43,6 +48,7 @@ mod tests {
     use model::{Digests, Sha256};
     use sha2::Digest;
 
+    use super::AT_ONCE;
     use crate::api::tests::{Scene, file};
 
     const BYTES: &[u8] = b"nothing that anybody should run";
@@ -88,6 +94,32 @@ mod tests {
         assert_eq!(lines.len(), 2, "who was refused has read nothing");
         assert_eq!((&*lines[0].from, &*lines[0].subject), ("127.0.0.1", &*sample().sha256.to_string()));
         assert!(lines[0].who.contains("test"), "{:?}", lines[0]);
+    }
+
+    #[tokio::test]
+    async fn who_reads_too_many_at_once_is_told_and_keeps_nobody_else_waiting() {
+        let scene = Scene::new().await;
+        collected(&scene).await;
+        let path = format!("/api/quell/files/{}/sample", sample().sha256);
+        let slow = scene.token_with(&["Sample.Read.All"]).await;
+        let mut unread = Vec::new();
+        for _ in 0..AT_ONCE {
+            let answer = scene.answer(Some(&slow), "GET", &path).await;
+            assert_eq!(answer.status(), 200);
+            unread.push(answer);
+        }
+        let answer = scene.call_with(Some(&slow), "GET", &path, "", &[]).await;
+        answer.refuses(
+            429,
+            "TooManyRequests",
+            "An application may read 4 samples at once, and this one does: try again when one of them has come",
+        );
+        assert_eq!(answer.header("retry-after"), Some("5"));
+        assert_eq!(scene.audited("sample.read").await.len(), AT_ONCE, "who was refused has read nothing");
+        let other = scene.token_with(&["Sample.Read.All"]).await;
+        assert_eq!(scene.call_with(Some(&other), "GET", &path, "", &[]).await.status, 200);
+        unread.pop();
+        assert_eq!(scene.call_with(Some(&slow), "GET", &path, "", &[]).await.status, 200);
     }
 
     #[tokio::test]

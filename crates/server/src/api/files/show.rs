@@ -56,6 +56,7 @@ fn shape(known: KnownFile, judged: Judgements) -> File {
         determination_value: judged.determination_value,
         quell: FileExtras {
             file_subtype: facts.subtype.clone(),
+            present_on: known.present_on,
             denials: known.denials,
             blocked: !known.blocked.is_empty(),
             facts: record.map(InspectionFacts::from),

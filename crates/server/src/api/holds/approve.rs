@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use model::hold::Approval;
 use wire::link::holds::{signed_approval_bytes, signed_approval_of_text};
+use wire::link::v1;
 
 use crate::api::caller::Calling;
 use crate::api::door::ActionBody;
@@ -40,7 +41,9 @@ pub(in crate::api) async fn handle(
     if app.clock.now() >= approval.until {
         return Err(ApiError::NoApproval("it is over: sign it anew, with --valid-for HOURS".into()));
     }
-    let done = app.store.approve(&calling.caller(), approval, signed_approval_bytes(&signed)).await;
+    // What was signed and nothing else: the rest of the message is anybody's.
+    let said = v1::SignedApproval { signature: signed.signature, ..(&approval).into() };
+    let done = app.store.approve(&calling.caller(), approval, signed_approval_bytes(&said)).await;
     match done {
         Ok(()) => Ok(StatusCode::ACCEPTED),
         Err(StoreError::Refused(why)) => {

@@ -2,14 +2,23 @@
 
 pub(super) mod approve;
 pub(super) mod list;
+pub(super) mod show;
 
 use model::OrganizationId;
 use wire::rest::Hold;
 
-use crate::store::HeldThere;
+use crate::store::{Answered, HeldThere};
 
 /// As the API shows them.
 pub(super) fn shapes(organization: OrganizationId, holds: &[HeldThere]) -> Vec<Hold> {
-    let shape = |there: &HeldThere| Hold::new(organization, there.machine, &there.machine_name, &there.hold);
-    holds.iter().map(shape).collect()
+    holds.iter().map(|there| shape(organization, there)).collect()
+}
+
+fn shape(organization: OrganizationId, there: &HeldThere) -> Hold {
+    let shape = Hold::new(organization, there.machine, &there.machine_name, &there.hold);
+    match &there.answered {
+        Answered::NotAsked => shape,
+        Answered::NotYet => shape.on_its_way(),
+        Answered::Refused { at, why } => shape.refused(*at, why.clone()),
+    }
 }

@@ -31,6 +31,7 @@ pub(super) fn shape(app: &App, machine: store::Machine) -> Machine {
             guarded: machine.guarded.iter().map(|path| path.to_string_lossy().into_owned()).collect(),
             first_sweep_complete: machine.first_sweep_complete,
             generation: machine.position.generation.0,
+            operator_key: Some(machine.operator_key).filter(|key| !key.is_empty()),
             guard: presence.and_then(|presence| presence.heartbeat).map(guard),
         },
     }

@@ -24,7 +24,11 @@ pub(in crate::api) async fn handle(
 ) -> Result<impl IntoResponse, ApiError> {
     let order = submit(&app, &calling, &machine, &body).await?;
     let name = match order.want.machine() {
-        Some(id) => app.store.machine(calling.identity.organization, id).await?.map(|machine| machine.name),
+        // The order is made: nothing that fails from here on may say that it was not.
+        Some(id) => {
+            let machine = app.store.machine(calling.identity.organization, id).await;
+            machine.ok().flatten().map(|machine| machine.name)
+        }
         None => None,
     };
     let action = MachineAction::of(&order, name).ok_or_else(|| machine.unknown())?;

@@ -16,7 +16,9 @@ use crate::api::errors::ApiError;
 use crate::api::permission::Need;
 use crate::app::App;
 
-/// Orders the opposite; needs what the order itself needed.
+/// Orders the opposite; needs what the order itself needed. `Confirm` counts where that denies or takes something: only the
+/// undo of an unblock does, which blocks again. What brings copies back, ends a deny or deletes a sample asks nothing of the
+/// spared set.
 pub(in crate::api) async fn handle(
     State(app): State<Arc<App>>,
     calling: Calling,
@@ -91,6 +93,34 @@ mod tests {
         let block = newest(&scene).await;
         let answer = scene.call("POST", &block, terms).await;
         assert!(answer.status != 201 && answer.text.contains("took no copies"), "{}", answer.text);
+    }
+
+    #[tokio::test]
+    async fn only_what_blocks_again_asks_for_a_confirmation() {
+        let scene = Scene::new().await;
+        scene.spares(file(3), "/usr/bin/ssh", "openssh-client").await;
+        scene.sees(file(1), "/usr/bin/ssh").await;
+        let sure = r#"{"Comment":"trojaned","Confirm":true}"#;
+        let place = format!("/api/files/{}", file(1).sha1);
+        assert_eq!(scene.call("POST", &format!("{place}/block"), sure).await.status, 201);
+        // Each undo of what denies or takes it goes through as it is.
+        assert_eq!(scene.call("POST", &newest(&scene).await, WHY).await.status, 201);
+        let body = format!(r#"{{"Comment":"c","Sha1":"{}","Confirm":true}}"#, file(1).sha1);
+        let machine = format!("/api/machines/{}/StopAndQuarantineFile", scene.machine);
+        assert_eq!(scene.call("POST", &machine, &body).await.status, 201);
+        scene.ends_its_acts().await;
+        let restore = scene.call("POST", &newest(&scene).await, WHY).await;
+        assert_eq!((restore.status, &restore.json()["want"]), (201, &"restore".into()));
+        scene.ends_its_acts().await;
+        scene.sees(file(1), "/usr/bin/ssh").await;
+
+        assert_eq!(scene.call("POST", &format!("{place}/block"), sure).await.status, 201);
+        assert_eq!(scene.call("POST", &format!("{place}/unblock"), WHY).await.status, 201);
+        let path = newest(&scene).await;
+        let answer = scene.call("POST", &path, WHY).await;
+        assert_eq!((answer.status, &answer.json()["error"]["code"]), (400, &"ConfirmationRequired".into()));
+        let answer = scene.call("POST", &path, sure).await;
+        assert_eq!((answer.status, &answer.json()["want"]), (201, &"block".into()), "{}", answer.text);
     }
 
     #[tokio::test]

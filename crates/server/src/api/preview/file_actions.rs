@@ -20,8 +20,8 @@ pub(in crate::api) async fn handle(
     called: Called,
     paging: Paging,
 ) -> Result<impl IntoResponse, ApiError> {
-    let blocks = app.store.blocks(calling.identity.organization).await?;
-    Ok(called.collection(Set::FileActions, paging.of(blocks).into_iter().map(action).collect()))
+    let blocks = app.store.blocks(calling.identity.organization, paging.page()).await?;
+    Ok(called.collection(Set::FileActions, blocks.into_iter().map(action).collect()))
 }
 
 #[cfg(test)]
@@ -41,5 +41,8 @@ mod tests {
         let files: Vec<_> =
             list["value"].as_array().unwrap().iter().map(|row| &row["fileIdentifier"]).collect();
         assert_eq!(files, [&file(2).sha1.to_string(), &file(1).sha1.to_string()]);
+        let page = scene.call("GET", "/testwdatppreview/FileActions?$top=1&$skip=1", "").await.json();
+        assert_eq!(page["value"].as_array().unwrap().len(), 1);
+        assert_eq!(page["value"][0]["fileIdentifier"], file(1).sha1.to_string());
     }
 }

@@ -12,7 +12,7 @@ use super::rules::{self, Cause, Deny};
 use super::tx::Tx;
 use super::wanting::{self, LetGo};
 use super::{coverage, orders, spared};
-use crate::store::{Block, Caller, StoreError, SubmitError};
+use crate::store::{Block, Caller, Page, StoreError, SubmitError};
 
 /// What a block is for this file.
 pub(super) const fn of(file: FileId) -> Deny {
@@ -180,13 +180,14 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Option<Block>> {
 pub(in crate::store) fn list(
     connection: &Connection,
     organization: OrganizationId,
+    page: Page,
 ) -> Result<Vec<Block>, StoreError> {
     let organization = organizations::get(connection, organization)?.number;
     let mut rows = connection.prepare_cached(
         "SELECT * FROM rule WHERE organization = ?1 AND scope_kind = 'organization' AND effect = ?2
              AND identifier_kind IN ('sha1', 'sha256') AND ended_generation IS NULL
-         ORDER BY id DESC",
+         ORDER BY id DESC LIMIT ?3 OFFSET ?4",
     )?;
-    let blocks = rows.query_map(params![organization, Effect::Deny.word()], read)?;
+    let blocks = rows.query_map(params![organization, Effect::Deny.word(), page.top, page.skip], read)?;
     Ok(blocks.filter_map(Result::transpose).collect::<Result<_, _>>()?)
 }

@@ -21,7 +21,9 @@ pub(in crate::store) fn get(
     let (column, name) = of_file(&file);
     let found = connection
         .prepare_cached(&format!(
-            "SELECT * FROM file WHERE organization = ?1 AND {column} = ?2
+            "SELECT *, (SELECT count(*) FROM pair p WHERE p.file = file.number AND EXISTS (
+                 SELECT 1 FROM copy c WHERE c.file = p.file AND c.machine = p.machine AND c.present = 1)) AS present_on
+             FROM file WHERE organization = ?1 AND {column} = ?2
              ORDER BY prevalence DESC, last_observed DESC LIMIT 1"
         ))?
         .query_row(params![organization, name], |row| {
@@ -34,6 +36,7 @@ pub(in crate::store) fn get(
                     subtype: row.get("subtype")?,
                 },
                 prevalence: uint(row, "prevalence")?,
+                present_on: uint(row, "present_on")?,
                 first_observed: time(row, "first_observed")?,
                 last_observed: time(row, "last_observed")?,
                 denials: uint(row, "denials")?,

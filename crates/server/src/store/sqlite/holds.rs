@@ -1,6 +1,7 @@
 //! What machines hold back until somebody approves it, and approvals on their way there.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use model::hold::{Approval, Hold};
 use model::{ActId, HoldId, MachineId, OrderId, OrganizationId};
@@ -8,11 +9,14 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use wire::link::holds as link;
 
 use super::audit::{self, Actor};
-use super::columns::{guid, int};
+use super::columns::{guid, int, time};
 use super::tx::Tx;
 use super::{coverage, machines, organizations};
 use crate::hints::Hint;
-use crate::store::{Caller, HeldThere, StoreError};
+use crate::store::{Answered, Caller, HeldThere, HoldEnd, StoreError};
+
+/// How long is known how something ended that was held.
+const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
 /// Replaces what a machine has told before. Orders whose rule waits nowhere any more may end.
 pub(in crate::store) fn replace(
@@ -27,6 +31,11 @@ pub(in crate::store) fn replace(
     let before: HashSet<HoldId> = ids(tx, number)?;
     let now: HashSet<HoldId> = holds.iter().map(|hold| hold.id).collect();
     for gone in before.difference(&now) {
+        tx.prepare_cached(
+            "INSERT OR REPLACE INTO hold_ended (organization, machine, id, at, approved_by)
+             SELECT organization, machine, id, ?3, approved_by FROM hold WHERE machine = ?1 AND id = ?2",
+        )?
+        .execute(params![number, gone.0.as_bytes(), tx.now.ticks()])?;
         tx.prepare_cached("DELETE FROM hold WHERE machine = ?1 AND id = ?2")?
             .execute(params![number, gone.0.as_bytes()])?;
         tx.prepare_cached("DELETE FROM approval WHERE machine = ?1 AND hold = ?2")?
@@ -52,6 +61,8 @@ pub(in crate::store) fn replace(
         };
         audit::write(tx, organization.number, &by, "hold.begin", &format!("{} {about}", hold.id), "")?;
     }
+    tx.prepare_cached("DELETE FROM hold_ended WHERE at < ?1")?
+        .execute([tx.now.before(REMEMBERED).ticks()])?;
     coverage::settle(tx, &organization, &by)
 }
 
@@ -71,8 +82,13 @@ pub(in crate::store) fn approved(
     comment: &str,
 ) -> Result<(), StoreError> {
     let organization = organizations::get(tx, organization)?.number;
-    let (_, known) = machines::known(tx, organization, machine)?;
+    let (number, known) = machines::known(tx, organization, machine)?;
     let by = Actor { who: format!("{who} on {}", known.name), from: String::new() };
+    // Whichever it is by now.
+    for table in ["hold", "hold_ended"] {
+        tx.prepare_cached(&format!("UPDATE {table} SET approved_by = ?3 WHERE machine = ?1 AND id = ?2"))?
+            .execute(params![number, hold.id.0.as_bytes(), who])?;
+    }
     let about = match (hold.what.rule(), hold.what.act()) {
         (Some(rule), _) => format!("rule {rule}"),
         (_, Some(act)) => format!("act {act}"),
@@ -102,6 +118,9 @@ pub(in crate::store) fn approve(
         "INSERT OR REPLACE INTO approval (organization, machine, hold, said, at) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?
     .execute(params![organization.number, number, hold.0.as_bytes(), said, tx.now.ticks()])?;
+    // What the machine has said of another one is no answer to this.
+    tx.prepare_cached("UPDATE hold SET refused = NULL, refused_at = NULL WHERE machine = ?1 AND id = ?2")?
+        .execute(params![number, hold.0.as_bytes()])?;
     let subject = format!("{hold} on {}", approval.machine);
     audit::write(tx, organization.number, &by.into(), "hold.approve", &subject, &approval.comment)?;
     tx.hint(Hint::ActsChanged(organization.id, approval.machine));
@@ -120,8 +139,21 @@ pub(in crate::store) fn refused(
     let (number, known) = machines::known(tx, organization, machine)?;
     tx.prepare_cached("DELETE FROM approval WHERE machine = ?1 AND hold = ?2")?
         .execute(params![number, hold.0.as_bytes()])?;
+    tx.prepare_cached("UPDATE hold SET refused = ?3, refused_at = ?4 WHERE machine = ?1 AND id = ?2")?
+        .execute(params![number, hold.0.as_bytes(), why, tx.now.ticks()])?;
     let by = Actor::agent(&known.name);
     Ok(audit::write(tx, organization, &by, "hold.refused", &format!("{hold} on {machine}"), why)?)
+}
+
+/// No approval that is on its way counts any more, and why.
+pub(super) fn disown_approvals(tx: &Tx<'_>, organization: i64, why: &str) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "UPDATE hold SET refused = ?2, refused_at = ?3
+         WHERE organization = ?1
+             AND EXISTS (SELECT 1 FROM approval a WHERE a.machine = hold.machine AND a.hold = hold.id)",
+    )?
+    .execute(params![organization, why, tx.now.ticks()])?;
+    tx.prepare_cached("DELETE FROM approval WHERE organization = ?1")?.execute([organization]).map(drop)
 }
 
 /// The approvals that a machine has not heard of, or not answered.
@@ -137,13 +169,52 @@ pub(in crate::store) fn approvals(
     Ok(approvals.collect::<Result<_, _>>()?)
 }
 
-const COLUMNS: &str = "SELECT h.said, m.id AS machine_id, m.name AS machine_name
+const COLUMNS: &str = "SELECT h.said, h.refused, h.refused_at, m.id AS machine_id, m.name AS machine_name,
+         EXISTS (SELECT 1 FROM approval a WHERE a.machine = h.machine AND a.hold = h.id) AS is_on_its_way
      FROM hold h JOIN machine m ON m.number = h.machine";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Option<HeldThere>> {
     let said: Vec<u8> = row.get("said")?;
     let (machine, machine_name) = (MachineId(row.get("machine_id")?), row.get("machine_name")?);
-    Ok(link::hold_of_bytes(&said).ok().map(|hold| HeldThere { machine, machine_name, hold }))
+    let answered = match row.get::<_, Option<String>>("refused")? {
+        Some(why) => Answered::Refused { at: time(row, "refused_at")?, why },
+        None if row.get("is_on_its_way")? => Answered::NotYet,
+        None => Answered::NotAsked,
+    };
+    Ok(link::hold_of_bytes(&said).ok().map(|hold| HeldThere { machine, machine_name, hold, answered }))
+}
+
+/// One thing that waits, on whichever machine; or how it ended, as long as that is known.
+pub(in crate::store) fn get(
+    connection: &Connection,
+    organization: OrganizationId,
+    id: HoldId,
+) -> Result<Option<Result<HeldThere, HoldEnd>>, StoreError> {
+    let organization = organizations::get(connection, organization)?.number;
+    let waiting = connection
+        .prepare_cached(&format!("{COLUMNS} WHERE h.organization = ?1 AND h.id = ?2"))?
+        .query_row(params![organization, id.0.as_bytes()], read)
+        .optional()?;
+    if let Some(waiting) = waiting.flatten() {
+        return Ok(Some(Ok(waiting)));
+    }
+    let ended = connection
+        .prepare_cached(
+            "SELECT h.at, h.approved_by, m.id AS machine_id, m.name AS machine_name
+             FROM hold_ended h JOIN machine m ON m.number = h.machine
+             WHERE h.organization = ?1 AND h.id = ?2 ORDER BY h.at DESC LIMIT 1",
+        )?
+        .query_row(params![organization, id.0.as_bytes()], |row| {
+            Ok(HoldEnd {
+                id,
+                machine: MachineId(row.get("machine_id")?),
+                machine_name: row.get("machine_name")?,
+                at: time(row, "at")?,
+                approved_by: row.get("approved_by")?,
+            })
+        })
+        .optional()?;
+    Ok(ended.map(Err))
 }
 
 /// All that waits in the organization, at most 10,000.
@@ -185,34 +256,4 @@ pub(in crate::store) fn of_order(
     ))?;
     let holds = rows.query_map(params![organization, order.0.as_bytes()], read)?;
     Ok(holds.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
-}
-
-/// The public half of the operator key; none before there is one.
-pub(in crate::store) fn operator_key(
-    connection: &Connection,
-    organization: OrganizationId,
-) -> Result<Option<[u8; 32]>, StoreError> {
-    let organization = organizations::get(connection, organization)?.number;
-    let key = connection
-        .prepare_cached("SELECT key FROM operator_key WHERE organization = ?1")?
-        .query_row([organization], |row| row.get("key"))
-        .optional()?;
-    Ok(key)
-}
-
-/// Keeps the public half of the operator key, unless there is one: what stands comes back.
-pub(in crate::store) fn keep_operator_key(
-    tx: &Tx<'_>,
-    organization: OrganizationId,
-    key: [u8; 32],
-) -> Result<[u8; 32], StoreError> {
-    if let Some(kept) = operator_key(tx, organization)? {
-        return Ok(kept);
-    }
-    let number = organizations::get(tx, organization)?.number;
-    tx.prepare_cached("INSERT INTO operator_key (organization, key) VALUES (?1, ?2)")?
-        .execute(params![number, key])?;
-    let subject = data_encoding::HEXLOWER.encode(&key);
-    audit::write(tx, number, &Actor::quell(), "operator.key", &subject, "made at the first start")?;
-    Ok(key)
 }

@@ -26,6 +26,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Machine> {
         guard_level: row.get("guard_level")?,
         guarded: paths(row, "guarded")?,
         first_sweep_complete: row.get("first_sweep_complete")?,
+        operator_key: row.get("operator_key")?,
         attached: false,
     })
 }
@@ -164,9 +165,21 @@ pub(in crate::store) fn report(
     report: &Report,
 ) -> Result<(), StoreError> {
     let organization = organizations::get(tx, organization)?.number;
-    let (number, _) = known(tx, organization, machine)?;
+    let (number, before) = known(tx, organization, machine)?;
+    if before.operator_key != report.operator_key {
+        let by = Actor::agent(&before.name);
+        audit::write(
+            tx,
+            organization,
+            &by,
+            "machine.operator-key",
+            &machine.to_string(),
+            &report.operator_key,
+        )?;
+    }
     tx.prepare_cached(
-        "UPDATE machine SET guard_level = ?2, guarded = ?3, first_sweep_complete = ?4, last_seen = ?5
+        "UPDATE machine SET guard_level = ?2, guarded = ?3, first_sweep_complete = ?4, last_seen = ?5,
+             operator_key = ?6
          WHERE number = ?1",
     )?
     .execute(params![
@@ -175,6 +188,7 @@ pub(in crate::store) fn report(
         of_paths(&report.guarded),
         report.first_sweep_complete,
         tx.now.ticks(),
+        report.operator_key,
     ])?;
     Ok(())
 }

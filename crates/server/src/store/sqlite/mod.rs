@@ -37,6 +37,7 @@ pub(super) mod collect;
 pub(super) mod expire;
 pub(super) mod holds;
 pub(super) mod lifted;
+pub(super) mod operator_keys;
 pub(super) mod outcome;
 pub(super) mod policy;
 pub(super) mod quarantine;
@@ -49,6 +50,8 @@ use std::sync::Arc;
 
 use model::Clock;
 use rusqlite::Connection;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
 
 use self::readers::Readers;
 use self::tx::Tx;
@@ -112,6 +115,21 @@ impl Sqlite {
         self.readers.read(name, look)
     }
 
+    /// The same for what may be long: machines and other callers are served on meanwhile.
+    pub(super) fn read_long<T>(
+        &self,
+        name: &'static str,
+        look: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let has_others =
+            Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
+        if has_others {
+            block_in_place(|| self.readers.read(name, look))
+        } else {
+            self.readers.read(name, look)
+        }
+    }
+
     /// Folds the write-ahead log back and refreshes the statistics that queries are planned by.
     pub(super) async fn upkeep(&self) -> Result<(), StoreError> {
         self.writer.upkeep().await
@@ -123,4 +141,23 @@ impl Sqlite {
 fn make_private(directory: &Path, file: &Path) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     OpenOptions::new().create(true).append(true).mode(0o600).open(file).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_long_list_keeps_nobody_else_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Sqlite::open(dir.path(), Arc::new(SystemClock), Hints::default()).unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let list = tokio::spawn(async move {
+            db.read_long("list", |_| Ok(receiver.recv_timeout(std::time::Duration::from_secs(20)).is_ok()))
+        });
+        let other = tokio::spawn(async move { sender.send(()) });
+        assert_eq!(list.await.unwrap(), Ok(true), "somebody else was served before it ended");
+        assert!(other.await.unwrap().is_ok());
+    }
 }

@@ -56,6 +56,9 @@ pub(in crate::store) fn take(
         of_lines(&outcome.services)
     ])?;
     acts::step(tx, &act, state, failure.as_ref(), &by)?;
+    if let Some(why) = failure.as_ref().filter(|_| state == State::TimeOut) {
+        cancel::came_to_nothing(tx, &act, &why.reason, &by)?;
+    }
     effects(tx, &act, outcome)
 }
 

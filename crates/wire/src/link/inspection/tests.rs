@@ -138,15 +138,17 @@ fn whatever_a_file_says_the_record_fits_and_tells_that_it_was_cut() {
     }
 }
 
+type Change = fn(&mut v1::Inspection);
+
 #[test]
 fn what_no_inspection_says_is_refused() {
-    let told = |change: fn(&mut v1::Inspection)| {
+    let told = |change: Change| {
         let mut told = v1::Inspection::from(&full(10, 1));
         change(&mut told);
         decode(&told.encode_to_vec()).map(drop)
     };
     assert_eq!(told(|_| ()), Ok(()));
-    let table: [(fn(&mut v1::Inspection), &str); 14] = [
+    let table: [(Change, &str); 14] = [
         (|told| told.facts = None, "facts"),
         (|told| told.outcome = "fine".to_owned(), "outcome"),
         (|told| told.reason = "x".repeat(513), "reason"),
