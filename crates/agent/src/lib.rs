@@ -20,6 +20,7 @@ pub mod vault;
 pub mod vouched;
 
 mod attach;
+mod behind;
 mod collecting;
 mod core;
 mod hearing;
@@ -31,6 +32,7 @@ mod examine;
 mod looking;
 mod mounted;
 mod pace;
+mod pending;
 mod places;
 mod pressure;
 mod recorder;

@@ -92,6 +92,13 @@ impl Places {
         self.now().iter().filter(|place| place.is_guarded).cloned().collect()
     }
 
+    /// Whether a path lies on a filesystem where execution is denied and acts are done.
+    pub(crate) fn guards(&self, path: &Path) -> bool {
+        let now = self.now();
+        let on = now.iter().filter(|place| path.starts_with(&place.mount.point));
+        on.max_by_key(|place| place.mount.point.components().count()).is_some_and(|place| place.is_guarded)
+    }
+
     /// The roots of those that are chosen.
     pub(crate) fn roots(&self, which: impl Fn(&Place) -> bool) -> Vec<PathBuf> {
         self.now().iter().filter(|place| which(place)).map(|place| place.mount.point.clone()).collect()
@@ -234,6 +241,18 @@ mod tests {
         assert_eq!(change.other, [Place { mount: later, is_guarded: false }], "the guard could not");
         let change = places.update(&told(&[root], &[10]));
         assert_eq!((change.gone, places.now().len()), (vec![PathBuf::from("/later")], 1));
+    }
+
+    #[test]
+    fn a_path_is_guarded_where_the_deepest_mount_is() {
+        let place = |device, point, is_guarded| Place { mount: mount(device, device, point), is_guarded };
+        let places =
+            places(false, vec![place(1, "/", false), place(2, "/srv", true), place(3, "/srv/open", false)]);
+        for (path, is_guarded) in
+            [("/a", false), ("/srv", true), ("/srv/a", true), ("/srv/open/a", false), ("/srvx", false)]
+        {
+            assert_eq!(places.guards(Path::new(path)), is_guarded, "{path}");
+        }
     }
 
     #[test]
