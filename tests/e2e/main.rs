@@ -7,6 +7,7 @@ mod boot;
 mod brake;
 mod collects;
 mod facts;
+mod judging;
 mod killed;
 mod leaving;
 mod orders;

@@ -65,6 +65,31 @@ digest!(
     Sha256, 32
 );
 
+/// A digest of whatever kind, as lists of others hold them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Digest {
+    /// MD5.
+    Md5(Md5),
+    /// SHA-1.
+    Sha1(Sha1),
+    /// SHA-256.
+    Sha256(Sha256),
+}
+
+/// Tells the kinds apart by length; digits of either case.
+impl FromStr for Digest {
+    type Err = InvalidHash;
+
+    fn from_str(text: &str) -> Result<Self, InvalidHash> {
+        match text.len() {
+            32 => text.parse().map(Self::Md5),
+            40 => text.parse().map(Self::Sha1),
+            64 => text.parse().map(Self::Sha256),
+            _ => Err(InvalidHash(text.to_owned())),
+        }
+    }
+}
+
 /// All three names of one file, made in one pass over its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digests {

@@ -10,6 +10,7 @@ pub mod digest;
 pub mod ids;
 pub mod time;
 
+pub mod determination;
 pub mod facts;
 pub mod inspection;
 pub mod origin;
@@ -25,7 +26,7 @@ pub mod act;
 pub mod hold;
 pub mod order;
 
-pub use digest::{Digests, FileId, InvalidHash, Kinds, Md5, Names, Sha1, Sha256};
+pub use digest::{Digest, Digests, FileId, InvalidHash, Kinds, Md5, Names, Sha1, Sha256};
 pub use ids::{
     ActId, Epoch, Generation, GroupId, HoldId, MachineId, OrderId, OrganizationId, RuleId, VaultId,
 };

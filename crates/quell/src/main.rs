@@ -14,11 +14,15 @@ mod agent;
 #[cfg(feature = "client")]
 mod file;
 #[cfg(feature = "client")]
+mod list;
+#[cfg(feature = "client")]
 mod machine;
 #[cfg(all(feature = "serve", feature = "agent", feature = "client"))]
 mod operator;
 #[cfg(feature = "client")]
 mod order;
+#[cfg(feature = "client")]
+mod rule;
 #[cfg(feature = "client")]
 mod token;
 #[cfg(feature = "client")]
@@ -64,12 +68,18 @@ enum Role {
     /// Look a file up, see where it is, block and unblock it
     #[cfg(feature = "client")]
     File(file::Args),
+    /// Lists of digests that judge files: import, see and remove them
+    #[cfg(feature = "client")]
+    List(list::Args),
     /// See the machines; stop and quarantine a file on one
     #[cfg(feature = "client")]
     Machine(machine::Args),
     /// Follow and undo what was ordered
     #[cfg(feature = "client")]
     Order(order::Args),
+    /// Rules that make rules: block what is judged to be malware
+    #[cfg(feature = "client")]
+    Rule(rule::Args),
     /// The operator key, and what waits for its word
     #[cfg(all(feature = "serve", feature = "agent", feature = "client"))]
     Operator(operator::Args),
@@ -91,9 +101,13 @@ impl Role {
             #[cfg(feature = "client")]
             Self::File(args) => file::run(args),
             #[cfg(feature = "client")]
+            Self::List(args) => list::run(args),
+            #[cfg(feature = "client")]
             Self::Machine(args) => machine::run(args),
             #[cfg(feature = "client")]
             Self::Order(args) => order::run(args),
+            #[cfg(feature = "client")]
+            Self::Rule(args) => rule::run(args),
             #[cfg(all(feature = "serve", feature = "agent", feature = "client"))]
             Self::Operator(args) => operator::run(args),
             #[cfg(feature = "client")]
@@ -113,9 +127,13 @@ impl Role {
             #[cfg(feature = "client")]
             Self::File(args) => args.connection.format(),
             #[cfg(feature = "client")]
+            Self::List(args) => args.connection.format(),
+            #[cfg(feature = "client")]
             Self::Machine(args) => args.connection.format(),
             #[cfg(feature = "client")]
             Self::Order(args) => args.connection.format(),
+            #[cfg(feature = "client")]
+            Self::Rule(args) => args.connection.format(),
             #[cfg(all(feature = "serve", feature = "agent", feature = "client"))]
             Self::Operator(args) => args.connection.format(),
             #[cfg(feature = "client")]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use model::Clock;
 
 use crate::api::{Failures, Limits};
+use crate::lists::Lists;
 use crate::samples::Samples;
 use crate::sessions::Sessions;
 use crate::store::{Home, Store};
@@ -15,6 +16,7 @@ use crate::tokens::Tokens;
 pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) samples: Samples,
+    pub(crate) lists: Lists,
     pub(crate) sessions: Sessions,
     pub(crate) tokens: Tokens,
     pub(crate) limits: Limits,

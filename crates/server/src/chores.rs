@@ -1,9 +1,11 @@
-//! Periodic upkeep of store and samples.
+//! Periodic upkeep of store, samples and lists.
 
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::lists::Lists;
+use crate::policing;
 use crate::samples::Samples;
 use crate::store::Store;
 
@@ -11,22 +13,30 @@ use crate::store::Store;
 const EXPIRE_EVERY: Duration = Duration::from_secs(30);
 /// How often the database folds its write-ahead log back and refreshes its statistics.
 const UPKEEP_EVERY: Duration = Duration::from_secs(600);
-/// How often what no sample is any more is removed from where samples are kept.
+/// How often files are looked at that a policy may concern.
+const POLICE_EVERY: Duration = Duration::from_secs(1);
+/// How often what is no sample or list any more is removed from where they are kept.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// Does the chores for as long as it is polled. A chore that fails is tried again at its next turn.
-pub async fn run(store: Store, samples: Samples) {
+pub async fn run(store: Store, samples: Samples, lists: Lists) {
     let mut expire = interval(EXPIRE_EVERY);
     let mut upkeep = interval(UPKEEP_EVERY);
     let mut sweep = interval(SWEEP_EVERY);
+    let mut police = interval(POLICE_EVERY);
     expire.set_missed_tick_behavior(MissedTickBehavior::Delay);
     upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    police.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let (chore, done) = tokio::select! {
             _ = expire.tick() => ("expire", store.expire().await),
             _ = upkeep.tick() => ("upkeep", store.upkeep().await),
-            _ = sweep.tick() => ("sweep samples", samples.sweep(&store).await),
+            _ = police.tick() => ("police", policing::turn(&store, &lists).await.map(drop)),
+            _ = sweep.tick() => (
+                "sweep samples and lists",
+                samples.sweep(&store).await.and(lists.sweep(&store).await),
+            ),
         };
         if let Err(error) = done {
             tracing::warn!(chore, %error, "a chore failed; it will be tried again");

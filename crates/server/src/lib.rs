@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod config;
 pub mod hints;
+pub mod lists;
 pub mod operator;
 pub mod samples;
 pub mod store;
@@ -15,6 +16,7 @@ pub mod store;
 mod api;
 mod app;
 pub mod chores;
+mod policing;
 pub mod sessions;
 pub mod tokens;
 
@@ -32,6 +34,7 @@ use crate::api::{Edge, Failures, Limits};
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::lists::Lists;
 use crate::operator::OperatorKey;
 use crate::samples::Samples;
 use crate::sessions::Sessions;
@@ -74,6 +77,7 @@ impl Server {
         let address = listener.local_addr()?;
         let hints = store.hints().clone();
         let samples = Samples::open(&config.data_dir, config.samples)?;
+        let lists = Lists::open(&config.data_dir)?;
         let sessions = Sessions::listen(
             &config.link_socket,
             store.clone(),
@@ -83,10 +87,11 @@ impl Server {
             samples.clone(),
         )
         .with_context(|| format!("the agent's socket {} can't be served", config.link_socket.display()))?;
-        let chores = tokio::spawn(chores::run(store.clone(), samples.clone()));
+        let chores = tokio::spawn(chores::run(store.clone(), samples.clone(), lists.clone()));
         let app = Arc::new(App {
             store,
             samples,
+            lists,
             sessions,
             tokens,
             limits: Limits::new(config.rate_limit),

@@ -149,3 +149,66 @@ async fn who_speaks_no_http_is_shown_out() {
     assert!(!answer.starts_with(b"HTTP/1.1 2"));
     running.stop().await;
 }
+
+fn import(token: &str, framing: &str) -> String {
+    format!(
+        "PUT /api/quell/lists/feed?as=Malware&comment=c HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\
+         Authorization: Bearer {token}\r\n{framing}\r\n\r\n"
+    )
+}
+
+fn entries(of: std::ops::Range<u32>) -> String {
+    of.map(|number| format!("{number:064x}\n")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_counts_at_its_end_and_not_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = start(dir.path(), None).await;
+    let token = token(&running).await;
+    let one = entries(0..3000);
+    let whole =
+        format!("{}{:x}\r\n{one}\r\n0\r\n\r\n", import(&token, "Transfer-Encoding: chunked"), one.len());
+    let answer = say(running.address, &whole).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains(r#""entries":3000"#), "{answer}");
+
+    // Cut off, by whichever way of saying how long it is; also after so much that a part is on the disk.
+    let two = entries(5000..9000);
+    for framing in ["Transfer-Encoding: chunked", "Content-Length: 9999999"] {
+        let begin = import(&token, framing);
+        let piece =
+            if framing.starts_with('T') { format!("{:x}\r\n{two}\r\n", two.len()) } else { two.clone() };
+        // While it comes, nobody else's does.
+        let busy = async || say(running.address, &whole).await;
+        loop {
+            let mut stream = TcpStream::connect(running.address).await.unwrap();
+            stream.write_all(format!("{begin}{piece}").as_bytes()).await.unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            if busy().await.starts_with("HTTP/1.1 409 ") {
+                break;
+            }
+        }
+        let coming = dir.path().join("lists/coming");
+        let mut left = usize::MAX;
+        for _ in 0..200 {
+            left = std::fs::read_dir(&coming).unwrap().count();
+            if left == 0 && busy().await.starts_with("HTTP/1.1 200 ") {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        assert_eq!(left, 0, "{framing}");
+        let list = get(running.address, "/api/quell/lists/feed", &token).await;
+        assert!(list.contains(r#""entries":3000"#), "{framing}: {list}");
+    }
+
+    // Who may not is told so before a byte is asked for.
+    let request = import("none", "Expect: 100-continue\r\nTransfer-Encoding: chunked");
+    assert!(say(running.address, &request).await.starts_with("HTTP/1.1 401 "));
+    // What ends the reading is told after all was taken.
+    let broken = format!("[\"{}\n{}", "a".repeat(2 << 20), "b".repeat(4 << 20));
+    let request = format!("{}{broken}", import(&token, &format!("Content-Length: {}", broken.len())));
+    let answer = say(running.address, &request).await;
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("1 MiB"), "{answer}");
+    running.stop().await;
+}

@@ -9,6 +9,7 @@ const JSON: Only = Only {
     phrases: &[],
     homes: &[
         ("crates/wire/src/rest", "the home of the compatible JSON"),
+        ("crates/wire/src/lists", "lists of digests that others publish, some of them in JSON"),
         ("crates/server/src/tokens", "claims of tokens are JSON by another standard"),
         ("crates/server/src/api/token", "the token endpoint speaks OAuth2's JSON"),
         ("crates/inspect/src/elf/rust.rs", "what `cargo auditable` leaves in programs is JSON"),

@@ -73,6 +73,40 @@ impl Api {
         })
     }
 
+    /// Puts something in the place of what is at `path`.
+    pub(crate) fn put(&self, path: &str, body: &Value) -> Result<Answer, Failure> {
+        self.call(path, |url, token| {
+            self.agent.put(url).header("Authorization", format!("Bearer {token}")).send_json(body)
+        })
+    }
+
+    /// Takes away what is at `path`.
+    pub(crate) fn delete(&self, path: &str, body: &Value) -> Result<Answer, Failure> {
+        self.call(path, |url, token| {
+            let request = self.agent.delete(url).header("Authorization", format!("Bearer {token}"));
+            request.force_send_body().send_json(body)
+        })
+    }
+
+    /// Brings what `from` holds, as it comes. Sent once: it can't be read again.
+    pub(crate) fn upload(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        from: &mut impl io::Read,
+    ) -> Result<Answer, Failure> {
+        let url = format!("{}{path}", self.access.base_url);
+        let request = self.agent.put(&url).query_pairs(query.iter().copied());
+        let request = request
+            .header("Authorization", format!("Bearer {}", self.token()?))
+            .header("Content-Type", "application/octet-stream")
+            // Who may not is told so before the first byte.
+            .header("Expect", "100-continue");
+        let request = request.config().timeout_global(None).timeout_recv_response(Some(LONG)).build();
+        let response = request.send(ureq::SendBody::from_reader(from));
+        read(response.map_err(|error| fault::of_transport(&error, &url))?)
+    }
+
     /// Copies what is at `path` to `into`, as it comes. The number of bytes comes back.
     pub(crate) fn download(&self, path: &str, into: &mut impl io::Write) -> Result<u64, Failure> {
         let mut response = self.respond(path, |url, token| {

@@ -19,6 +19,7 @@ mod collect;
 mod decide;
 mod facts;
 mod inspect;
+pub(crate) mod judge;
 mod sample;
 mod show;
 mod whereabouts;
@@ -57,6 +58,15 @@ enum Known {
         confirm: Confirm,
         #[command(flatten)]
         wait: Wait,
+    },
+    /// Say what it is, above all lists and engines; `--as unknown` takes that back
+    Judge {
+        #[command(flatten)]
+        files: Files,
+        #[command(flatten)]
+        judgement: judge::Judgement,
+        #[command(flatten)]
+        comment: Comment,
     },
     /// Its bytes are to come from a machine to the server
     Collect {
@@ -122,6 +132,12 @@ fn ask(verb: Known, api: &Api, format: Format) -> Result<(), Failure> {
             let comment = comment.words()?;
             each(&files.files, format, |file| {
                 collect::run(api, format, machine, &Target::of(file)?, &comment, &wait)
+            })
+        }
+        Known::Judge { files, judgement, comment } => {
+            let comment = comment.words()?;
+            each(&files.files, format, |file| {
+                judge::run(api, format, &Target::of(file)?, &judgement, &comment)
             })
         }
         Known::Sample { file, to } => sample::run(api, &Target::of(&file)?, &to),

@@ -39,7 +39,7 @@ fn describe(file: &Value) -> String {
     lines.extend(facts::further(&file["quell"]["facts"]));
     lines.extend([
         ("inspected", facts::inspected(&file["quell"])),
-        ("determination", get("determinationType")),
+        ("determination", determination(file)),
         ("blocked", ours("blocked")),
         ("denials", ours("denials")),
         ("machines", get("globalPrevalence")),
@@ -47,6 +47,23 @@ fn describe(file: &Value) -> String {
         ("last seen", get("globalLastObserved")),
     ]);
     table::facts(lines)
+}
+
+/// What it is judged to be, and by whom: those who say otherwise too.
+fn determination(file: &Value) -> String {
+    let mut told = text(file, "determinationType");
+    if let Some(value) = file["determinationValue"].as_str() {
+        told.push_str(&format!(" ({value})"));
+    }
+    for word in file["quell"]["determinations"].as_array().into_iter().flatten() {
+        let (engine, kind) = (text(word, "engine"), text(word, "determinationType"));
+        told.push_str(&if word["decides"] == true {
+            format!(", by {engine}")
+        } else {
+            format!("; {engine}: {kind}")
+        });
+    }
+    told
 }
 
 fn kind(file: &Value) -> String {
@@ -64,12 +81,16 @@ mod tests {
     #[test]
     fn what_is_unknown_is_a_dash() {
         let file = json!({ "sha1": "ab", "size": 7, "signer": null, "fileType": "Elf",
-            "quell": { "fileSubtype": "Program", "blocked": true, "denials": 2 } });
+            "determinationType": "Clean", "determinationValue": null,
+            "quell": { "fileSubtype": "Program", "blocked": true, "denials": 2, "determinations": [
+                { "engine": "analyst", "determinationType": "Clean", "decides": true },
+                { "engine": "feed", "determinationType": "Malware", "decides": false }] } });
         let text = describe(&file);
         let line = |name| text.lines().find(|line| line.trim_start().starts_with(name)).unwrap().to_owned();
         assert!(line("signer").ends_with('-'));
         assert!(line("type").ends_with("Elf (Program)"));
         assert!(line("blocked").ends_with("yes"));
+        assert!(line("determination").ends_with("Clean, by analyst; feed: Malware"));
         assert!(line("inspected").ends_with("not yet"));
     }
 

@@ -6,11 +6,15 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use model::act::Terms;
+use model::determination::DeterminationType;
 use model::{FileId, MachineId, OrderId};
 use wire::rest;
 
 use super::errors::ApiError;
+use crate::store::Judgement;
 
+/// No threat has a longer name, in bytes.
+pub(super) const LONGEST_VALUE: usize = 256;
 /// No body that makes sense is longer,
 const BODY_LIMIT: usize = 1 << 20;
 /// or takes longer to come.
@@ -28,7 +32,7 @@ pub(super) async fn read(body: Body) -> Result<Bytes, ApiError> {
     }
 }
 
-async fn only_parameter<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<String, ApiError> {
+pub(super) async fn only_parameter<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<String, ApiError> {
     match Path::<String>::from_request_parts(parts, state).await {
         Ok(Path(text)) => Ok(text),
         // Its escapes make no text.
@@ -114,6 +118,20 @@ impl ActionBody {
     /// On what terms copies come back.
     pub(super) fn terms(&self) -> Result<Terms, ApiError> {
         Ok(Terms { beside: self.0.flag("Beside")?, keep_privileges: self.0.flag("KeepPrivileges")? })
+    }
+
+    /// What a file is said to be.
+    pub(super) fn judgement(&self) -> Result<Judgement, ApiError> {
+        let word = self.0.required("determinationType")?;
+        let kind = DeterminationType::from_word(word).ok_or_else(|| {
+            let words = DeterminationType::ALL.map(DeterminationType::word).join(", ");
+            ApiError::Unfit(format!("{word} is no determinationType; there are {words}"))
+        })?;
+        let value = self.0.optional("determinationValue")?.map(str::to_owned);
+        if value.as_ref().is_some_and(|value| value.len() > LONGEST_VALUE) {
+            return Err(ApiError::Unfit(format!("determinationValue is longer than {LONGEST_VALUE} bytes")));
+        }
+        Ok(Judgement { kind, value })
     }
 
     /// A signed approval, as a text.

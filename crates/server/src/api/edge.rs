@@ -14,7 +14,7 @@ use axum::http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
     X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderName, HeaderValue, Request, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tower::ServiceExt;
 use uuid::Uuid;
@@ -22,11 +22,11 @@ use wire::rest::Envelope;
 
 use super::caller::Peer;
 use super::errors::ApiError;
-use super::{path, router};
+use super::{lists, path, router};
 use crate::app::App;
 use crate::tokens::Identity;
 
-/// No call takes longer, body included.
+/// No call takes longer, body included, but one that brings a list.
 const PATIENCE: Duration = Duration::from_secs(30);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -57,7 +57,7 @@ impl Edge {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
 
         let routed = contained(self.router.clone().oneshot(request));
-        let response = match tokio::time::timeout(PATIENCE, routed).await {
+        let response = match tokio::time::timeout(patience(&method, &path), routed).await {
             Ok(Ok(Ok(response))) => response,
             Ok(Ok(Err(never))) => match never {},
             Ok(Err(panic)) => {
@@ -76,6 +76,11 @@ impl Edge {
         );
         response
     }
+}
+
+fn patience(method: &Method, path: &str) -> Duration {
+    let brings_list = *method == Method::PUT && path.starts_with("/api/quell/lists/");
+    if brings_list { lists::import::PATIENCE } else { PATIENCE }
 }
 
 #[cfg(test)]

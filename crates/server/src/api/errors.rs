@@ -1,6 +1,7 @@
 //! Everything that can be refused: one table of code, status and message.
 
 use std::fmt::Display;
+use std::io;
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -29,6 +30,12 @@ pub(crate) enum ApiError {
     /// A query option makes no sense.
     #[error("{0}")]
     Query(String),
+    /// What was sent makes no sense; the text says why.
+    #[error("{0}")]
+    Unfit(String),
+    /// One list comes at a time.
+    #[error("Another list is being imported; try again when it is done")]
+    Importing,
     /// The same is being done already. Clients compare the text.
     #[error("Action is already in progress")]
     AlreadyOpen,
@@ -38,7 +45,7 @@ pub(crate) enum ApiError {
     /// It can't be undone or cancelled; the text says why.
     #[error("{0}")]
     NotNow(String),
-    /// There is no room for a sample.
+    /// There is no room for a sample or a list.
     #[error("{0}")]
     NoRoom(String),
     /// What was brought approves nothing; the text says why and how to go on.
@@ -123,7 +130,8 @@ impl ApiError {
             Self::Query(_) => ("ODataError", StatusCode::BAD_REQUEST),
             Self::AlreadyOpen => ("ActiveRequestAlreadyExists", StatusCode::BAD_REQUEST),
             Self::NothingGuarded(_) => ("OsPlatformNotSupported", StatusCode::BAD_REQUEST),
-            Self::NotNow(_) => ("BadRequest", StatusCode::BAD_REQUEST),
+            Self::Importing => ("Conflict", StatusCode::CONFLICT),
+            Self::Unfit(_) | Self::NotNow(_) => ("BadRequest", StatusCode::BAD_REQUEST),
             Self::NoApproval(_) => ("ApprovalRefused", StatusCode::BAD_REQUEST),
             Self::NoKeyChange(_) => ("KeyChangeRefused", StatusCode::BAD_REQUEST),
             Self::NoRoom(_) => ("QuotaExceeded", StatusCode::INSUFFICIENT_STORAGE),
@@ -181,6 +189,18 @@ impl ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+/// The disk's, where something is to be kept.
+impl From<io::Error> for ApiError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::FileTooLarge | io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::NoRoom(error.to_string())
+            }
+            _ => Self::Store(StoreError::Database(error.to_string())),
+        }
     }
 }
 

@@ -20,10 +20,12 @@ mod serve;
 
 mod files;
 mod holds;
+mod lists;
 mod machine_actions;
 mod machines;
 mod operator_key;
 mod orders;
+mod policy;
 mod preview;
 mod status;
 mod token;

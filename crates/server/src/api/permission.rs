@@ -25,6 +25,10 @@ pub(super) enum Need {
     Collect,
     /// To have the bytes.
     SampleRead,
+    /// To say what a file is: our own role, named as the contract would.
+    Judge,
+    /// To import lists of digests, and remove them: the contract's indicators are lists too.
+    Lists,
     /// To bring a signed approval: what lets go on what was ordered needs no less than to order something.
     Approve,
 }
@@ -37,7 +41,8 @@ impl Need {
             Self::Token => &[],
             Self::FileRead => &[&["File.Read.All"]],
             Self::MachineRead => &[MACHINE_READ],
-            Self::Block => &[&["Ti.ReadWrite", "Ti.ReadWrite.All"]],
+            Self::Judge => &[&["File.ReadWrite.All"]],
+            Self::Block | Self::Lists => &[&["Ti.ReadWrite", "Ti.ReadWrite.All"]],
             Self::Approve => &[&["Ti.ReadWrite", "Ti.ReadWrite.All", "Machine.StopAndQuarantine"]],
             Self::Quarantine => &[&["Machine.StopAndQuarantine"], MACHINE_READ],
             Self::Collect => &[&["Machine.CollectFile"], MACHINE_READ],
@@ -93,6 +98,10 @@ mod tests {
             (Need::MachineRead, &["Machine.Read.All"], true),
             (Need::MachineRead, &["Machine.ReadWrite.All"], true),
             (Need::MachineRead, &["File.Read.All"], false),
+            (Need::Judge, &["File.ReadWrite.All"], true),
+            (Need::Judge, &["File.Read.All", "Ti.ReadWrite.All"], false),
+            (Need::Lists, &["Ti.ReadWrite.All"], true),
+            (Need::Lists, &["File.ReadWrite.All"], false),
             (Need::Block, &["Ti.ReadWrite"], true),
             (Need::Block, &["Ti.ReadWrite.All"], true),
             (Need::Block, &["Ti.Read.All"], false),

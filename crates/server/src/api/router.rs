@@ -12,11 +12,15 @@ use super::errors::ApiError;
 use super::gate::{self, Gate};
 use super::limit::Budget::{self, Contract, Own};
 use super::permission::Need;
-use super::{files, holds, machine_actions, machines, operator_key, orders, preview, status, token};
+use super::{
+    files, holds, lists, machine_actions, machines, operator_key, orders, policy, preview, status, token,
+};
 use crate::app::App;
 
 const GET: MethodFilter = MethodFilter::GET;
 const POST: MethodFilter = MethodFilter::POST;
+const PUT: MethodFilter = MethodFilter::PUT;
+const DELETE: MethodFilter = MethodFilter::DELETE;
 
 /// Every route.
 #[rustfmt::skip]
@@ -25,6 +29,9 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .row(GET,  "/api/files/{id}",          Contract("files.show"),     Need::FileRead,    files::show::handle)
         .row(POST, "/api/files/{id}/block",    Contract("files.block"),    Need::Block,       files::block::handle)
         .row(POST, "/api/files/{id}/unblock",  Contract("files.unblock"),  Need::Block,       files::unblock::handle)
+        .row(GET,  "/api/files/{id}/determination", Own("files.determination"), Need::FileRead, files::determination::show)
+        .row(PUT,  "/api/files/{id}/determination", Own("files.judge"), Need::Judge, files::determination::set)
+        .row(DELETE, "/api/files/{id}/determination", Own("files.judge"), Need::Judge, files::determination::withdraw)
         .row(GET,  "/api/files/{id}/machines", Contract("files.machines"), Need::MachineRead, files::machines::handle)
 
         .row(GET,  "/api/machines",            Contract("machines.list"),  Need::MachineRead, machines::list::handle)
@@ -55,6 +62,15 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .row(GET,  "/api/quell/orders/{id}",       Own("orders.show"),  Need::MachineRead, orders::show::handle)
         .row(POST, "/api/quell/orders/{id}/undo",  Own("orders.undo"),  Need::Token,       orders::undo::handle)
         .row(POST, "/api/quell/orders/{id}/cancel", Own("orders.cancel"), Need::Token,      orders::cancel::handle)
+
+        .row(GET,  "/api/quell/lists",             Own("lists.list"),   Need::FileRead,    lists::list::handle)
+        .row(GET,  "/api/quell/lists/{name}",      Own("lists.show"),   Need::FileRead,    lists::show::handle)
+        .row(PUT,  "/api/quell/lists/{name}",      Own("lists.import"), Need::Lists,       lists::import::handle)
+        .row(DELETE, "/api/quell/lists/{name}",    Own("lists.remove"), Need::Lists,       lists::remove::handle)
+
+        .row(GET,  "/api/quell/policies",          Own("policies.list"), Need::FileRead,   policy::list)
+        .row(PUT,  "/api/quell/policies/malware",  Own("policies.set"), Need::Block,       policy::set)
+        .row(DELETE, "/api/quell/policies/malware", Own("policies.remove"), Need::Block,   policy::remove)
 
         .row(GET,  "/api/quell/holds",             Own("holds.list"),   Need::MachineRead, holds::list::handle)
         .row(GET,  "/api/quell/holds/{id}",        Own("holds.show"),   Need::MachineRead, holds::show::handle)

@@ -23,6 +23,7 @@ use uuid::Uuid;
 use super::{Edge, Failures, Limits as CallLimits};
 use crate::app::App;
 use crate::config::RateLimit;
+use crate::lists::Lists;
 use crate::samples::{Arriving, Limits, Samples};
 use crate::sessions::Sessions;
 use crate::store::{Application, Attach, AuditRow, Report, Sample, Store};
@@ -77,6 +78,7 @@ impl Scene {
         let app = Arc::new(App {
             store,
             samples,
+            lists: Lists::open(dir.path()).unwrap(),
             sessions,
             tokens: Tokens::open(dir.path(), clock.clone()).unwrap(),
             limits: CallLimits::new(rate),
@@ -104,6 +106,7 @@ impl Scene {
             "Machine.StopAndQuarantine",
             "Machine.CollectFile",
             "Sample.Read.All",
+            "File.ReadWrite.All",
         ];
         scene.token = scene.register(scene.client, &all).await;
         scene.attaches().await;
@@ -256,6 +259,54 @@ impl Scene {
         let files = |dir: std::path::PathBuf| std::fs::read_dir(dir).map_or(0, Iterator::count);
         let samples = self.dir.path().join("samples");
         files(samples.join(self.organization.to_string())) + files(samples.join("coming"))
+    }
+
+    /// How many lists there are on the disk, and how many parts of some.
+    pub(super) fn list_files(&self) -> (usize, usize) {
+        let files = |dir: std::path::PathBuf| std::fs::read_dir(dir).map_or(0, Iterator::count);
+        let lists = self.dir.path().join("lists");
+        (files(lists.join(self.organization.to_string())), files(lists.join("coming")))
+    }
+
+    /// Policies have their way with all files there are.
+    pub(super) async fn polices(&self) {
+        while crate::policing::turn(&self.app.store, &self.app.lists).await.unwrap() {}
+    }
+
+    /// What no list is any more is removed.
+    pub(super) async fn sweeps_lists(&self) {
+        self.app.lists.sweep(&self.app.store).await.unwrap();
+    }
+
+    /// The server starts anew with its database and without the files of its lists.
+    pub(super) async fn restarted_without_lists(mut self) -> Self {
+        let App { store, samples, .. } = &*self.app;
+        let (clock, socket) = (self.clock.clone(), self.dir.path().join("again.sock"));
+        std::fs::remove_dir_all(self.dir.path().join("lists")).unwrap();
+        let sessions = Sessions::listen(
+            &socket,
+            store.clone(),
+            store.hints().clone(),
+            self.organization,
+            clock.clone(),
+            samples.clone(),
+        );
+        let app = Arc::new(App {
+            store: store.clone(),
+            samples: samples.clone(),
+            lists: Lists::open(self.dir.path()).unwrap(),
+            sessions: sessions.unwrap(),
+            tokens: Tokens::open(self.dir.path(), clock.clone()).unwrap(),
+            limits: CallLimits::new(RateLimit::Off),
+            failures: Failures::default(),
+            clock,
+            home: self.app.home,
+            public_url: None,
+            address: self.app.address,
+        });
+        self.edge = Edge::new(&app);
+        self.app = app;
+        self
     }
 
     /// A call with the token that may do everything.

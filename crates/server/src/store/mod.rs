@@ -6,6 +6,8 @@
 mod brake;
 mod error;
 mod for_machines;
+mod judging;
+mod policing;
 mod rows;
 mod sqlite;
 
@@ -18,6 +20,9 @@ use model::{Clock, FileId, Generation, MachineId, OrderId, OrganizationId};
 use uuid::Uuid;
 
 pub use self::error::{StoreError, SubmitError};
+pub use self::judging::{Judged, Judgement, KnownList};
+pub use self::policing::Policy;
+pub(crate) use self::policing::{Look, Looked, PolicyLook};
 pub use self::rows::{
     Answered, Application, Attach, Attached, AuditRow, Block, Caller, HeldThere, HoldEnd, Home, KeptSamples,
     KnownCopy, KnownFile, KnownInspection, KnownOrigin, Machine, Offer, OpenAct, Page, Report, RuleDelta,

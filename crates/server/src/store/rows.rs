@@ -18,6 +18,8 @@ use model::{
 };
 use uuid::Uuid;
 
+use super::Judged;
+
 /// Who asks for something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
@@ -103,6 +105,8 @@ pub struct KnownFile {
     pub blocked: Vec<RuleId>,
     /// Which packages brought its copies, the commonest first.
     pub origins: Vec<KnownOrigin>,
+    /// What it is judged to be.
+    pub judged: Judged,
     /// What inspection said of it, once it did.
     pub inspection: Option<KnownInspection>,
 }

@@ -10,8 +10,9 @@ use super::{digest_of, new_secret, secret_is};
 use crate::store::{Application, Store};
 
 const NAME: &str = "quell up";
-const ROLES: [&str; 9] = [
+const ROLES: [&str; 10] = [
     "File.Read.All",
+    "File.ReadWrite.All",
     "Ti.ReadWrite",
     "Ti.ReadWrite.All",
     "Machine.Read.All",

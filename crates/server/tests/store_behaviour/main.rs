@@ -6,6 +6,7 @@ mod world;
 mod blocks;
 mod cancels;
 mod inspections;
+mod judgements;
 mod log;
 mod machines;
 mod quarantines;
@@ -50,6 +51,11 @@ suite!(sqlite, server::store::Store::open,
         a_record_of_a_newer_version_and_one_that_was_cut_short_are_replaced,
         two_machines_are_asked_and_no_third,
         only_who_has_a_file_is_asked_and_heard,
+    ],
+    judgements: [
+        a_word_is_kept_by_the_name_it_was_given_and_found_by_all,
+        a_withdrawal_concerns_every_name_and_no_engine,
+        a_list_takes_the_place_of_the_one_of_its_name,
     ],
     log: [
         generations_are_gapless_and_chained,

@@ -37,6 +37,15 @@ impl Body {
         }
     }
 
+    /// The text under `key`, if there is one that holds more than blanks.
+    pub fn optional(&self, key: &'static str) -> Result<Option<&str>, BodyError> {
+        match self.required(key) {
+            Ok(text) => Ok(Some(text)),
+            Err(BodyError::Missing(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The truth value under `key`; what is not there is false.
     pub fn flag(&self, key: &'static str) -> Result<bool, BodyError> {
         match self.value(key) {

@@ -39,6 +39,10 @@ pub enum Set {
     Copies,
     /// `Holds`, our own.
     Holds,
+    /// `Determinations`, our own.
+    Determinations,
+    /// `Lists`, our own.
+    Lists,
 }
 
 impl Set {
@@ -52,6 +56,8 @@ impl Set {
             Self::Orders => "Orders",
             Self::Copies => "Copies",
             Self::Holds => "Holds",
+            Self::Determinations => "Determinations",
+            Self::Lists => "Lists",
         }
     }
 }

@@ -4,6 +4,7 @@ use model::facts::FileType;
 use model::{Md5, Sha1, Sha256};
 use serde::{Serialize, Serializer};
 
+use super::determination::Judgement;
 use super::inspection::InspectionFacts;
 use super::origin::FileOrigin;
 use super::text::{Stamp, text};
@@ -68,6 +69,8 @@ pub struct FileExtras {
     pub blocked: bool,
     /// The packages that brought its copies, the commonest first; at most 64.
     pub origins: Vec<FileOrigin>,
+    /// Every word about it, the one that counts first.
+    pub determinations: Vec<Judgement>,
     /// What its bytes say beyond the contract's keys; null until a machine has inspected it.
     pub facts: Option<InspectionFacts>,
     /// Whose word that is; null until then.
@@ -136,6 +139,7 @@ mod tests {
                 denials: 3,
                 blocked: true,
                 origins: vec![FileOrigin { origin: origin.into(), machines: 2 }],
+                determinations: Vec::new(),
                 facts: None,
                 inspection: Some(InspectionWord {
                     version: 1,
@@ -183,6 +187,7 @@ mod tests {
                 "machines": 2
               }
             ],
+            "determinations": [],
             "facts": null,
             "inspection": {
               "version": 1,

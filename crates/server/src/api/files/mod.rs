@@ -2,6 +2,7 @@
 
 pub(super) mod block;
 pub(super) mod copies;
+pub(super) mod determination;
 pub(super) mod machines;
 pub(super) mod sample;
 pub(super) mod show;

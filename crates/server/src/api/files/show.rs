@@ -6,8 +6,9 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use model::facts::FileType;
 use model::origin::Origin;
-use wire::rest::{File, FileExtras, FileOrigin, InspectionFacts, InspectionWord, Set, Stamp};
+use wire::rest::{File, FileExtras, FileOrigin, InspectionFacts, InspectionWord, Judgements, Set, Stamp};
 
+use super::determination;
 use crate::api::called::Called;
 use crate::api::caller::Calling;
 use crate::api::door::FileInPath;
@@ -22,12 +23,15 @@ pub(in crate::api) async fn handle(
     called: Called,
     FileInPath(id): FileInPath,
 ) -> Result<impl IntoResponse, ApiError> {
-    let known = app.store.file(calling.identity.organization, id).await?;
-    let known = known.ok_or_else(|| ApiError::not_found("File", id))?;
-    Ok(called.entity(Set::Files, shape(known)))
+    let organization = calling.identity.organization;
+    let known = app.store.file(organization, id).await?;
+    let mut known = known.ok_or_else(|| ApiError::not_found("File", id))?;
+    let judged = std::mem::take(&mut known.judged);
+    let judged = determination::words(&app, organization, judged).into();
+    Ok(called.entity(Set::Files, shape(known, judged)))
 }
 
-fn shape(known: KnownFile) -> File {
+fn shape(known: KnownFile, judged: Judgements) -> File {
     let record = known.inspection.as_ref().map(|inspection| &inspection.record);
     // What inspection read of it; before that, or where it could not, what its beginning said.
     let facts = record.map(|record| &record.facts).filter(|facts| facts.file_type != FileType::Unknown);
@@ -52,8 +56,8 @@ fn shape(known: KnownFile) -> File {
         issuer: signature.and_then(|signature| signature.issuer.clone()),
         signer_hash: signature.and_then(|signature| signature.signer_hash).map(|hash| hash.to_string()),
         is_valid_certificate: signature.map(|signature| signature.is_valid),
-        determination_type: "Unknown",
-        determination_value: None,
+        determination_type: judged.determination_type,
+        determination_value: judged.determination_value,
         quell: FileExtras {
             file_subtype: facts.subtype.clone(),
             present_on: known.present_on,
@@ -62,6 +66,7 @@ fn shape(known: KnownFile) -> File {
             origins: known.origins.iter().map(shape_origin).collect(),
             facts: record.map(InspectionFacts::from),
             inspection: known.inspection.as_ref().map(word),
+            determinations: judged.determinations,
         },
     }
 }

@@ -5,8 +5,8 @@ use model::{Digests, FileId, MachineId, OrganizationId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{digests, of_file, path, time, uint};
-use super::{inspections, organizations, origins, rules};
-use crate::store::{KnownCopy, KnownFile, StoreError};
+use super::{determinations, inspections, organizations, origins, rules};
+use crate::store::{Judged, KnownCopy, KnownFile, StoreError};
 
 /// More copies than this of one file are not told.
 const MOST_COPIES: u32 = 10_000;
@@ -42,6 +42,7 @@ pub(in crate::store) fn get(
                 denials: uint(row, "denials")?,
                 blocked: Vec::new(),
                 origins: Vec::new(),
+                judged: Judged::default(),
                 inspection: None,
             };
             Ok((number, file))
@@ -50,9 +51,10 @@ pub(in crate::store) fn get(
     found
         .map(|(number, file)| {
             let blocked = rules::that_deny(connection, organization, &file.digests)?;
+            let judged = determinations::of_file_with(connection, organization, &file.digests)?;
             let inspection = inspections::of(connection, number)?;
             let origins = origins::of_file(connection, number)?;
-            Ok(KnownFile { blocked, inspection, origins, ..file })
+            Ok(KnownFile { blocked, judged, inspection, origins, ..file })
         })
         .transpose()
 }

@@ -13,8 +13,10 @@ mod writer;
 
 pub(super) mod applications;
 pub(super) mod audit;
+pub(super) mod determinations;
 pub(super) mod files;
 pub(super) mod inspections;
+pub(super) mod lists;
 pub(super) mod machines;
 pub(super) mod organizations;
 mod origins;
@@ -38,6 +40,7 @@ pub(super) mod holds;
 pub(super) mod lifted;
 pub(super) mod operator_keys;
 pub(super) mod outcome;
+pub(super) mod policy;
 pub(super) mod quarantine;
 pub(super) mod undo;
 

@@ -1,0 +1,298 @@
+//! `PUT /api/quell/lists/{name}?as=TYPE&comment=…[&value=…][&format=…]`: the body becomes the list of that name.
+//!
+//! At its end, in one step: until then, and if it does not come whole, the list that was there before counts.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
+use axum::response::IntoResponse;
+use hyper::body::Body as _;
+use model::Time;
+use model::determination::DeterminationType;
+use wire::lists::{Format, Unread};
+use wire::rest::{BodyError, ListProblem, Set};
+
+use super::{ListInPath, shape};
+use crate::api::called::Called;
+use crate::api::caller::Calling;
+use crate::api::door::LONGEST_VALUE;
+use crate::api::errors::ApiError;
+use crate::app::App;
+use crate::lists::{Importing, Unmade};
+use crate::store::KnownList;
+
+/// A list may take so long to come,
+pub(in crate::api) const PATIENCE: Duration = Duration::from_secs(3600);
+/// and be silent for so long.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// Takes the list in.
+pub(in crate::api) async fn handle(
+    State(app): State<Arc<App>>,
+    calling: Calling,
+    called: Called,
+    name: ListInPath,
+    terms: Terms,
+    body: Body,
+) -> Result<impl IntoResponse, ApiError> {
+    let organization = calling.identity.organization;
+    let importing = app.lists.begin(terms.format).map_err(|error| unmade(Unmade::Io(error)))?;
+    let importing = importing.ok_or(ApiError::Importing)?;
+    receive(&importing, body).await?;
+    let made = importing.done().await.map_err(unmade)?;
+
+    let (caller, mut kept) = (calling.caller(), None);
+    let list = KnownList {
+        id: made.id,
+        name: name.0,
+        kind: terms.kind,
+        value: terms.value,
+        counts: made.counts,
+        format: made.format.word().to_owned(),
+        version: made.version,
+        bytes: made.bytes,
+        skipped: made.tally.skipped,
+        refused: made.tally.refused,
+        imported: Time::default(),
+        requestor: String::new(),
+        comment: terms.comment,
+    };
+    let problem =
+        |problem: &wire::lists::Problem| ListProblem { line: problem.line, why: problem.why.to_owned() };
+    let problems = made.tally.problems.iter().map(problem).collect();
+    let note = async {
+        kept = Some(app.store.put_list(&caller, list).await?);
+        Ok::<_, ApiError>(())
+    };
+    app.lists.keep(organization, made, note).await?;
+    let list = kept.ok_or(ApiError::Panicked)?;
+    tracing::info!(list = list.name, bytes = list.bytes, refused = list.refused, "list.imported");
+    Ok(called.entity(Set::Lists, shape(&app, organization, list, problems)))
+}
+
+/// Hands the body on as it comes. What comes after the reader has had enough is thrown away: who is told before he has
+/// sent all may never read the answer.
+async fn receive(importing: &Importing, mut body: Body) -> Result<(), ApiError> {
+    let mut is_wanted = true;
+    loop {
+        match tokio::time::timeout(SILENCE, next(&mut body)).await {
+            Err(_) => return Err(ApiError::TooSlow),
+            Ok(None) => return Ok(()),
+            Ok(Some(Err(error))) => return Err(ApiError::Unfit(format!("The list broke off: {error}"))),
+            Ok(Some(Ok(bytes))) => is_wanted = is_wanted && importing.take(bytes).await,
+        }
+    }
+}
+
+async fn next(body: &mut Body) -> Option<Result<Bytes, axum::Error>> {
+    loop {
+        let frame = std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await?;
+        match frame.map(hyper::body::Frame::into_data) {
+            Ok(Ok(bytes)) => return Some(Ok(bytes)),
+            // Trailers say nothing of a list.
+            Ok(Err(_)) => {}
+            Err(error) => return Some(Err(error)),
+        }
+    }
+}
+
+fn unmade(error: Unmade) -> ApiError {
+    match error {
+        Unmade::Io(error) | Unmade::Unread(Unread::Taken(error)) => error.into(),
+        Unmade::Unread(_) | Unmade::Nothing(_) => {
+            ApiError::Unfit(format!("The list was not imported, and nothing was changed: {error}"))
+        }
+        Unmade::Panicked => ApiError::Panicked,
+    }
+}
+
+/// What the query says of the list.
+pub(in crate::api) struct Terms {
+    kind: DeterminationType,
+    value: Option<String>,
+    format: Option<Format>,
+    comment: String,
+}
+
+impl Terms {
+    fn parse(query: &str) -> Result<Self, ApiError> {
+        let unfit = |text: String| ApiError::Unfit(text);
+        let (mut kind, mut value, mut format, mut comment) = (None, None, None, None);
+        for (name, text) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name.to_ascii_lowercase() {
+                _ if text.trim().is_empty() => {}
+                "as" => {
+                    let word = DeterminationType::from_word(&text)
+                        .filter(|kind| *kind != DeterminationType::Unknown)
+                        .ok_or_else(|| unfit(format!("as={text} is none of Clean, Pua, Malware")))?;
+                    kind = Some(word);
+                }
+                "value" if text.len() > LONGEST_VALUE => {
+                    return Err(unfit(format!("value is longer than {LONGEST_VALUE} bytes")));
+                }
+                "value" => value = Some(text.into_owned()),
+                "format" => {
+                    let known = Format::from_word(&text);
+                    let words = Format::ALL.map(Format::word).join(", ");
+                    format = Some(known.ok_or_else(|| unfit(format!("format={text} is none of {words}")))?);
+                }
+                "comment" => comment = Some(text.into_owned()),
+                _ => {}
+            }
+        }
+        let kind = kind.ok_or(BodyError::Missing("as"))?;
+        let comment = comment.ok_or(BodyError::Missing("comment"))?;
+        Ok(Self { kind, value, format, comment })
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Terms {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        Self::parse(parts.uri.query().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::api::tests::{Scene, file};
+
+    const MALWARE: &str = "/api/quell/lists/feed?as=malware&value=Feed/Evil&comment=c";
+
+    #[tokio::test]
+    async fn a_list_judges_what_was_seen_before_and_what_is_seen_after() {
+        let scene = Scene::new().await;
+        scene.sees(file(1), "/opt/one").await;
+        let text = format!("sha256,md5\n{},\n,{}\nrubbish,\n", file(1).sha256, file(2).md5);
+        let answer = scene.call("PUT", MALWARE, &text).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let json = answer.json();
+        assert_eq!((&json["entries"], &json["sha256"], &json["md5"]), (&2.into(), &1.into(), &1.into()));
+        assert_eq!((&json["format"], &json["usable"]), (&"csv".into(), &true.into()));
+        assert_eq!(json["refused"], 1);
+        assert_eq!(json["problems"][0]["line"], 4);
+        scene.sees(file(2), "/opt/two").await;
+        scene.sees(file(3), "/opt/three").await;
+        for (number, kind, known_by) in [(1, "Malware", "Sha256"), (2, "Malware", "Md5"), (3, "Unknown", "")]
+        {
+            let json = scene.call("GET", &format!("/api/files/{}", file(number).sha1), "").await.json();
+            assert_eq!(json["determinationType"], kind);
+            let word = &json["quell"]["determinations"][0];
+            if kind == "Malware" {
+                assert_eq!((&word["engine"], &word["knownBy"]), (&"feed".into(), &known_by.into()));
+                assert_eq!(json["determinationValue"], "Feed/Evil");
+            }
+        }
+        let line = &scene.audited("list.import").await[0];
+        assert!(line.subject.starts_with("feed Malware 2 digests "), "{}", line.subject);
+    }
+
+    #[tokio::test]
+    async fn a_list_replaces_the_one_of_its_name_or_does_not() {
+        let scene = Scene::new().await;
+        scene.sees(file(1), "/opt/one").await;
+        let kind = async || {
+            let path = format!("/api/files/{}", file(1).sha1);
+            scene.call("GET", &path, "").await.json()["determinationType"].clone()
+        };
+        scene.call("PUT", MALWARE, &file(1).sha1.to_string()).await;
+        assert_eq!(kind().await, "Malware");
+        for (body, why) in [
+            ("", "holds no digest"),
+            ("no digest\nand none here\n", "line 2: it begins with no MD5, SHA-1 or SHA-256"),
+            ("[\"", "it is no JSON"),
+            ("\u{1f}\u{8b}", "holds no digest"),
+        ] {
+            let answer = scene.call("PUT", MALWARE, body).await;
+            assert_eq!((answer.status, &answer.json()["error"]["code"]), (400, &"BadRequest".into()));
+            assert!(answer.text.contains(why), "{body:?}: {}", answer.text);
+            assert_eq!(kind().await, "Malware", "after {body:?}");
+        }
+        let other = "/api/quell/lists/FEED?as=Clean&comment=c&format=plain";
+        assert_eq!(scene.call("PUT", other, &file(1).sha1.to_string()).await.status, 200);
+        assert_eq!(kind().await, "Clean");
+        let lists = scene.call("GET", "/api/quell/lists", "").await.json();
+        assert_eq!(lists["value"].as_array().unwrap().len(), 1);
+        assert_eq!(scene.list_files(), (2, 0), "the one before, until it is swept; and no part");
+        scene.sweeps_lists().await;
+        assert_eq!((scene.list_files(), kind().await), ((1, 0), "Clean".into()));
+
+        let shown = scene.call("GET", "/api/quell/lists/feed", "").await.json();
+        assert_eq!((&shown["determinationType"], &shown["requestorComment"]), (&"Clean".into(), &"c".into()));
+        assert_eq!(scene.call("DELETE", "/api/quell/lists/feed", r#"{"Comment":"old"}"#).await.status, 204);
+        assert_eq!(kind().await, "Unknown");
+        assert_eq!(scene.call("DELETE", "/api/quell/lists/feed", r#"{"Comment":"old"}"#).await.status, 404);
+        assert_eq!(scene.call("GET", "/api/quell/lists/feed", "").await.status, 404);
+        scene.sweeps_lists().await;
+        assert_eq!((scene.list_files(), scene.audited("list.remove").await.len()), ((0, 0), 1));
+    }
+
+    #[tokio::test]
+    async fn what_stands_above_lists_and_what_gives_way() {
+        let scene = Scene::new().await;
+        scene.sees(file(1), "/opt/one").await;
+        let import = async |name: &str, kind: &str, text: String| {
+            let path = format!("/api/quell/lists/{name}?as={kind}&comment=c");
+            assert_eq!(scene.call("PUT", &path, &text).await.status, 200);
+        };
+        let shown = async || scene.call("GET", &format!("/api/files/{}", file(1).sha1), "").await.json();
+        import("known", "Clean", file(1).md5.to_string()).await;
+        let json = shown().await;
+        assert_eq!(json["determinationType"], "Unknown", "two files with one MD5 are cheap");
+        assert_eq!(json["quell"]["determinations"][0]["decides"], false);
+        import("known", "Clean", file(1).sha1.to_string()).await;
+        assert_eq!(shown().await["determinationType"], "Clean");
+        import("bad", "Pua", file(1).md5.to_string()).await;
+        assert_eq!(shown().await["determinationType"], "Pua", "of two lists the graver");
+        let path = format!("/api/files/{}/determination", file(1).sha1);
+        scene.call("PUT", &path, r#"{"determinationType":"Clean","comment":"ours"}"#).await;
+        let json = shown().await;
+        assert_eq!(json["determinationType"], "Clean");
+        let words = json["quell"]["determinations"].as_array().unwrap();
+        let engines: Vec<_> = words.iter().map(|word| word["engine"].as_str().unwrap()).collect();
+        assert_eq!(engines, ["analyst", "bad", "known"]);
+    }
+
+    #[tokio::test]
+    async fn a_list_whose_file_is_gone_says_so_and_breaks_nothing() {
+        let scene = Scene::new().await;
+        scene.sees(file(1), "/opt/one").await;
+        scene.call("PUT", MALWARE, &file(1).sha1.to_string()).await;
+        let scene = scene.restarted_without_lists().await;
+        let json = scene.call("GET", &format!("/api/files/{}", file(1).sha1), "").await.json();
+        assert_eq!(json["determinationType"], "Unknown");
+        let lists = scene.call("GET", "/api/quell/lists", "").await.json();
+        assert_eq!(lists["value"][0]["usable"], false);
+        scene.call("PUT", MALWARE, &file(1).sha1.to_string()).await;
+        let lists = scene.call("GET", "/api/quell/lists", "").await.json();
+        assert_eq!(lists["value"][0]["usable"], true);
+    }
+
+    #[tokio::test]
+    async fn what_makes_no_sense_and_who_may_not_are_refused() {
+        let scene = Scene::new().await;
+        let text = file(1).sha1.to_string();
+        for path in [
+            "/api/quell/lists/feed?as=Malware",
+            "/api/quell/lists/feed?comment=c",
+            "/api/quell/lists/feed?as=Unknown&comment=c",
+            "/api/quell/lists/feed?as=evil&comment=c",
+            "/api/quell/lists/feed?as=Pua&comment=c&format=xml",
+            "/api/quell/lists/a%20b?as=Pua&comment=c",
+            "/api/quell/lists/a%2fb?as=Pua&comment=c",
+        ] {
+            assert_eq!(scene.call("PUT", path, &text).await.status, 400, "{path}");
+        }
+        let reader = scene.token_with(&["File.Read.All", "File.ReadWrite.All"]).await;
+        assert_eq!(scene.call_with(Some(&reader), "GET", "/api/quell/lists", "", &[]).await.status, 200);
+        assert_eq!(scene.call_with(Some(&reader), "PUT", MALWARE, &text, &[]).await.status, 403);
+        let remove = scene.call_with(Some(&reader), "DELETE", "/api/quell/lists/feed", "{}", &[]).await;
+        assert_eq!(remove.status, 403);
+        assert_eq!(scene.list_files(), (0, 0));
+    }
+}
