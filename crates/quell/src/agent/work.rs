@@ -55,8 +55,10 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         paths if paths.is_empty() => Watched::All,
         paths => Watched::Paths(paths),
     };
+    let data_dir = args.data_dir.path();
     Ok(agent::run::run(Config {
-        data_dir: args.data_dir.path(),
+        inspector: inspect::helper(&data_dir),
+        data_dir,
         machine: args.machine,
         organization: args.organization,
         watched,
@@ -67,7 +69,6 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         lever: args.lever.place(),
         limits: args.brake.limits(),
         surveyor: survey::surveyor(),
-        inspector: inspect::helper(),
         retention: args.retention.bounds(),
     })?)
 }
