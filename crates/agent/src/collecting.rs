@@ -2,7 +2,7 @@
 //! for a sample.
 //!
 //! What was cut short begins anew with the search for a copy; the server says how much of it it has. While the server
-//! is away no file is held open.
+//! is away no act begins, and no file is held open.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -15,17 +15,13 @@ use wire::link::v1::{self, up};
 
 use crate::acts::{DISTURBED, Readable, open_copy};
 use crate::core::{Core, Nudge};
-use crate::perform::{fitting, grounds, known_copies};
+use crate::perform::{Search, fitting, given_up, grounds, known_copies};
+use crate::waiting::{Attempted, Waiting};
 
 /// How much goes in one message: an order's result waits behind one of them at most.
 const CHUNK: usize = 64 << 10;
 /// How often is looked whether the server has gone, the agent stops, or somebody wants to write.
 const TICK: Duration = Duration::from_millis(100);
-/// How long copies are waited for that the first look after a start may still find.
-const SWEEP_PATIENCE: Duration = Duration::from_secs(60);
-/// How often acts that could not begin are tried again.
-const AGAIN: Duration = Duration::from_millis(500);
-
 /// What the link has to say of samples.
 pub(crate) enum Said {
     /// There may be a new act.
@@ -69,71 +65,94 @@ pub(crate) fn pair() -> (Collector, LinkEnd) {
 impl Collector {
     /// Does what the ledger holds until the agent stops.
     pub(crate) fn run(&self, core: &Core) {
+        let mut waiting = Waiting::default();
         loop {
-            for act in unfinished(core) {
+            let unfinished = unfinished(core);
+            for act in &unfinished {
                 let Do::Collect(file) = act.what else { continue };
                 if core.halt.is_asked() {
                     return;
                 }
-                self.attempt(core, &act, file);
+                if waiting.is_due(act.id, Instant::now()) {
+                    let attempted = self.attempt(core, act, file, &mut waiting);
+                    waiting.note(act.id, &attempted, Instant::now());
+                }
             }
-            let wait = if unfinished(core).is_empty() { Duration::from_secs(3600) } else { AGAIN };
+            waiting.retain(&unfinished);
+            let wait = waiting.pause(Instant::now());
             if matches!(self.heard.recv_timeout(wait), Err(RecvTimeoutError::Disconnected)) {
                 return;
             }
         }
     }
 
-    fn attempt(&self, core: &Core, act: &Act, file: FileId) {
-        let has_begun = core.ledger.lock().has_begun(act.id);
-        let outcome = if !has_begun && core.server_now() > act.deadline {
-            let reason = "its deadline passed before this machine could begin; order it again";
-            outcome(act, Vec::new(), Some(Failure::timed_out(reason)))
-        } else {
-            let begun = core.ledger.lock().begin(act.id);
-            match begun {
-                Ok(true) => core.nudge(Nudge::Begun(act.id)),
-                Ok(false) => return,
-                Err(error) => {
-                    tracing::error!(act = %act.id, %error, "an act can't begin: the ledger can't be written");
-                    return;
-                }
-            }
-            let Some(outcome) = self.collect(core, act, file) else { return };
-            outcome
+    fn attempt(&self, core: &Core, act: &Act, file: FileId, waiting: &mut Waiting) -> Attempted {
+        let outcome = match waiting.take_outcome(act.id) {
+            // It is sent already.
+            Some(outcome) => outcome,
+            None => match self.result(core, act, file, waiting.hindrance(act.id)) {
+                Ok(outcome) => fitting(outcome),
+                Err(attempted) => return attempted,
+            },
         };
-        tracing::info!(act = %act.id, collected = outcome.failure.is_none(), "an act ended");
-        let kept = core.ledger.lock().ended(fitting(outcome));
-        match kept {
-            Ok(()) => core.nudge(Nudge::Ended),
-            Err(error) => tracing::error!(act = %act.id, %error, "an act's outcome could not be kept"),
+        let kept = core.ledger.lock().ended(outcome.clone());
+        if let Err(error) = kept {
+            tracing::error!(act = %act.id, %error, "an act's outcome could not be kept; it is tried again");
+            return Attempted::NotKept(outcome);
         }
+        tracing::info!(act = %act.id, collected = outcome.failure.is_none(), "an act ended");
+        core.nudge(Nudge::Ended);
+        Attempted::Ended
     }
 
-    /// None when the agent stops before it is done.
-    fn collect(&self, core: &Core, act: &Act, file: FileId) -> Option<Outcome> {
-        let deadline = Instant::now() + SWEEP_PATIENCE;
-        loop {
-            while !core.attached.load(Ordering::Relaxed) {
-                if core.halt.is_asked() {
-                    return None;
-                }
-                std::thread::sleep(TICK);
+    /// Collects, unless it can't begin.
+    fn result(
+        &self,
+        core: &Core,
+        act: &Act,
+        file: FileId,
+        hindrance: Option<&str>,
+    ) -> Result<Outcome, Attempted> {
+        if let Some(outcome) = given_up(core, act, hindrance) {
+            return Ok(outcome);
+        }
+        // Until the server is there nothing can be done, and it may withdraw the act.
+        if !core.attached.load(Ordering::Relaxed) {
+            return Err(Attempted::ServerAway);
+        }
+        let begun = core.ledger.lock().begin(act.id);
+        match begun {
+            Ok(true) => core.nudge(Nudge::Begun(act.id)),
+            Ok(false) => return Err(Attempted::Ended),
+            Err(error) => {
+                tracing::error!(act = %act.id, %error, "an act can't begin: the ledger can't be written; it is tried again");
+                return Err(Attempted::NotBegun);
             }
-            let is_complete = core.progress.guarded_complete.load(Ordering::Relaxed);
+        }
+        self.collect(core, act, file)
+    }
+
+    fn collect(&self, core: &Core, act: &Act, file: FileId) -> Result<Outcome, Attempted> {
+        let mut search = Search::begin(core);
+        loop {
+            if core.halt.is_asked() {
+                return Err(Attempted::CutShort);
+            }
+            if !core.attached.load(Ordering::Relaxed) {
+                return Err(Attempted::ServerAway);
+            }
+            // Before it is searched.
+            let is_over = search.is_whole(core) || search.given_up(core).is_some();
             let known = match known_copies(core, &file) {
                 Ok(known) => known,
                 Err(error) => {
                     let reason = format!("this machine's inventory can't be read: {error}; order it again");
-                    return Some(outcome(act, Vec::new(), Some(Failure::because(reason))));
+                    return Ok(outcome(act, Vec::new(), Some(Failure::because(reason))));
                 }
             };
             let copy = match open_copy(&grounds(core), file, &known) {
                 Ok(copy) => copy,
-                Err(_) if !is_complete && Instant::now() < deadline => {
-                    if core.halt.is_asked() {
-                        return None;
-                    }
+                Err(_) if !is_over => {
                     std::thread::sleep(TICK);
                     continue;
                 }
@@ -143,19 +162,20 @@ impl Collector {
                         || "no copy of it is here".to_owned(),
                         |reason| format!("no copy of it could be read: {reason}"),
                     );
-                    return Some(outcome(act, results, Some(Failure::because(reason))));
+                    return Ok(outcome(act, results, Some(Failure::because(reason))));
                 }
             };
             let result =
                 |state, reason| CopyResult { path: copy.path.clone(), state, reason, vault: copy.vault };
             match self.send(core, act, &copy) {
-                Sent::Stored => return Some(outcome(act, vec![result(CopyState::Succeeded, None)], None)),
+                Sent::Stored => return Ok(outcome(act, vec![result(CopyState::Succeeded, None)], None)),
                 Sent::Refused(reason) => {
                     let results = vec![result(CopyState::Failed, Some(reason.clone()))];
-                    return Some(outcome(act, results, Some(Failure::because(reason))));
+                    return Ok(outcome(act, results, Some(Failure::because(reason))));
                 }
+                // Another connection may be there already.
                 Sent::Lost => {}
-                Sent::Stopped => return None,
+                Sent::Stopped => return Err(Attempted::CutShort),
             }
         }
     }
@@ -219,3 +239,6 @@ fn unfinished(core: &Core) -> Vec<Act> {
 fn outcome(act: &Act, copies: Vec<CopyResult>, failure: Option<Failure>) -> Outcome {
     Outcome { act: act.id, copies, stopped: 0, services: Vec::new(), failure }
 }
+
+#[cfg(test)]
+mod tests;

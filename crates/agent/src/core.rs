@@ -18,14 +18,19 @@ use crate::guard::client::{Guard, NotInForce};
 use crate::inventory::Inventory;
 use crate::ledger::Ledger;
 use crate::looking::{Halt, Looker};
+use crate::pending::Pending;
 use crate::places::{Place, Places};
 use crate::running::Asked;
 use crate::spared::SparedSet;
 use crate::spool::Spool;
 use crate::standing::Warden;
-use crate::sweep::Progress;
+use crate::sweep::{Errands, Progress};
 use crate::vault::Vault;
-use crate::watch::Pending;
+
+#[cfg(test)]
+pub(crate) mod for_test;
+#[cfg(test)]
+mod tests;
 
 /// The agent: what is durable, what is in force, and who must hear of a change.
 pub(crate) struct Core {
@@ -47,6 +52,7 @@ pub(crate) struct Core {
     pub(crate) guards_everywhere: bool,
     pub(crate) running: Asked,
     pub(crate) pending: Pending,
+    pub(crate) errands: Errands,
     pub(crate) looker: Looker,
     pub(crate) progress: Arc<Progress>,
     pub(crate) halt: Halt,
@@ -57,9 +63,20 @@ pub(crate) struct Core {
     pub(crate) nudges: Sender<Nudge>,
     /// Who else can refuse execs here, described.
     pub(crate) rivals: Mutex<Vec<String>>,
-    in_force: Mutex<Option<Position>>,
+    in_force: Mutex<Option<InForce>>,
     in_force_changed: Condvar,
 }
+
+/// What the guard has confirmed last.
+#[derive(Clone, Copy, Debug)]
+struct InForce {
+    position: Position,
+    /// The ledger's turn: what the brake lets go on changes the rules in force, and not their place in the log.
+    turn: u64,
+}
+
+/// How long the guard may take that is asked to put into force what it should have.
+const ONCE_MORE: Duration = Duration::from_secs(2);
 
 /// Said of a guard to which the kernel gives no leases.
 pub(crate) const NO_LEASES: &str = "the kernel gives no leases (fs.leases-enable is 0): each exec's file is read anew, and writers are not kept out";
@@ -96,6 +113,7 @@ pub(crate) struct Parts {
     pub(crate) warden: Warden,
     pub(crate) brake: Brake,
     pub(crate) pending: Pending,
+    pub(crate) errands: Errands,
     pub(crate) looker: Looker,
     pub(crate) nudges: Sender<Nudge>,
 }
@@ -122,6 +140,7 @@ impl Core {
             guards_everywhere: parts.guards_everywhere,
             running: Asked::default(),
             pending: parts.pending,
+            errands: parts.errands,
             looker: parts.looker,
             progress,
             halt: Halt::default(),
@@ -142,9 +161,9 @@ impl Core {
     pub(crate) fn enforce(&self, patience: Duration) -> Result<Position, NotInForce> {
         // Held throughout, so that an older set never overtakes a newer one on its way to the guard.
         let mut in_force = self.in_force.lock();
-        let (position, rules, bypasses) = {
+        let (position, turn, rules, bypasses) = {
             let ledger = self.ledger.lock();
-            (ledger.position(), ledger.rules().clone(), ledger.bypasses())
+            (ledger.position(), ledger.turn(), ledger.rules().clone(), ledger.bypasses())
         };
         if let Some(guard) = &self.guard {
             guard.set_bypasses(bypasses);
@@ -153,29 +172,40 @@ impl Core {
             let patience = if self.warden.holds_back().is_some() { Duration::ZERO } else { patience };
             guard.adopt(Arc::new(rules), Arc::new(self.spared().inodes()), patience)?;
         }
-        *in_force = Some(position);
+        *in_force = Some(InForce { position, turn });
         self.in_force_changed.notify_all();
         self.running.now();
         Ok(position)
     }
 
-    /// Waits until the rules up to `position` are in force: the ledger must hold them, and the guard all that
-    /// the ledger holds. False when that is not so after `patience`.
+    /// Waits until the rules up to `position` are in force: the ledger must hold them, and the guard must have confirmed
+    /// all that the ledger holds, also what was approved a moment ago. When nobody else has brought that about within
+    /// `patience`, the guard is asked once more. False when it is not so then.
     pub(crate) fn wait_in_force(&self, position: Position, patience: Duration) -> bool {
-        let held = self.ledger.lock().position();
+        let (held, turn) = {
+            let ledger = self.ledger.lock();
+            (ledger.position(), ledger.turn())
+        };
         // Another epoch is a newer log, which was taken whole.
         if held.epoch == position.epoch && held.generation < position.generation {
             return false;
         }
+        let covers = |now: InForce| {
+            now.turn >= turn && now.position.epoch == held.epoch && now.position.generation >= held.generation
+        };
         let deadline = Instant::now() + patience;
         let mut in_force = self.in_force.lock();
-        while in_force.is_none_or(|now| now.epoch != held.epoch || now.generation < held.generation) {
+        while !in_force.is_some_and(covers) {
             if self.in_force_changed.wait_until(&mut in_force, deadline).timed_out() {
-                return false;
+                break;
             }
         }
+        // A guard that was started since may not have them yet.
+        let is_confirmed = || self.guard.as_ref().is_none_or(Guard::has_confirmed);
+        let is_settled = in_force.is_some_and(covers) && is_confirmed();
+        drop(in_force);
         // A guard that has gone since denies nothing, and no act begins meanwhile.
-        self.denies()
+        (is_settled || self.enforce(ONCE_MORE).is_ok()) && self.denies()
     }
 
     /// Whether what is in force is enforced; also where nothing is to be.
@@ -185,7 +215,8 @@ impl Core {
 
     /// How far the rules are in force; none before the first.
     pub(crate) fn in_force(&self) -> Option<Position> {
-        self.in_force.try_lock_for(Duration::from_millis(100)).and_then(|in_force| *in_force)
+        let in_force = self.in_force.try_lock_for(Duration::from_millis(100))?;
+        in_force.map(|in_force| in_force.position)
     }
 
     /// The spared set as it is now.

@@ -11,9 +11,10 @@ use model::facts::Facts;
 use rustix::fs::{Mode, OFlags};
 use sha2::Digest;
 use sys::identity::{Identity, Stat};
-use sys::place::open_beneath;
+use sys::place::{open_beneath, open_on_mount};
 
 use crate::digest;
+use crate::elsewhere;
 use crate::inventory::Known;
 use crate::vouched::Vouched;
 
@@ -42,6 +43,8 @@ const SMALL: u64 = 64 << 10;
 pub(crate) struct Within {
     pub(crate) directory: OwnedFd,
     pub(crate) inode: u64,
+    /// Whoever rules there may mount anything over a name.
+    pub(crate) is_elsewhere: bool,
 }
 
 impl Within {
@@ -53,13 +56,18 @@ impl Within {
     pub(crate) fn of(path: &Path) -> io::Result<Option<Self>> {
         use rustix::io::Errno;
         let Some(parent) = path.parent() else { return Ok(None) };
-        let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-        let below = match parent.strip_prefix("/").map_err(|_| io::ErrorKind::InvalidInput)? {
-            below if below.as_os_str().is_empty() => Path::new("."),
-            below => below,
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY;
+        let there = elsewhere::directory(parent, flags);
+        let is_elsewhere = there.is_some();
+        let here = || {
+            let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+            let below = match parent.strip_prefix("/").map_err(|_| io::ErrorKind::InvalidInput)? {
+                below if below.as_os_str().is_empty() => Path::new("."),
+                below => below,
+            };
+            open_beneath(root.as_fd(), below, flags)
         };
-        let opened = open_beneath(root.as_fd(), below, OFlags::PATH | OFlags::NOFOLLOW | OFlags::DIRECTORY);
-        let directory = match opened {
+        let directory = match there.unwrap_or_else(here) {
             Ok(directory) => directory,
             Err(error) => {
                 return match Errno::from_io_error(&error) {
@@ -69,7 +77,18 @@ impl Within {
             }
         };
         let inode = Stat::of(directory.as_fd())?.inode;
-        Ok(Some(Self { directory, inode }))
+        Ok(Some(Self { directory, inode, is_elsewhere }))
+    }
+
+    /// Opens what has a name in it. Elsewhere no other mount is entered for it.
+    ///
+    /// # Errors
+    /// Those of opening it; EXDEV for another mount elsewhere.
+    pub(crate) fn place(&self, name: &OsStr, flags: OFlags) -> io::Result<OwnedFd> {
+        if self.is_elsewhere {
+            return open_on_mount(self.directory.as_fd(), Path::new(name), flags);
+        }
+        Ok(rustix::fs::openat(&self.directory, name, flags | OFlags::CLOEXEC, Mode::empty())?)
     }
 }
 
@@ -87,7 +106,7 @@ pub(crate) fn examine(
     count: &AtomicU64,
     vouched: &Vouched,
 ) -> io::Result<Found> {
-    let Some(place) = find(within.directory.as_fd(), name)? else { return Ok(Found::Nothing) };
+    let Some(place) = find(within, name)? else { return Ok(Found::Nothing) };
     let mut before = Stat::of(place.as_fd())?;
     if !before.is_regular || before.size == 0 {
         return Ok(Found::Nothing);
@@ -123,7 +142,7 @@ pub(crate) fn examine(
 /// When it is there and can't be opened.
 pub(crate) fn open_at(path: &Path) -> io::Result<Option<OwnedFd>> {
     let (Some(within), Some(name)) = (Within::of(path)?, path.file_name()) else { return Ok(None) };
-    match find(within.directory.as_fd(), name)? {
+    match find(&within, name)? {
         Some(place) if Stat::of(place.as_fd())?.is_regular => open(place.as_fd()).map(Some),
         _ => Ok(None),
     }
@@ -165,13 +184,15 @@ fn same(before: &Stat, after: &Stat) -> bool {
 
 /// What has a name in a directory. No link is followed, and what is no regular file is not opened at all: a reader,
 /// however short, would let the writer of a pipe go on, and lose what it writes.
-fn find(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<Option<OwnedFd>> {
+fn find(within: &Within, name: &OsStr) -> io::Result<Option<OwnedFd>> {
     use rustix::io::Errno;
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    match rustix::fs::openat(directory, name, flags, Mode::empty()) {
+    match within.place(name, OFlags::PATH | OFlags::NOFOLLOW) {
         Ok(place) => Ok(Some(place)),
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG) => Ok(None),
-        Err(error) => Err(error.into()),
+        Err(error) => match Errno::from_io_error(&error) {
+            Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG) => Ok(None),
+            Some(Errno::XDEV) if within.is_elsewhere => Ok(None),
+            _ => Err(error),
+        },
     }
 }
 

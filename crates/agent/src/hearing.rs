@@ -19,6 +19,7 @@ use sys::mounts::Tree;
 
 use crate::core::{Core, Nudge};
 use crate::digest::{Hashed, hash_plainly};
+use crate::elsewhere;
 use crate::guard::client::{Event, Meeting};
 use crate::inventory::Known;
 use crate::places::Place;
@@ -99,8 +100,15 @@ impl Hearing {
             self.record(meeting, digests)?;
         }
         let known = Known::new(hashed.digests, hashed.facts, &hashed.stat);
+        // Elsewhere a path means another place than it does here.
+        let there = elsewhere::as_known_here(hashed.stat.device, path);
+        let lies = match &there {
+            Some(there) => lies_elsewhere(there, &hashed.stat),
+            None => lies_at(&self.core.places.now(), path, &hashed.stat),
+        };
+        let path = there.as_deref().unwrap_or(path);
         let is_news = hashed.stat.links > 0
-            && lies_at(&self.core.places.now(), path, &hashed.stat)
+            && lies
             && known.facts.file_type.is_executable()
             && !self.core.inventory.at(path).is_some_and(|before| before.is(&known));
         if is_news { self.tell(Noticed::Here(path.to_owned(), known)) } else { Ok(()) }
@@ -176,6 +184,14 @@ fn lies_at(places: &[Place], path: &Path, stat: &Stat) -> bool {
     found.into_iter().any(is_it)
 }
 
+/// Whether the file is what that path leads to, in the mount namespace that it names.
+fn lies_elsewhere(path: &Path, stat: &Stat) -> bool {
+    elsewhere::stat(path).is_ok_and(|found| {
+        let device = rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor);
+        (device, found.stx_ino) == (stat.device, stat.inode)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,7 +201,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let point = dir.path().canonicalize().unwrap();
         let mount = sys::mounts::Mount { point: point.clone(), ..sys::mounts::containing(&point).unwrap() };
-        let places = [Place { mount, is_guarded: true }];
+        let places = [Place::here(mount, true)];
         std::fs::write(point.join("sudo"), "innocent").unwrap();
         std::fs::write(point.join("other"), "run as /sudo elsewhere").unwrap();
         let stat = |name: &str| Identity::of(std::fs::File::open(point.join(name)).unwrap().as_fd()).unwrap();

@@ -11,6 +11,7 @@ pub mod lever;
 pub mod ruleset;
 pub mod warden;
 
+pub mod elsewhere;
 pub mod filesystems;
 
 pub mod acts;
@@ -20,6 +21,7 @@ pub mod vault;
 pub mod vouched;
 
 mod attach;
+mod behind;
 mod collecting;
 mod core;
 mod hearing;
@@ -31,6 +33,7 @@ mod examine;
 mod looking;
 mod mounted;
 mod pace;
+mod pending;
 mod places;
 mod pressure;
 mod recorder;

@@ -10,15 +10,16 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use model::sighting::Seen;
 use parking_lot::Mutex;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
 use sys::identity::Stat;
 
 use crate::examine::{Found, Within, examine};
 use crate::inventory::{Directory, Inventory, Placed};
+use crate::pending::{Pending, Settled};
 use crate::recorder::{Noticed, wait_recorded};
 use crate::sweep::Errands;
 use crate::vouched::Vouched;
-use crate::watch::{Look, Pending, looked, pending_moved};
+use crate::watch::Look;
 
 /// Looks at paths and tells what changed.
 #[derive(Clone)]
@@ -27,8 +28,8 @@ pub(crate) struct Looker {
     pub(crate) noticed: Sender<Noticed>,
     /// What acts need not read again.
     pub(crate) vouched: Arc<Vouched>,
-    /// Where paths of large files go, so that reading one delays no other; none for who reads these.
-    pub(crate) large: Option<Sender<PathBuf>>,
+    /// Where large files go, so that reading one delays no other; none for who reads these.
+    pub(crate) large: Option<Sender<Large>>,
     /// Files whose content was read.
     pub(crate) read: Arc<AtomicU64>,
     /// What is not sent yet, for who notices much at a time.
@@ -42,6 +43,13 @@ const ON_THE_WAY: usize = 8;
 
 /// Files above this size take a second and more to be read; anybody can make one that takes days.
 const LARGE: u64 = 256 << 20;
+/// A large file that is to be looked at; it was written if so told.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Large {
+    pub(crate) path: PathBuf,
+    pub(crate) is_written: bool,
+}
+
 /// Large files that may wait.
 pub(crate) const LARGE_ROOM: usize = 4096;
 
@@ -72,7 +80,8 @@ pub(crate) struct Stopped;
 /// Paths at which nothing was found a moment ago: their directory may have been moved meanwhile, which is told next.
 #[derive(Default)]
 struct Missed {
-    paths: VecDeque<PathBuf>,
+    /// And whether they were written.
+    paths: VecDeque<(PathBuf, bool)>,
     /// More were missed than are kept.
     is_short: bool,
 }
@@ -80,12 +89,12 @@ struct Missed {
 impl Missed {
     const MOST: usize = 1000;
 
-    fn add(&mut self, path: PathBuf) {
+    fn add(&mut self, path: PathBuf, is_written: bool) {
         if self.paths.len() >= Self::MOST {
             self.paths.pop_front();
             self.is_short = true;
         }
-        self.paths.push_back(path);
+        self.paths.push_back((path, is_written));
     }
 }
 
@@ -96,13 +105,14 @@ impl Looker {
         let mut runs = Runs::default();
         let mut missed = Missed::default();
         for look in looks {
+            let is_wide = look.is_wide();
             let done =
                 match look {
-                    Look::At { path, executed } => {
-                        let done = self.look(path.clone());
-                        looked(pending, &path);
+                    Look::At(Settled { path, executed, written }) => {
+                        let done = self.look_at(path.clone(), written);
+                        pending.looked(&path);
                         if matches!(done, Ok(false)) {
-                            missed.add(path.clone());
+                            missed.add(path.clone(), written);
                         }
                         done.and_then(|_| {
                             if executed && runs.is_news(&path) { self.tell_run(path) } else { Ok(()) }
@@ -122,6 +132,9 @@ impl Looker {
                 };
             if done.is_err() {
                 return;
+            }
+            if is_wide {
+                pending.directory_done();
             }
         }
     }
@@ -150,24 +163,31 @@ impl Looker {
             return Ok(());
         };
         let moved = |old: &Path| old.strip_prefix(&before).ok().map(|below| path.join(below));
-        pending_moved(pending, moved);
+        pending.moved(moved);
         if std::mem::take(&mut missed.is_short) {
             errands.below(path.clone());
         }
         // Behind the barrier the inventory has it here.
-        let again: Vec<PathBuf> = missed.paths.iter().filter_map(|old| moved(old)).collect();
+        let again = missed.paths.iter().filter_map(|(old, is_written)| Some((moved(old)?, *is_written)));
+        let again: Vec<(PathBuf, bool)> = again.collect();
         if !again.is_empty() {
             wait_recorded(&self.noticed, Duration::from_secs(1));
         }
-        again.into_iter().try_for_each(|path| self.look(path).map(drop))
+        again.into_iter().try_for_each(|(path, is_written)| self.look_at(path, is_written).map(drop))
     }
 
     /// Looks at one path, and tells when it is another than it was. Returns whether there is something.
     pub(crate) fn look(&self, path: PathBuf) -> Result<bool, Stopped> {
+        self.look_at(path, false)
+    }
+
+    /// The same. One that was written is read again, also when its inode looks as it did: who writes through a mapping
+    /// that was written to before, or within one tick of a coarse clock, leaves the ctime as it is.
+    pub(crate) fn look_at(&self, path: PathBuf, is_written: bool) -> Result<bool, Stopped> {
         match Within::of(&path) {
             Ok(Some(within)) => {
                 self.place_parent(&within, &path)?;
-                self.look_in(&within, path)
+                self.look_within(&within, path, is_written)
             }
             Ok(None) => {
                 let before = self.inventory.at(&path);
@@ -192,27 +212,34 @@ impl Looker {
 
     /// As [`Self::look`], at a path in a directory that is open.
     pub(crate) fn look_in(&self, within: &Within, path: PathBuf) -> Result<bool, Stopped> {
+        self.look_within(within, path, false)
+    }
+
+    fn look_within(&self, within: &Within, path: PathBuf, is_written: bool) -> Result<bool, Stopped> {
         let Some(name) = path.file_name() else { return Ok(true) };
         let before = self.inventory.within(within.inode, &path);
+        let believed = before.as_ref().filter(|_| !is_written);
         let largest = if self.large.is_some() { LARGE } else { u64::MAX };
-        match examine(within, name, before.as_ref(), largest, &self.read, &self.vouched) {
+        match examine(within, name, believed, largest, &self.read, &self.vouched) {
+            // Read again, and the same.
+            Ok(Found::Copy(known)) if before.as_ref().is_some_and(|before| before.is(&known)) => {}
             Ok(Found::Copy(known)) => self.tell(Noticed::Here(path, known))?,
             Ok(Found::Nothing) => {
                 before.map_or(Ok(()), |known| self.tell(Noticed::Gone(path, known)))?;
                 return Ok(false);
             }
-            Ok(Found::Large) => self.leave(path)?,
+            Ok(Found::Large) => self.leave(Large { path, is_written })?,
             Ok(Found::Unchanged | Found::Busy) => {}
             Err(error) => tracing::debug!(path = %path.display(), %error, "a file can't be read"),
         }
         Ok(true)
     }
 
-    fn leave(&self, path: PathBuf) -> Result<(), Stopped> {
+    fn leave(&self, file: Large) -> Result<(), Stopped> {
         let Some(large) = &self.large else { return Ok(()) };
-        match large.try_send(path) {
+        match large.try_send(file) {
             Ok(()) => Ok(()),
-            Err(TrySendError::Full(path)) => {
+            Err(TrySendError::Full(Large { path, .. })) => {
                 tracing::warn!(path = %path.display(), "too many large files wait; a later sweep finds it");
                 Ok(())
             }
@@ -255,8 +282,7 @@ impl Looker {
 /// The directory that lies at a path now.
 fn directory_at(path: &Path) -> Option<Directory> {
     let within = Within::of(path).ok()??;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let itself = rustix::fs::openat(&within.directory, path.file_name()?, flags, Mode::empty()).ok()?;
+    let itself = within.place(path.file_name()?, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW).ok()?;
     let inode = Stat::of(itself.as_fd()).ok()?.inode;
     Some(Directory { path: path.to_owned(), inode, within: within.inode })
 }
@@ -326,8 +352,36 @@ mod tests {
         let (large, waiting) = crossbeam_channel::bounded(1);
         let (vouched, read) = (Arc::default(), Arc::default());
         let looker = Looker { inventory, noticed, vouched, large: Some(large), read, gathered: None };
-        looker.look(path.clone()).unwrap();
-        assert_eq!(waiting.try_recv(), Ok(path));
+        for is_written in [false, true] {
+            looker.look_at(path.clone(), is_written).unwrap();
+            assert_eq!(waiting.try_recv(), Ok(Large { path: path.clone(), is_written }));
+            assert!(notices.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read_again_though_its_ctime_is_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().canonicalize().unwrap().join("script");
+        std::fs::write(&path, "#!/bin/sh\n# one\n").unwrap();
+        let inventory = Arc::new(Inventory::open(&dir.path().join("inventory")).unwrap());
+        let (noticed, notices) = crossbeam_channel::bounded(8);
+        let (vouched, read) = (Arc::default(), Arc::default());
+        let looker = Looker { inventory, noticed, vouched, large: None, read, gathered: None };
+        assert!(looker.look(path.clone()).unwrap());
+        let Ok(Noticed::Here(_, known)) = notices.try_recv() else { panic!("a copy is there") };
+        // As a writer leaves it whom the clock did not see: another content, and the same inode, length and ctime.
+        let mut before = known.clone();
+        before.digests.sha256 = model::Sha256([7; 32]);
+        looker.inventory.note(&[crate::inventory::Note::Here(path.clone(), before)]).unwrap();
+        assert!(looker.look(path.clone()).unwrap());
+        assert!(notices.is_empty(), "a sweep believes it");
+        assert!(looker.look_at(path.clone(), true).unwrap());
+        let Ok(Noticed::Here(_, now)) = notices.try_recv() else { panic!("it was written") };
+        assert_eq!(now.digests, known.digests);
+        // And nobody is told of what is the same.
+        looker.inventory.note(&[crate::inventory::Note::Here(path.clone(), now)]).unwrap();
+        assert!(looker.look_at(path, true).unwrap());
         assert!(notices.is_empty());
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, unbounded};
 
 use crate::core::Core;
+use crate::elsewhere;
 use crate::filesystems::{Filesystem, Follower, State, Told};
 use crate::guard::client::Guard;
 use crate::places::guards_all;
@@ -25,7 +26,8 @@ pub(crate) fn follow(
     let (tell, told) = unbounded();
     let is_chosen = guards_all(guarded);
     let marks = core.guard.as_ref().map(Guard::marks);
-    let follower = Follower::start(marks, move |_| is_chosen, move |news: Told| drop(tell.send(news)))?;
+    let hear = move |news: Told| drop(tell.send(news));
+    let follower = Follower::start(marks, core.places.looks_elsewhere(), move |_| is_chosen, hear)?;
     let core = core.clone();
     // Not by the follower: places are opened here, by paths that may have changed meanwhile.
     std::thread::Builder::new().name("places".to_owned()).spawn(move || {
@@ -44,6 +46,9 @@ fn newest(told: &Receiver<Told>) -> Option<Told> {
 }
 
 fn take(core: &Core, told: &Told, marker: &Marker, errands: &Errands) {
+    if core.places.looks_elsewhere() {
+        elsewhere::set(told.elsewhere.clone());
+    }
     let change = core.places.update(told);
     // Before anything is looked for that is not there any more: it may only be mounted no more.
     core.inventory.set_seats(core.places.seats());

@@ -1,6 +1,6 @@
 //! The thread that does acts, one after the other: each once, always with a result.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -12,8 +12,10 @@ use model::rule::Scope;
 use model::{Digests, FileId, RuleId};
 
 use crate::acts::{self, Grounds, Guarded};
+use crate::behind::Behind;
 use crate::brake::{self, Begin};
 use crate::core::{Core, Nudge};
+use crate::elsewhere;
 use crate::pace::Hurry;
 use crate::recorder::wait_recorded;
 use crate::running;
@@ -27,7 +29,7 @@ const SWEEP_PATIENCE: Duration = Duration::from_secs(60);
 /// How long an act waits until what was seen before it is in the inventory.
 const RECORD_PATIENCE: Duration = Duration::from_secs(5);
 /// How often an act is begun before the agent believes that it ends because of it.
-const MOST_BEGUN: u32 = 8;
+pub(crate) const MOST_BEGUN: u32 = 8;
 
 /// Does what the ledger holds, whenever `taken` says that there is something, until the agent stops.
 pub(crate) fn run(core: &Core, taken: &Receiver<()>) {
@@ -61,7 +63,7 @@ fn unfinished(core: &Core) -> Vec<Act> {
 fn attempt(core: &Core, act: &Act, waiting: &mut Waiting) -> Attempted {
     let outcome = match waiting.take_outcome(act.id) {
         Some(outcome) => outcome,
-        None => match result(core, act) {
+        None => match result(core, act, waiting.hindrance(act.id)) {
             Ok(outcome) => outcome,
             Err(attempted) => return attempted,
         },
@@ -75,21 +77,37 @@ fn attempt(core: &Core, act: &Act, waiting: &mut Waiting) -> Attempted {
     Attempted::Ended
 }
 
-/// Does the act, unless it can't begin.
-fn result(core: &Core, act: &Act) -> Result<Outcome, Attempted> {
-    let times_begun = core.ledger.lock().times_begun(act.id);
-    let begun = times_begun > 0;
-    let outcome = if times_begun >= MOST_BEGUN {
+/// What an act comes to without being tried once more: it was begun too often, or has not begun before its deadline.
+/// `hindrance` is what kept it from beginning the last time.
+pub(crate) fn given_up(core: &Core, act: &Act, hindrance: Option<&str>) -> Option<Outcome> {
+    let (times_begun, waits) = {
+        let ledger = core.ledger.lock();
+        (ledger.times_begun(act.id), ledger.waits(act))
+    };
+    if times_begun >= MOST_BEGUN {
         let reason = format!(
             "the agent has ended {times_begun} times while it did this, so it does not try again; see its log for why, \
              and order it again"
         );
-        Outcome { copies: acts::so_far(&core.vault, act), ..failed(act, &reason) }
-    } else if !begun && core.server_now() > act.deadline {
-        let waited = core.ledger.lock().waits(act);
-        let why = if waited { "while it waited for approval" } else { "before this machine could begin" };
-        let reason = format!("its deadline passed {why}; order it again");
-        Outcome { failure: Some(Failure::timed_out(reason)), ..failed(act, "") }
+        return Some(Outcome { copies: acts::so_far(&core.vault, act), ..failed(act, &reason) });
+    }
+    if times_begun > 0 || core.server_now() <= act.deadline {
+        return None;
+    }
+    let why = if waits {
+        "while it waited for approval"
+    } else {
+        hindrance.unwrap_or("before this machine could begin")
+    };
+    let failure = Some(Failure::timed_out(format!("its deadline passed {why}; order it again")));
+    Some(Outcome { failure, ..failed(act, "") })
+}
+
+/// Does the act, unless it can't begin.
+fn result(core: &Core, act: &Act, hindrance: Option<&str>) -> Result<Outcome, Attempted> {
+    let begun = core.ledger.lock().has_begun(act.id);
+    let outcome = if let Some(outcome) = given_up(core, act, hindrance) {
+        outcome
     } else if !begun && core.warden.holds_back() == Some(Level::Released) {
         failed(act, &format!("{}; engage the guard there and order it again", core.warden.notice()))
     } else {
@@ -163,8 +181,41 @@ fn perform(core: &Core, act: &Act) -> Option<Outcome> {
     Some(outcome)
 }
 
-/// What is known goes at once. Where this agent has not yet looked through all it guards since it started, it
-/// does so before it says that nothing is left.
+/// What the inventory must have looked at before it can be said that nothing more is there.
+pub(crate) struct Search {
+    behind: Behind,
+    deadline: Instant,
+}
+
+impl Search {
+    pub(crate) fn begin(core: &Core) -> Self {
+        Self { behind: Behind::now(core), deadline: Instant::now() + SWEEP_PATIENCE }
+    }
+
+    /// Whether all that is guarded was looked through since the start, and so was what has changed before this began.
+    pub(crate) fn is_whole(&mut self, core: &Core) -> bool {
+        core.progress.guarded_complete.load(Ordering::Relaxed) && self.behind.waits_since(core).is_none()
+    }
+
+    /// Why that is not waited for any more, once it is not. Acts that come later don't wait for the same again.
+    pub(crate) fn given_up(&mut self, core: &Core) -> Option<&'static str> {
+        let is_complete = core.progress.guarded_complete.load(Ordering::Relaxed);
+        if !is_complete && Instant::now() > self.deadline {
+            return Some(
+                "the agent has not yet looked through all it guards since it started, so there may be more copies; \
+                 order it again",
+            );
+        }
+        let waits = self.behind.waits_since(core).filter(|_| is_complete)?;
+        (waits.elapsed() > SWEEP_PATIENCE).then_some(
+            "the agent has not yet looked through directories that were moved or mounted, or what changed while it lost \
+             notes, so there may be more copies; order it again",
+        )
+    }
+}
+
+/// What is known goes at once. Where this agent has not yet looked through all it guards since it started, or what
+/// changed a moment ago, it does so before it says that nothing is left.
 fn quarantine(core: &Core, grounds: &Grounds, act: &Act, file: FileId) -> Option<Outcome> {
     let pass = || match known_copies(core, &file) {
         Ok(known) => acts::quarantine(grounds, act, file, known, &mut |step| {
@@ -174,19 +225,18 @@ fn quarantine(core: &Core, grounds: &Grounds, act: &Act, file: FileId) -> Option
             failed(act, &format!("this machine's inventory can't be read: {error}; order it again"))
         }
     };
+    let mut search = Search::begin(core);
+    let is_whole = search.is_whole(core);
     let outcome = pass();
-    if core.progress.guarded_complete.load(Ordering::Relaxed) {
+    if is_whole {
         return Some(outcome);
     }
-    let deadline = Instant::now() + SWEEP_PATIENCE;
     let _hurry = Hurry::new(&core.progress.hurry);
-    while !core.progress.guarded_complete.load(Ordering::Relaxed) {
+    while !search.is_whole(core) {
         if core.halt.is_asked() {
             return None;
         }
-        if Instant::now() > deadline {
-            let reason = "the agent has not yet looked through all it guards since it started, so there may be \
-                          more copies; order it again";
+        if let Some(reason) = search.given_up(core) {
             let failure = outcome.failure.or_else(|| Some(Failure::because(reason)));
             return Some(Outcome { failure, ..outcome });
         }
@@ -201,7 +251,7 @@ fn quarantine(core: &Core, grounds: &Grounds, act: &Act, file: FileId) -> Option
 /// Where copies of a file may lie: what is known, and what changed a moment ago.
 pub(crate) fn known_copies(core: &Core, file: &FileId) -> std::io::Result<Vec<PathBuf>> {
     // In this order: what was looked at is no longer pending, and in the inventory behind the barrier.
-    let mut unsettled: Vec<PathBuf> = core.pending.lock().keys().cloned().collect();
+    let mut unsettled: Vec<PathBuf> = core.pending.paths().keys().cloned().collect();
     if !wait_recorded(&core.looker.noticed, RECORD_PATIENCE) {
         tracing::warn!("the inventory lags behind what was seen on this machine");
     }
@@ -210,11 +260,22 @@ pub(crate) fn known_copies(core: &Core, file: &FileId) -> std::io::Result<Vec<Pa
     let length = known.iter().find_map(|path| core.inventory.at(path)).map(|known| known.facts.size);
     known.append(&mut unsettled);
     if let Some(length) = length {
-        known.retain(|path| std::fs::symlink_metadata(path).is_ok_and(|stat| stat.len() == length));
+        let length_of = |path: &Path| match elsewhere::is_elsewhere(path) {
+            true => elsewhere::stat(path).map(|stat| stat.stx_size),
+            false => std::fs::symlink_metadata(path).map(|stat| stat.len()),
+        };
+        known.retain(|path| length_of(path).map_or_else(|error| !is_gone(&error), |own| own == length));
     }
     known.sort();
     known.dedup();
     Ok(known)
+}
+
+/// Whether nothing is there. What can't be looked at may be a copy.
+fn is_gone(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    let gone = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::NAMETOOLONG];
+    Errno::from_io_error(error).is_none_or(|errno| gone.contains(&errno))
 }
 
 /// Where acts may act now, and on whom never.

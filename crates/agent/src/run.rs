@@ -23,6 +23,7 @@ use crate::lever::Lever;
 use crate::looking::{Looker, Ours};
 use crate::origin::Origins;
 use crate::pace::Pace;
+use crate::pending::Pending;
 use crate::places::{Places, Watched};
 use crate::pressure::Pressure;
 use crate::recorder::{Recorder, wait_recorded};
@@ -32,7 +33,7 @@ use crate::standing::{self, Warden};
 use crate::sweep::{Errands, Milestone, Sweep};
 use crate::vault::{Retention, Vault};
 use crate::warden::Tether;
-use crate::watch::{Pending, Watch};
+use crate::watch::Watch;
 use crate::{attach, collecting, local, looking, mounted, origin, perform, rivals, running};
 
 /// What an agent needs to know.
@@ -118,6 +119,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         places,
         guards_everywhere: config.guarded.iter().any(|path| path == Path::new("/")),
         pending: Pending::default(),
+        errands: errands.clone(),
         looker: Looker {
             inventory: inventory.clone(),
             noticed: noticed.clone(),
@@ -136,7 +138,8 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let patient = Looker { large: None, ..core.looker.clone() };
     spawn("look large", move || {
         sys::process::run_when_idle();
-        let _ = large_looks.iter().try_for_each(|path| patient.look(path).map(drop));
+        let _ =
+            large_looks.iter().try_for_each(|large| patient.look_at(large.path, large.is_written).map(drop));
     })?;
     let looking_at_processes = core.clone();
     spawn("running", move || running::run(&looking_at_processes))?;
@@ -287,6 +290,7 @@ fn look_around(
         halt: core.halt.clone(),
         meter: Mutex::default(),
         told: AtomicU64::new(0),
+        errands,
     };
     let core = core.clone();
     let (reached, milestones) = unbounded();
@@ -303,7 +307,7 @@ fn look_around(
         }
     })?;
     spawn("sweep", move || {
-        sweep.run(&errands, |milestone| {
+        sweep.run(|milestone| {
             let _ = reached.send(milestone);
         });
     })

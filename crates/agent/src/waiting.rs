@@ -24,12 +24,27 @@ pub(crate) enum Attempted {
     RulesMissing,
     /// It waits for approval.
     Held,
+    /// The server is away, and the act needs it.
+    ServerAway,
     /// The ledger could not take its begin.
     NotBegun,
     /// It was done, and the ledger could not take its outcome.
     NotKept(Outcome),
     /// The agent stops.
     CutShort,
+}
+
+impl Attempted {
+    /// What kept it from beginning, as part of a sentence.
+    fn hindrance(&self) -> Option<&'static str> {
+        match self {
+            Self::RulesMissing => Some("while the guard did not confirm that its rules are in force"),
+            Self::Held => Some("while it waited for approval"),
+            Self::ServerAway => Some("while this machine was not connected to the server"),
+            Self::NotBegun => Some("while this machine's ledger could not be written"),
+            Self::Ended | Self::NotKept(_) | Self::CutShort => None,
+        }
+    }
 }
 
 /// The acts that wait.
@@ -39,21 +54,27 @@ pub(crate) struct Waiting(HashMap<ActId, Wait>);
 #[derive(Debug)]
 struct Wait {
     due: Instant,
-    /// Looking again costs nothing, and whoever approves it wakes us.
-    is_held: bool,
+    /// Looking again costs nothing, and whoever ends the wait wakes us.
+    is_told: bool,
     pause: Duration,
     outcome: Option<Outcome>,
+    hindrance: Option<&'static str>,
 }
 
 impl Waiting {
     /// Whether an act is to be tried now. One that never was is.
     pub(crate) fn is_due(&self, act: ActId, now: Instant) -> bool {
-        self.0.get(&act).is_none_or(|wait| wait.is_held || now >= wait.due)
+        self.0.get(&act).is_none_or(|wait| wait.is_told || now >= wait.due)
     }
 
     /// The outcome of an act that was done already.
     pub(crate) fn take_outcome(&mut self, act: ActId) -> Option<Outcome> {
         self.0.get_mut(&act)?.outcome.take()
+    }
+
+    /// What kept an act from beginning the last time, as part of a sentence.
+    pub(crate) fn hindrance(&self, act: ActId) -> Option<&'static str> {
+        self.0.get(&act)?.hindrance
     }
 
     /// Takes in how far an attempt came.
@@ -64,13 +85,14 @@ impl Waiting {
             Attempted::Ended => return,
             Attempted::RulesMissing | Attempted::CutShort => (FIRST, None),
             // Its deadline may pass.
-            Attempted::Held => (LONGEST / 2, None),
+            Attempted::Held | Attempted::ServerAway => (LONGEST / 2, None),
             Attempted::NotBegun => (longer, None),
             Attempted::NotKept(outcome) => (longer, Some(outcome.clone())),
         };
-        let (due, is_held) = (now + pause, *attempted == Attempted::Held);
-        let pause = if is_held { FIRST } else { pause };
-        self.0.insert(act, Wait { due, is_held, pause, outcome });
+        let due = now + pause;
+        let is_told = matches!(attempted, Attempted::Held | Attempted::ServerAway);
+        let pause = if is_told { FIRST } else { pause };
+        self.0.insert(act, Wait { due, is_told, pause, outcome, hindrance: attempted.hindrance() });
     }
 
     /// Forgets those that are no longer to be done.

@@ -5,12 +5,11 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
-use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags};
 use sys::OFlags;
 use sys::fanotify::EventBuffer;
@@ -18,10 +17,9 @@ use sys::fanotify::watch::{Changes, WatchEvent, WatchGroup, WatchMask};
 use sys::handle::FileHandle;
 
 use crate::looking::Ours;
+use crate::pending::{Pending, Settled};
 use crate::places::{Place, Places};
 
-/// A file is looked at when nothing has happened to it for so long.
-const SETTLED: Duration = Duration::from_millis(100);
 /// How long the kernel's notes are waited for at a time.
 const REST: Duration = Duration::from_secs(60);
 /// Notes are read at most so often: the kernel merges equal ones meanwhile.
@@ -32,8 +30,8 @@ const MOST_READS: usize = 64;
 /// What there is to look at.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Look {
-    /// At this file; it was executed if so told.
-    At { path: PathBuf, executed: bool },
+    /// At this file; it was executed, or written, if so told.
+    At(Settled),
     /// This name is gone.
     Gone(PathBuf),
     /// At this directory: it was moved here.
@@ -42,6 +40,13 @@ pub(crate) enum Look {
     Below(PathBuf),
     /// At everything: notes were lost.
     Everything,
+}
+
+impl Look {
+    /// Whether it is about directories.
+    pub(crate) fn is_wide(&self) -> bool {
+        matches!(self, Self::Directory(_) | Self::Below(_) | Self::Everything)
+    }
 }
 
 /// The watching thread's state.
@@ -59,38 +64,15 @@ pub(crate) struct Watch {
 struct Roots {
     /// Of these places.
     of: Arc<Vec<Place>>,
-    by_fsid: HashMap<[u8; 8], usize>,
+    /// Copies of one image, and snapshots, may have one fsid: each of them may be meant.
+    by_fsid: HashMap<[u8; 8], Vec<usize>>,
 }
 
-/// Paths that have not settled yet, or have not been looked at since. Shared with acts, which must not miss a
-/// copy that was made a moment ago.
-pub(crate) type Pending = Arc<Mutex<HashMap<PathBuf, Unsettled>>>;
-
-/// A path that changed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Unsettled {
-    /// When it will have settled; none when it was handed on to be looked at.
-    due: Option<Instant>,
-    executed: bool,
-}
-
-/// A path was looked at, and what was seen is on its way to the inventory. It stays if it changed again.
-pub(crate) fn looked(pending: &Pending, path: &Path) {
-    let mut pending = pending.lock();
-    if pending.get(path).is_some_and(|unsettled| unsettled.due.is_none()) {
-        pending.remove(path);
-    }
-}
-
-/// A directory was moved: what waits below it waits under its new path as well.
-pub(crate) fn pending_moved(pending: &Pending, moved: impl Fn(&Path) -> Option<PathBuf>) {
-    let mut pending = pending.lock();
-    let due = Some(Instant::now());
-    let also: Vec<(PathBuf, Unsettled)> = pending
-        .iter()
-        .filter_map(|(path, before)| Some((moved(path)?, Unsettled { due, ..*before })))
-        .collect();
-    pending.extend(also);
+/// A place that is open.
+struct Root {
+    root: OwnedFd,
+    /// The path that it has where it is mounted, and the one that it has here, if these differ.
+    elsewhere: Option<(PathBuf, PathBuf)>,
 }
 
 /// Has changes noticed on more filesystems.
@@ -121,6 +103,7 @@ impl Watch {
         looks: Sender<Look>,
     ) -> io::Result<(Self, Marker)> {
         let group = Arc::new(WatchGroup::new()?);
+        pending.watch(&group);
         let marker = Marker(group.clone());
         places.now().iter().for_each(|place| marker.mark(place));
         Ok((Self { group, places, roots: Roots::default(), pending, looks, ours }, marker))
@@ -133,7 +116,7 @@ impl Watch {
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mut buffer = EventBuffer::default();
         loop {
-            let wait = self.next_due().map_or(REST, |due| due.max(PACE));
+            let wait = self.pending.next_due().map_or(REST, |due| due.max(PACE));
             let timeout =
                 rustix::time::Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: wait.subsec_nanos().into() };
             match rustix::event::poll(&mut [PollFd::new(&self.group, PollFlags::IN)], Some(&timeout)) {
@@ -147,18 +130,25 @@ impl Watch {
         }
     }
 
-    fn next_due(&self) -> Option<Duration> {
-        let now = Instant::now();
-        let pending = self.pending.lock();
-        pending.values().filter_map(|path| path.due).map(|due| due.saturating_duration_since(now)).min()
-    }
-
     /// Reads the notes there are. False when nobody listens.
     fn drain(&mut self, buffer: &mut EventBuffer) -> io::Result<bool> {
+        self.pending.begin_intake();
+        let drained = self.take_in(buffer);
+        self.pending.end_intake(*drained.as_ref().unwrap_or(&None));
+        match drained {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns since when there was nothing more to be read, if that is so; BrokenPipe when nobody listens.
+    fn take_in(&mut self, buffer: &mut EventBuffer) -> io::Result<Option<Instant>> {
         // For so long only: what is held open can't be unmounted.
         let mut open = HashMap::new();
         self.roots.keep_up(&self.places);
         for _ in 0..MOST_READS {
+            let begun = Instant::now();
             let mut any = false;
             let mut looks = Vec::new();
             for event in self.group.read(buffer)? {
@@ -166,44 +156,43 @@ impl Watch {
                 match event {
                     WatchEvent::Overflow => looks.push(Look::Everything),
                     WatchEvent::Change { what, fsid, dir, name, .. } => {
-                        let root = open.entry(fsid).or_insert_with(|| self.roots.open(fsid));
-                        if let Some(path) = self.path_of(root.as_ref(), &dir, name) {
-                            note(&self.pending, what, path, &mut looks);
+                        let roots = open.entry(fsid).or_insert_with(|| self.roots.open(fsid));
+                        let is_certain = roots.len() < 2;
+                        for path in roots.iter().filter_map(|root| self.path_of(root, &dir, name)) {
+                            note(&self.pending, what, path, is_certain, &mut looks);
                         }
                     }
                 }
             }
             for look in looks {
-                if self.looks.send(look).is_err() {
-                    return Ok(false);
+                if look.is_wide() {
+                    self.pending.hand_on_directory();
                 }
+                self.looks.send(look).map_err(|_| io::ErrorKind::BrokenPipe)?;
             }
             if !any {
-                break;
+                return Ok(Some(begun));
             }
         }
-        Ok(true)
+        Ok(None)
     }
 
     /// The path of a name in a directory that is told by handle. None when the directory is gone already, or
     /// is ours.
-    fn path_of(&self, root: Option<&OwnedFd>, dir: &FileHandle, name: &OsStr) -> Option<PathBuf> {
-        let dir = dir.open(root?.as_fd(), OFlags::PATH | OFlags::CLOEXEC).ok()?;
-        let dir = sys::place::path_of(dir.as_fd()).ok()?;
+    fn path_of(&self, root: &Root, dir: &FileHandle, name: &OsStr) -> Option<PathBuf> {
+        let Root { root, elsewhere } = root;
+        let dir = dir.open(root.as_fd(), OFlags::PATH | OFlags::CLOEXEC).ok()?;
+        let mut dir = sys::place::path_of(dir.as_fd()).ok()?;
+        if let Some((inside, here)) = elsewhere {
+            let below = dir.strip_prefix(inside).ok()?;
+            dir = if below.as_os_str().is_empty() { here.clone() } else { here.join(below) };
+        }
         (!self.ours.holds(&dir)).then(|| if name == "." { dir } else { dir.join(name) })
     }
 
     /// Hands on what has settled. False when nobody listens.
     fn send_settled(&self) -> bool {
-        let now = Instant::now();
-        let mut settled = Vec::new();
-        for (path, unsettled) in self.pending.lock().iter_mut() {
-            if unsettled.due.is_some_and(|due| due <= now) {
-                unsettled.due = None;
-                settled.push((path.clone(), unsettled.executed));
-            }
-        }
-        settled.into_iter().all(|(path, executed)| self.looks.send(Look::At { path, executed }).is_ok())
+        self.pending.settled().into_iter().all(|settled| self.looks.send(Look::At(settled)).is_ok())
     }
 }
 
@@ -213,18 +202,37 @@ impl Roots {
         if Arc::ptr_eq(&now, &self.of) {
             return;
         }
-        let fsid = |place: &Place| place.open().and_then(|root| sys::handle::fsid(root.as_fd())).ok();
-        self.by_fsid = now.iter().enumerate().filter_map(|(n, place)| Some((fsid(place)?, n))).collect();
+        self.by_fsid.clear();
+        for (number, place) in now.iter().enumerate() {
+            if let Some(fsid) = place.fsid() {
+                self.by_fsid.entry(fsid).or_default().push(number);
+            }
+        }
         self.of = now;
     }
 
-    fn open(&self, fsid: [u8; 8]) -> Option<OwnedFd> {
-        self.of.get(*self.by_fsid.get(&fsid)?)?.open().ok()
+    /// The roots of all that have that fsid.
+    fn open(&self, fsid: [u8; 8]) -> Vec<Root> {
+        let numbers = self.by_fsid.get(&fsid).map(Vec::as_slice).unwrap_or_default();
+        numbers.iter().filter_map(|number| Root::open(self.of.get(*number)?)).collect()
     }
 }
 
-/// Takes in one note. It can stand for several changes: a look at the path tells what is there now.
-fn note(pending: &Pending, what: Changes, path: PathBuf, looks: &mut Vec<Look>) {
+impl Root {
+    fn open(place: &Place) -> Option<Self> {
+        let root = place.open().ok()?;
+        // Of what is mounted elsewhere the kernel says the path that it has there.
+        let elsewhere = match &place.elsewhere {
+            Some(there) => Some((sys::place::path_of(root.as_fd()).ok()?, there.mount.point.clone())),
+            None => None,
+        };
+        Some(Self { root, elsewhere })
+    }
+}
+
+/// Takes in one note. It can stand for several changes, and for the same path on another filesystem unless it is certain:
+/// a look at the path tells what is there now.
+fn note(pending: &Pending, what: Changes, path: PathBuf, is_certain: bool, looks: &mut Vec<Look>) {
     if what.is_dir() {
         // A directory that was moved away while another took its name is one note for both.
         if what.moved_to() {
@@ -236,13 +244,11 @@ fn note(pending: &Pending, what: Changes, path: PathBuf, looks: &mut Vec<Look>) 
         return;
     }
     let is_here = what.closed_write() || what.moved_to() || what.created() || what.executed();
-    let mut pending = pending.lock();
-    if is_here {
-        let executed = what.executed()
-            || pending.get(&path).is_some_and(|before| before.executed && before.due.is_some());
-        pending.insert(path, Unsettled { due: Some(Instant::now() + SETTLED), executed });
-    } else if what.moved_from() || what.deleted() {
-        pending.remove(&path);
+    let is_gone = what.moved_from() || what.deleted();
+    if is_here || (is_gone && !is_certain) {
+        pending.add(path, what.executed(), what.closed_write());
+    } else if is_gone {
+        pending.paths().remove(&path);
         looks.push(Look::Gone(path));
     }
 }
@@ -250,6 +256,7 @@ fn note(pending: &Pending, what: Changes, path: PathBuf, looks: &mut Vec<Look>) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::for_test::is_private;
 
     #[test]
     fn a_directory_that_took_the_place_of_another_is_looked_at() {
@@ -264,40 +271,74 @@ mod tests {
         ] {
             let mut looks = Vec::new();
             let what = Changes::from(moved | ON_DIRECTORY);
-            note(&Pending::default(), what, "/app".into(), &mut looks);
+            note(&Pending::default(), what, "/app".into(), true, &mut looks);
             assert_eq!(looks, expected, "{moved:x}");
         }
     }
 
     #[test]
-    fn what_waits_in_a_directory_that_is_moved_waits_under_both_paths() {
-        let pending = Pending::default();
-        for path in ["/a/x", "/ab/y"] {
-            pending.lock().insert(path.into(), Unsettled { due: None, executed: true });
+    fn what_may_have_happened_elsewhere_is_looked_at() {
+        const DELETED: u64 = 0x200;
+        for (is_certain, waits) in [(true, 0), (false, 1)] {
+            let (pending, mut looks) = (Pending::default(), Vec::new());
+            note(&pending, Changes::from(DELETED), "/a".into(), is_certain, &mut looks);
+            assert_eq!((pending.paths().len(), looks.len()), (waits, 1 - waits));
         }
-        pending_moved(&pending, |path| Some(Path::new("/b").join(path.strip_prefix("/a").ok()?)));
-        let mut paths: Vec<PathBuf> = pending.lock().keys().cloned().collect();
-        paths.sort();
-        assert_eq!(paths, [PathBuf::from("/a/x"), "/ab/y".into(), "/b/x".into()]);
     }
 
+    /// As snapshots have, and images that were copied bit by bit.
     #[test]
-    fn a_path_is_pending_until_it_was_looked_at() {
-        let pending = Pending::default();
-        let path = Path::new("/a");
-        let unsettled = Unsettled { due: Some(Instant::now()), executed: false };
-        pending.lock().insert(path.to_owned(), unsettled);
-        looked(&pending, path);
-        assert!(pending.lock().contains_key(path), "it changed after it was handed on");
-        pending.lock().insert(path.to_owned(), Unsettled { due: None, ..unsettled });
-        looked(&pending, path);
-        assert!(pending.lock().is_empty());
+    fn filesystems_with_one_fsid_are_all_watched() {
+        if !is_private() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        let run = |program: &str, arguments: &[&std::ffi::OsStr]| {
+            let status = std::process::Command::new(program).args(arguments).status().unwrap();
+            assert!(status.success(), "{program}");
+        };
+        let images = ["one.img", "two.img"].map(|name| root.join(name));
+        std::fs::File::create(&images[0]).unwrap().set_len(16 << 20).unwrap();
+        run("mkfs.ext4", &["-q".as_ref(), "-F".as_ref(), images[0].as_ref()]);
+        std::fs::copy(&images[0], &images[1]).unwrap();
+        let points = ["one", "two"].map(|name| root.join(name));
+        for (image, point) in images.iter().zip(&points) {
+            std::fs::create_dir(point).unwrap();
+            run("mount", &["-o".as_ref(), "loop".as_ref(), image.as_ref(), point.as_ref()]);
+        }
+        let _mounted = Mounted(points.to_vec());
+        let place = |point: &PathBuf| Place::here(sys::mounts::containing(point).unwrap(), false);
+        let fsid = |point: &PathBuf| sys::handle::fsid(place(point).open().unwrap().as_fd()).unwrap();
+        assert_eq!(fsid(&points[0]), fsid(&points[1]), "or this shows nothing");
+        let places = Arc::new(Places::resolve(&crate::Watched::Paths(Vec::new()), &[]).unwrap());
+        places.set_for_test(points.iter().map(place).collect());
+        let (looks, looked) = crossbeam_channel::unbounded();
+        let ours = Ours::new("/nowhere".into(), &[]);
+        let (watch, _) = Watch::new(places, ours, Pending::default(), looks).unwrap();
+        std::thread::spawn(move || watch.run());
+        for point in &points {
+            let path = point.join("file");
+            std::fs::write(&path, "new").unwrap();
+            let wanted = Look::At(Settled { path: path.clone(), executed: false, written: true });
+            let mut all = std::iter::from_fn(|| looked.recv_timeout(Duration::from_secs(10)).ok());
+            assert!(all.any(|look| look == wanted), "{}", path.display());
+        }
+    }
+
+    struct Mounted(Vec<PathBuf>);
+
+    impl Drop for Mounted {
+        fn drop(&mut self) {
+            for point in &self.0 {
+                let _ = sys::mounts::unmount_lazily(point);
+            }
+        }
     }
 
     #[test]
     fn what_is_mounted_later_is_watched_and_can_be_unmounted() {
-        if std::env::var_os("QUELL_PRIVATE_NAMESPACE").is_none_or(|value| value != "1") {
-            eprintln!("not run: needs a private mount namespace");
+        if !is_private() {
             return;
         }
         let dir = tempfile::tempdir().unwrap();
@@ -310,12 +351,13 @@ mod tests {
         std::thread::spawn(move || watch.run());
 
         sys::mounts::mount_tmpfs(&point, 1 << 20).unwrap();
-        let place = Place { mount: sys::mounts::containing(&point).unwrap(), is_guarded: false };
+        let place = Place::here(sys::mounts::containing(&point).unwrap(), false);
         places.set_for_test(vec![place.clone()]);
         marker.mark(&place);
         std::fs::write(point.join("file"), "new").unwrap();
         let look = looked.recv_timeout(Duration::from_secs(10)).unwrap();
-        assert_eq!(look, Look::At { path: point.join("file"), executed: false });
+        let settled = Settled { path: point.join("file"), executed: false, written: true };
+        assert_eq!(look, Look::At(settled));
         let unmounted = || std::process::Command::new("umount").arg(&point).status().unwrap().success();
         assert!((0..20).any(|_| unmounted() || {
             std::thread::sleep(PACE);

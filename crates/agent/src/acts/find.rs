@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use model::act::CopyResult;
 use model::facts::{Facts, FileType};
@@ -17,6 +17,7 @@ use super::failing::Code;
 use super::layers::Layers;
 use super::{Grounds, failed, names};
 use crate::digest::hash_plainly;
+use crate::elsewhere;
 use crate::running::Interpreter;
 use crate::vault::{Found, Refusal, directory, is_holding, mount_of, open_regular};
 
@@ -195,6 +196,11 @@ fn missing_names(grounds: &Grounds, copies: &Copies) -> Vec<PathBuf> {
 /// The path without links on its way; its last component stays, whatever it is.
 fn canonical(path: &Path) -> io::Result<PathBuf> {
     let (parent, name) = split(path)?;
+    if elsewhere::is_elsewhere(path) {
+        // No link is followed there.
+        let is_plain = path.components().all(|part| !matches!(part, Component::ParentDir));
+        return is_plain.then(|| path.to_owned()).ok_or_else(|| io::ErrorKind::InvalidInput.into());
+    }
     Ok(parent.canonicalize()?.join(name))
 }
 

@@ -1,10 +1,23 @@
 //! The names of an inode. The kernel keeps no list of them, so this is a walk.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use rustix::fs::{Dir, FileType, OFlags};
+use sys::place::open_on_mount;
+use sys::state::State;
+
+use crate::elsewhere;
 use crate::vault::is_holding;
+
+/// In other mount namespaces no longer is looked for, and no more entries of one directory are read.
+const LONGEST: Duration = Duration::from_secs(10);
+const MOST: usize = 1_000_000;
 
 /// Names of `inodes` (device and number) below `roots`, without entering other mounts, vaults, or the data
 /// directory; no more than `enough`. What is found is to be looked at again before it is touched.
@@ -19,7 +32,21 @@ pub(super) fn of(
     let numbers: HashSet<u64> = inodes.iter().map(|(_, number)| *number).collect();
     let mut found = Vec::new();
     let mut rest: Vec<PathBuf> = roots.iter().map(|root| root.to_path_buf()).collect();
+    let until = Instant::now() + LONGEST;
     while let Some(directory) = rest.pop() {
+        if elsewhere::is_elsewhere(&directory) {
+            // Whoever rules there could make directories for ever.
+            if Instant::now() > until {
+                tracing::warn!(path = %directory.display(), "not all is looked through for other names of a copy");
+                rest.retain(|directory| !elsewhere::is_elsewhere(directory));
+                continue;
+            }
+            let _ = look_elsewhere(&directory, &numbers, inodes, &mut found, &mut rest);
+            if found.len() >= enough {
+                return found;
+            }
+            continue;
+        }
         for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
             let path = entry.path();
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -38,6 +65,34 @@ pub(super) fn of(
         }
     }
     found
+}
+
+/// As much as one directory holds, in a mount namespace of others. No other mount is entered.
+fn look_elsewhere(
+    directory: &Path,
+    numbers: &HashSet<u64>,
+    inodes: &HashSet<(u64, u64)>,
+    found: &mut Vec<PathBuf>,
+    rest: &mut Vec<PathBuf>,
+) -> std::io::Result<()> {
+    let opened = crate::vault::directory(directory)?;
+    for entry in Dir::read_from(&opened)?.take(MOST) {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        match entry.file_type() {
+            FileType::Directory if name != "." && name != ".." => rest.push(directory.join(name)),
+            FileType::RegularFile if numbers.contains(&entry.ino()) => {
+                let flags = OFlags::PATH | OFlags::NOFOLLOW;
+                let place = open_on_mount(opened.as_fd(), Path::new(name), flags);
+                let state = place.ok().and_then(|place| State::of(place).ok()?);
+                if state.is_some_and(|state| inodes.contains(&(state.device, state.inode))) {
+                    found.push(directory.join(name));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

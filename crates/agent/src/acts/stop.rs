@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use super::Grounds;
 use super::recognize::Recognizer;
 use super::services::{self, Services};
+use crate::elsewhere;
 use crate::running::{Depth, Look, Piece, Reach, hunt};
 
 /// What was stopped, and what was not.
@@ -41,6 +42,8 @@ pub(super) fn stop(grounds: &Grounds, recognizer: &mut Recognizer) -> Stopped {
         let found = runs(&reach, &recognizer, pid, depth)?;
         if reach.may_end(pid) {
             let (piece, path) = found;
+            // Its path means another place here, where it is elsewhere.
+            let path = elsewhere::as_known_here(piece.state.device, &path).unwrap_or(path);
             return Some((piece, (path, services::of(pid))));
         }
         never.lock().insert(format!("process {pid} runs it, and is never stopped"));

@@ -4,6 +4,8 @@
 //! until the server says that it has stored them.
 
 mod session;
+#[cfg(test)]
+mod tests;
 
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -36,8 +38,10 @@ pub(crate) fn run(
             Ok(stream) => {
                 let ended = session::run(core, stream, nudges, taken, (samples, inspections), whole);
                 let was_attached = core.attached.swap(false, Ordering::Relaxed);
-                // A server that is refused again and again is not asked the faster for having answered.
-                if was_attached && !matches!(ended, session::Ended::Refused(_)) {
+                // A server that is refused again and again, or whose word finds no room, is not asked the faster for
+                // having answered.
+                let is_ours = matches!(ended, session::Ended::Refused(_) | session::Ended::NotKept(_));
+                if was_attached && !is_ours {
                     wait = BACK_OFF.0;
                 }
                 match ended {
@@ -45,6 +49,10 @@ pub(crate) fn run(
                     session::Ended::Lost(error) => {
                         whole = false;
                         tracing::info!(%error, "the server is gone; enforcement goes on");
+                    }
+                    session::Ended::NotKept(error) => {
+                        whole = false;
+                        tracing::error!(%error, "what the server says can't be kept: is there room under the data directory? It is asked again");
                     }
                     session::Ended::Refused(error) => {
                         tracing::error!(%error, "the server's rules don't continue ours; the whole set is asked for");

@@ -26,6 +26,8 @@ pub(super) enum Ended {
     Lost(io::Error),
     /// Its rules don't continue what is here.
     Refused(Refused),
+    /// What it said can't be kept: this machine's disk is full, or fails.
+    NotKept(io::Error),
 }
 
 impl From<io::Error> for Ended {
@@ -187,10 +189,11 @@ impl Session<'_> {
                 self.stored = Some((sequence, self.stored.map_or(1, |(_, batches)| batches + 1)));
             }
             Some(down::Message::OutcomeStored(act)) => {
-                self.core.ledger.lock().outcome_stored(acts::act_id(&act)?)?;
+                let act = acts::act_id(&act)?;
+                self.core.ledger.lock().outcome_stored(act).map_err(Ended::NotKept)?;
             }
             Some(down::Message::LiftedStored(rule)) => {
-                self.core.ledger.lock().lifted_stored(model::RuleId(rule))?;
+                self.core.ledger.lock().lifted_stored(model::RuleId(rule)).map_err(Ended::NotKept)?;
             }
             Some(down::Message::SampleWanted(wanted)) => self.pass_on(Said::Wanted(wanted)),
             Some(down::Message::SampleRefused(refused)) => self.pass_on(Said::Refused(refused)),
@@ -207,9 +210,15 @@ impl Session<'_> {
                     self.say(up::Message::ApprovalRefused(v1::ApprovalRefused { hold, reason }))?;
                 }
             }
-            Some(down::Message::OperatorKey(told)) => brake::pin(self.core, &told.key, &told.changes)?,
-            Some(down::Message::ApprovedStored(id)) => self.core.ledger.lock().approved_stored(id)?,
-            Some(down::Message::BypassStored(id)) => self.core.ledger.lock().bypass_stored(id)?,
+            Some(down::Message::OperatorKey(told)) => {
+                brake::pin(self.core, &told.key, &told.changes).map_err(Ended::NotKept)?;
+            }
+            Some(down::Message::ApprovedStored(id)) => {
+                self.core.ledger.lock().approved_stored(id).map_err(Ended::NotKept)?;
+            }
+            Some(down::Message::BypassStored(id)) => {
+                self.core.ledger.lock().bypass_stored(id).map_err(Ended::NotKept)?;
+            }
             None => {}
         }
         Ok(())
@@ -217,14 +226,14 @@ impl Session<'_> {
 
     /// Has the spool forget what the server has stored: at once when that is all, and some batches together while
     /// there are more, since for each time the inventory is made durable.
-    fn rid_of_stored(&mut self) -> io::Result<()> {
+    fn rid_of_stored(&mut self) -> Result<(), Ended> {
         let Some((sequence, batches)) = self.stored else { return Ok(()) };
         let is_all = self.core.spool.lock().last() == sequence;
         if !is_all && batches < TOGETHER && self.rid.elapsed() < TOGETHER_WITHIN {
             return Ok(());
         }
         // What the server knows this machine must not forget: acts rely on it.
-        self.core.inventory.settle()?;
+        self.core.inventory.settle().map_err(Ended::NotKept)?;
         // Sent once more after a restart at the worst, and the server knows a batch again.
         let kept = self.core.spool.lock().stored(sequence);
         if let Err(error) = kept {
@@ -239,18 +248,19 @@ impl Session<'_> {
         let _ = self.samples.said.send(said);
     }
 
-    fn welcomed(&mut self, welcome: &v1::Welcome) -> io::Result<()> {
-        brake::pin(self.core, &welcome.operator_key, &welcome.operator_key_changes)?;
+    fn welcomed(&mut self, welcome: &v1::Welcome) -> Result<(), Ended> {
+        brake::pin(self.core, &welcome.operator_key, &welcome.operator_key_changes)
+            .map_err(Ended::NotKept)?;
         if self.core.set_server_clock(Time::from_ticks(welcome.server_time)) {
             // A guard that is away gets it when it is back.
             let _ = self.core.enforce(GUARD_PATIENCE);
         }
-        self.core.spool.lock().agree(welcome.sightings_stored)?;
+        self.core.spool.lock().agree(welcome.sightings_stored).map_err(Ended::NotKept)?;
         self.core.attached.store(true, Ordering::Relaxed);
         self.pass_on(Said::Attached);
         let _ = self.inspections.said.send(inspector::Said::Attached);
         self.beat_every = Duration::from_secs(u64::from(welcome.heartbeat_seconds.clamp(1, 3600)));
-        self.beat()
+        Ok(self.beat()?)
     }
 
     /// Durable first; in force and acknowledged by [`Self::settle_adoption`].
@@ -258,7 +268,7 @@ impl Session<'_> {
         self.heard_many |= rules.rules.len() + rules.entries.len() >= MANY;
         match brake::adopt(self.core, rules) {
             Ok(is_whole) => self.owes_adoption |= is_whole,
-            Err(Refused::Disk(error)) => return Err(error.into()),
+            Err(Refused::Disk(error)) => return Err(Ended::NotKept(error)),
             Err(refused) => return Err(Ended::Refused(refused)),
         }
         Ok(())
@@ -292,7 +302,7 @@ impl Session<'_> {
 
     /// The server hands out every act that has not ended by its account, on each connection: whatever of it was
     /// lost on the way is told again.
-    fn take(&mut self, act: Act, is_cancelled: bool) -> io::Result<()> {
+    fn take(&mut self, act: Act, is_cancelled: bool) -> Result<(), Ended> {
         if act.machine != self.core.machine {
             tracing::error!(act = %act.id, machine = %act.machine, "an act for another machine is not taken");
             return Ok(());
@@ -300,9 +310,9 @@ impl Session<'_> {
         let id = act.id;
         let (has_begun, outcome) = {
             let mut ledger = self.core.ledger.lock();
-            ledger.take(act)?;
+            ledger.take(act).map_err(Ended::NotKept)?;
             if is_cancelled {
-                ledger.cancel(id)?;
+                ledger.cancel(id).map_err(Ended::NotKept)?;
             }
             (ledger.has_begun(id), ledger.outcome(id).cloned())
         };
@@ -310,7 +320,7 @@ impl Session<'_> {
             Some(outcome) => {
                 self.say(up::Message::Outcome((&outcome).into()))?;
                 // What was withdrawn waits for nobody's approval.
-                return self.tell_held();
+                return Ok(self.tell_held()?);
             }
             None if has_begun => self.say(up::Message::ActBegun(id.0.as_bytes().to_vec()))?,
             None => {}

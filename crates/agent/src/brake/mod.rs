@@ -5,6 +5,7 @@
 
 mod approve;
 mod decide;
+mod later;
 mod pinning;
 mod signature;
 mod window;
@@ -19,6 +20,8 @@ use model::rule::{Effect, Identifier, Rule, Scope};
 use model::{FileId, HoldId, Names, RuleId};
 use parking_lot::Mutex;
 use wire::link::v1;
+
+use later::Later;
 
 pub(crate) use approve::{approve, approve_signed};
 pub(crate) use pinning::{offered, pin, trust};
@@ -93,6 +96,11 @@ impl Brake {
     fn weigh_again(&self, before: RuleSet) {
         self.unweighed.lock().get_or_insert(before);
         let _ = self.again.0.try_send(());
+    }
+
+    /// What was weighed is not done with: it stood before all that has come since.
+    fn put_back(&self, before: RuleSet) {
+        *self.unweighed.lock() = Some(before);
     }
 }
 
@@ -186,12 +194,17 @@ pub(crate) fn run(core: &Core) {
     } else {
         let _ = core.brake.again.0.try_send(());
     }
-    while core.brake.again.1.recv().is_ok() && !core.halt.is_asked() {
+    let mut later = Later::default();
+    while later.wait(&core.brake.again.1) && !core.halt.is_asked() {
         let before = core.brake.unweighed.lock().take();
         let now = core.ledger.lock().rules().clone();
         let (mut braked, is_complete) = weigh(core, before.as_ref().unwrap_or(&now), &now, AT_LEISURE);
         let Some(before) = before.filter(|_| !core.halt.is_asked()) else { continue };
-        if !is_complete {
+        let is_over = is_complete || !later.again(Instant::now());
+        if !is_over {
+            // What can't be read now may be read later.
+            core.brake.put_back(before.clone());
+        } else if !is_complete {
             tracing::warn!(
                 "not all that runs can be read: what it is, no rule that was just adopted waits for"
             );
@@ -210,7 +223,8 @@ pub(crate) fn run(core: &Core) {
             Err(error) => {
                 tracing::error!(%error, "the ledger can't be written: rules may be in force that should wait");
                 std::thread::sleep(AGAIN);
-                core.brake.weigh_again(before);
+                core.brake.put_back(before);
+                let _ = core.brake.again.0.try_send(());
             }
         }
     }

@@ -13,6 +13,7 @@ use sys::mounts::{Changes, Mount, MountGroup, Tree};
 
 use super::visit::{self, Met, Plan, Spot, Step};
 use super::{Filesystem, State};
+use crate::elsewhere::Elsewhere;
 use crate::guard::client::Marks;
 use crate::guard::{bell, drain, ring};
 
@@ -38,6 +39,8 @@ pub struct Told {
     pub own: Tree,
     /// Every filesystem that is not the kernel showing itself, by device. What is watched is not told here.
     pub filesystems: BTreeMap<u64, Filesystem>,
+    /// What is mounted in other mount namespaces only, if that is looked for.
+    pub elsewhere: Vec<Arc<Elsewhere>>,
     /// Whether a guard is there and denies.
     pub is_guard_there: bool,
 }
@@ -62,12 +65,14 @@ impl Hint {
 }
 
 impl Follower {
-    /// Starts. What `choose` wants is brought to the guard; `heard` is told after each look that found news.
+    /// Starts. What `choose` wants is brought to the guard; `heard` is told after each look that found news. What is
+    /// mounted elsewhere only is told with it where `looks_elsewhere`.
     ///
     /// # Errors
     /// When nothing can be heard of mounts, or there is no thread to be had.
     pub fn start(
         marks: Option<Marks>,
+        looks_elsewhere: bool,
         choose: impl Fn(&Mount) -> bool + Send + Sync + 'static,
         heard: impl FnMut(Told) + Send + 'static,
     ) -> std::io::Result<Self> {
@@ -78,6 +83,7 @@ impl Follower {
         }
         let mut following = Following {
             marks,
+            looks_elsewhere,
             choose: Arc::new(choose),
             heard,
             told: MountGroup::new().ok().map(Arc::new),
@@ -114,6 +120,7 @@ impl Drop for Follower {
 
 struct Following<H> {
     marks: Option<Marks>,
+    looks_elsewhere: bool,
     choose: Arc<visit::Choose>,
     heard: H,
     /// None where the kernel does not tell of other namespaces.
@@ -139,6 +146,7 @@ struct Round {
     namespaces: Option<BTreeSet<u64>>,
     own: Option<Tree>,
     met: BTreeMap<u64, Met>,
+    elsewhere: BTreeMap<u64, Arc<Elsewhere>>,
     unreached: BTreeMap<u64, String>,
     /// Namespaces that we have no right to go into.
     barred: BTreeSet<u64>,
@@ -237,6 +245,7 @@ impl<H: FnMut(Told)> Following<H> {
             unless: unless.cloned(),
             marked: round.marked.clone(),
             choose: Arc::clone(&self.choose),
+            looks_elsewhere: self.looks_elsewhere,
             avoid: self.stuck.iter().map(|(spot, _)| *spot).collect(),
         };
         let (steps, visitor) = match visit::set_out(plan) {
@@ -277,6 +286,9 @@ impl<H: FnMut(Told)> Following<H> {
             Step::Missed => round.missed = true,
             Step::Met(met) => {
                 round.met.entry(met.device).or_insert(met);
+            }
+            Step::Elsewhere(found) => {
+                round.elsewhere.entry(found.mount.device).or_insert(found);
             }
             Step::Opened(mount, object) => {
                 let Some(marks) = &self.marks else { return };
@@ -349,6 +361,7 @@ impl Round {
         if should_be_guarded && !self.barred.is_empty() {
             filesystems.insert(BARRED, barred(self.barred.len()));
         }
-        Told { own, filesystems, is_guard_there }
+        let elsewhere = self.elsewhere.into_values().collect();
+        Told { own, filesystems, elsewhere, is_guard_there }
     }
 }

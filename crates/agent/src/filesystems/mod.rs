@@ -5,7 +5,8 @@
 //! 2. [`visit`]: a thread that may hang reads the mount table of each namespace, and opens what is not marked yet.
 //!    Nothing is opened whose path leads through a filesystem that could fail to answer.
 //! 3. The descriptor goes to the guard, which marks the filesystem and closes it, so that it can be unmounted.
-//! 4. What became of each is told to whoever follows.
+//! 4. What became of each is told to whoever follows; and, if that is wanted, what is mounted in other mount namespaces
+//!    only, which [`crate::elsewhere`] makes reachable.
 //!
 //! The kernel's own account of the marks decides what is still to be marked. So a filesystem that was unmounted
 //! while another took its device number, or a guard that was started anew, needs no record of its own.
@@ -19,7 +20,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crossbeam_channel::RecvTimeoutError;
 use sys::mounts::{Mount, Tree, Way};
 
 pub use follow::{Follower, Hint, Told};
@@ -73,6 +76,31 @@ pub(crate) fn guarded_at_start() -> io::Result<Vec<Mount>> {
         |mount: &Mount| matches!(overlay::asked(mount, &tree, overlay::By::Us), overlay::Asked::Itself);
     let best = local(&tree).into_values().filter_map(|ways| ways.first().copied().cloned());
     Ok(best.filter(is_asked).collect())
+}
+
+/// What is mounted in other mount namespaces only, as far as that can be found out without waiting for long.
+pub(crate) fn elsewhere() -> Vec<Arc<crate::elsewhere::Elsewhere>> {
+    let mut found = Vec::new();
+    let steps = match visit::set_out(visit::Plan::to_look_elsewhere()) {
+        Ok((steps, _)) => steps,
+        Err(error) => {
+            tracing::warn!(%error, "nobody can look for what containers have mounted");
+            return found;
+        }
+    };
+    loop {
+        match steps.recv_timeout(visit::PATIENCE) {
+            Ok(visit::Step::Elsewhere(there)) => found.push(there),
+            Ok(_) => {}
+            Err(RecvTimeoutError::Disconnected) => return found,
+            Err(RecvTimeoutError::Timeout) => {
+                tracing::warn!(
+                    "looking for what containers have mounted does not end; what follows is left out"
+                );
+                return found;
+            }
+        }
+    }
 }
 
 /// The mounts by which each local filesystem of a table can be reached, the best first: that of its own root where

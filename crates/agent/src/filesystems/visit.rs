@@ -12,6 +12,7 @@ use sys::mounts::{Kind, Mount, MountGroup, Namespace, Tree, Visitor, kind};
 
 use super::local;
 use super::overlay::{Asked, By, asked};
+use crate::elsewhere::{Elsewhere, Meeting, meet};
 
 /// Whether a filesystem, by one of its mounts, is one that should be guarded.
 pub(super) type Choose = dyn Fn(&Mount) -> bool + Send + Sync;
@@ -26,8 +27,19 @@ pub(super) struct Plan {
     pub(super) marked: Option<BTreeSet<u64>>,
     /// Which filesystems should be guarded.
     pub(super) choose: Arc<Choose>,
+    /// Whether it is told what is mounted in other namespaces only.
+    pub(super) looks_elsewhere: bool,
     /// Where a visitor hangs: nobody goes there again.
     pub(super) avoid: BTreeSet<Spot>,
+}
+
+impl Plan {
+    /// Nothing is brought to a guard.
+    pub(super) fn to_look_elsewhere() -> Self {
+        let choose: Arc<Choose> = Arc::new(|_| false);
+        let (told, unless, marked) = (None, None, None);
+        Self { told, unless, marked, choose, looks_elsewhere: true, avoid: BTreeSet::new() }
+    }
 }
 
 /// Where a visitor is: a namespace, and the mount that it opens there.
@@ -49,6 +61,8 @@ pub(super) enum Step {
     Missed,
     /// It met a filesystem.
     Met(Met),
+    /// This is mounted in other namespaces only.
+    Elsewhere(Arc<Elsewhere>),
     /// This is to be marked.
     Opened(Mount, OwnedFd),
     /// This should be marked, and why it can't be.
@@ -92,10 +106,10 @@ fn go_round(plan: &Plan, steps: &Sender<Step>) -> std::io::Result<()> {
     if plan.unless.as_ref() == Some(&ids) {
         return Ok(());
     }
-    let _ = steps.send(Step::Namespaces(ids));
+    let _ = steps.send(Step::Namespaces(ids.clone()));
     let visitor = Visitor::new()?;
     let mut met: BTreeMap<u64, bool> = BTreeMap::new();
-    let mut own = None;
+    let (mut own, mut meeting) = (None, None);
     for (number, namespace) in sys::mounts::namespaces()?.enumerate() {
         let spot = Spot { namespace: namespace.id, mount: None };
         if plan.avoid.contains(&spot) {
@@ -122,10 +136,33 @@ fn go_round(plan: &Plan, steps: &Sender<Step>) -> std::io::Result<()> {
         let own_tree: &Tree = if is_own { own.insert(tree.clone()) } else { own.as_ref().unwrap_or(&tree) };
         look_round(plan, &namespace, &tree, own_tree, &mut met, steps);
         if is_own {
+            meeting = plan.looks_elsewhere.then(|| Meeting::begin(&tree, &ids));
             let _ = steps.send(Step::Own(tree));
+        } else if let Some(meeting) = &mut meeting {
+            meet_elsewhere(plan, meeting, &visitor, &namespace, &tree, steps);
         }
     }
     Ok(())
+}
+
+/// Tells what only this namespace has mounted.
+fn meet_elsewhere(
+    plan: &Plan,
+    meeting: &mut Meeting,
+    visitor: &Visitor,
+    namespace: &Namespace,
+    tree: &Tree,
+    steps: &Sender<Step>,
+) {
+    let mut goes = |mount: &Mount| {
+        let spot = Spot { namespace: namespace.id, mount: Some(mount.id) };
+        let is_bad = plan.avoid.contains(&spot);
+        let _ = steps.send(if is_bad { Step::Missed } else { Step::At(spot) });
+        !is_bad
+    };
+    for found in meet(meeting, visitor, namespace, tree, &mut goes) {
+        let _ = steps.send(Step::Elsewhere(found));
+    }
 }
 
 /// Tells what is mounted in one namespace, and opens what is to be marked and was not reached yet.

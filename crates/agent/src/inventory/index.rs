@@ -456,8 +456,17 @@ impl<'t> Index<'t> {
                 self.forget_directory(root, number, &entry)?;
             }
             self.blocks.replace(number, None)?;
+            if entry.parent == 0 {
+                self.roots.remove(entry.name.as_slice())?;
+            }
         }
         self.prune(above.unwrap_or(0))
+    }
+
+    /// Loses an entry to which its name still leads, as a damaged disk does.
+    #[cfg(test)]
+    pub(super) fn lose(&mut self, number: Number) -> Result<(), StorageError> {
+        self.blocks.replace(number, None)
     }
 
     fn forget_directory(

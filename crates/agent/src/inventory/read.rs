@@ -17,8 +17,8 @@ use redb::{
 use super::blocks::{self, BLOCKS};
 use super::entry::{Entry, File, Number};
 use super::index::{
-    DIRECTORIES, FACTS, MOVED, NAMES, Name, ROOTS, SHA1, SHA256, by_inode, candidates, is_lost, name_key,
-    names_in, path_of,
+    DIRECTORIES, FACTS, LIMBO, MOVED, NAMES, Name, ROOTS, SHA1, SHA256, by_inode, candidates, is_lost,
+    name_key, names_in, path_of,
 };
 use super::{Inventory, Known};
 
@@ -40,8 +40,6 @@ pub(crate) struct Child {
     pub(crate) name: OsString,
     /// None for a directory.
     pub(crate) file: Option<Known>,
-    /// Where to go on behind it.
-    at: Name,
 }
 
 /// A directory of which the server does not know yet where it lies.
@@ -225,17 +223,24 @@ impl Inventory {
 
     /// What lies in a directory, some at a time. It may change between two of them.
     pub(crate) fn pages(&self, directory: Number) -> impl Iterator<Item = Vec<Child>> {
-        let mut after = None;
+        let (mut after, mut is_over) = (None, false);
         std::iter::from_fn(move || {
-            let page = self.children(directory, after);
-            after = Some(page.last()?.at);
-            Some(page)
+            while !is_over {
+                let page;
+                (page, after) = self.children(directory, after);
+                is_over = after.is_none();
+                if !page.is_empty() {
+                    return Some(page);
+                }
+            }
+            None
         })
     }
 
-    /// Some of it, behind `after`; nothing is behind the last.
-    fn children(&self, directory: Number, after: Option<Name>) -> Vec<Child> {
-        let some = || -> Result<Vec<Child>, redb::Error> {
+    /// Some of it, behind `after`, and where to go on; nowhere at the end. Of some names what they lead to may be missing:
+    /// these end nothing.
+    fn children(&self, directory: Number, after: Option<Name>) -> (Vec<Child>, Option<Name>) {
+        let some = || -> Result<(Vec<Child>, Option<Name>), redb::Error> {
             let reading = self.reading()?;
             let names = reading.transaction.open_table(NAMES)?;
             let all = names_in(directory);
@@ -244,14 +249,15 @@ impl Inventory {
                 None => std::ops::Bound::Included(*all.start()),
             };
             let within = reading.entry(directory)?.map_or(0, |entry| entry.inode);
-            let mut children = Vec::new();
+            let (mut children, mut seen, mut last) = (Vec::new(), 0, None);
             for entry in names.range((from, std::ops::Bound::Included(*all.end())))?.take(AT_ONCE) {
                 let (at, number) = entry.map(|(at, number)| (at.value(), number.value()))?;
+                (seen, last) = (seen + 1, Some(at));
                 let Some(entry) = reading.entry(number)? else { continue };
                 let name = OsString::from_vec(entry.name.clone());
-                children.push(Child { number, name, file: known(entry, 0, within), at });
+                children.push(Child { number, name, file: known(entry, 0, within) });
             }
-            Ok(children)
+            Ok((children, last.filter(|_| seen == AT_ONCE)))
         };
         some().unwrap_or_default()
     }
@@ -301,6 +307,33 @@ impl Inventory {
             Ok(moved)
         };
         moved().unwrap_or_default()
+    }
+
+    /// What can't be reached and never will be, and of which the server knows nothing that could be told to be gone: some of
+    /// it.
+    pub(crate) fn orphans(&self) -> Vec<Number> {
+        let orphans = || -> Result<Vec<Number>, redb::Error> {
+            let reading = self.reading()?;
+            let seats = self.seats.read();
+            let moved = reading.transaction.open_table(MOVED)?;
+            let (names, roots) =
+                (reading.transaction.open_table(NAMES)?, reading.transaction.open_table(ROOTS)?);
+            let limbo = names.range(names_in(LIMBO))?.map(|entry| entry.map(|(_, number)| number.value()));
+            let roots = roots.iter()?.map(|entry| entry.map(|(_, number)| number.value()));
+            let mut orphans = Vec::new();
+            for number in limbo.chain(roots) {
+                let number = number?;
+                let is_orphan = |entry: Entry| is_lost(&entry, &seats);
+                if moved.get(number)?.is_none() && reading.entry(number)?.is_some_and(is_orphan) {
+                    orphans.push(number);
+                }
+                if orphans.len() >= AT_ONCE {
+                    break;
+                }
+            }
+            Ok(orphans)
+        };
+        orphans().unwrap_or_default()
     }
 
     /// Where the last sweep was when it was cut short.

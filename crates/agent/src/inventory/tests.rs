@@ -149,6 +149,50 @@ fn a_directory_that_moves_with_another_is_told_by_where_it_was() {
 }
 
 #[test]
+fn what_nobody_can_reach_or_tell_of_is_forgotten() {
+    let (_dir, inventory) = open();
+    // A part of a filesystem: nothing says where the whole was mounted.
+    let disk = || Seat { root: "/part".into(), ..seat("dd", 1, "/") };
+    inventory.set_seats(vec![disk()]);
+    let notes = [here("/mnt/x/p/c/f", 1, 60), here("/mnt/x/p/g", 2, 50), here("/r/h", 3, 70)];
+    inventory.note(&notes).unwrap();
+    // What is mounted over can't be reached, and is met through another mount of it: another has the place of `c`.
+    inventory.set_seats(vec![disk(), seat("dx", 2, "/mnt/x")]);
+    let other = Directory { path: "/q/c".into(), inode: 70, within: 50 };
+    inventory.note(&[Note::Directory(other)]).unwrap();
+    let [orphan] = inventory.orphans().try_into().unwrap();
+    assert!(inventory.moved().iter().all(|moved| moved.number != orphan), "nobody would ever forget it");
+    inventory.note(&[Note::Forget(orphan)]).unwrap();
+    assert_eq!((inventory.len(), inventory.orphans().len()), (2, 0));
+
+    // So it is with one in memory.
+    let part = Seat { root: "/part".into(), ..seat("vx", 3, "/run/x") };
+    inventory.set_seats(vec![disk(), part]);
+    let on = |byte| Note::Here("/run/x/f".into(), Known { device: 3, directory: 9, ..known(byte) });
+    inventory.note(&[on(4)]).unwrap();
+    assert!(inventory.orphans().is_empty());
+    inventory.set_seats(vec![disk()]);
+    let [orphan] = inventory.orphans().try_into().unwrap();
+    inventory.note(&[Note::Forget(orphan)]).unwrap();
+    assert_eq!((inventory.len(), inventory.orphans().len()), (2, 0));
+}
+
+#[test]
+fn names_that_lead_nowhere_end_no_page() {
+    let (_dir, inventory) = open();
+    let notes: Vec<Note> = (0..1300).map(|number| here(&format!("/d/{number}"), 1, 5)).collect();
+    inventory.note(&notes).unwrap();
+    let directory = inventory.number(Path::new("/d")).unwrap();
+    let all: Vec<u64> = inventory.pages(directory).flatten().map(|child| child.number).collect();
+    assert_eq!(all.len(), 1300);
+    // More than are looked at in one go.
+    let lost = &all[100..1200];
+    inventory.write(false, |index| Ok(lost.iter().try_for_each(|number| index.lose(*number))?)).unwrap();
+    let left: Vec<u64> = inventory.pages(directory).flatten().map(|child| child.number).collect();
+    assert_eq!(left, [&all[..100], &all[1200..]].concat());
+}
+
+#[test]
 fn where_the_sweep_was_is_kept() {
     let (dir, inventory) = open();
     inventory.note(&[Note::SweptTo(Some("/a\n".into()))]).unwrap();

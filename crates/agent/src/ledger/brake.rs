@@ -61,14 +61,15 @@ impl Ledger {
     pub(crate) fn adopt(&mut self, prepared: Prepared<'_>, braked: Braked) -> Result<bool, Refused> {
         let Some(mut next) = prepared.next else { return Ok(true) };
         self.state.standing.hold_back(&mut next, &braked.holds).map_err(Refused::NoSet)?;
-        // First, so that no crash lets a rule go into force that was to wait.
-        if !braked.is_nothing() {
-            self.journal.append(&record(braked.record())).map_err(Refused::Disk)?;
-        }
-        self.journal.append(&record(Record::Adopted(prepared.rules.clone()))).map_err(Refused::Disk)?;
+        // In one record: no crash or full disk lets a rule go into force that was to wait, or leaves a hold behind of
+        // rules that are weighed anew when they come again.
+        let weighed = (!braked.is_nothing()).then(|| braked.shape());
+        let adopted = v1::LedgerRecord { weighed, ..record(Record::Adopted(prepared.rules.clone())) };
+        self.journal.append(&adopted).map_err(Refused::Disk)?;
         let is_whole = !matches!(next, Next::Part(_));
         self.state.standing.take(next);
         self.state.brake(braked);
+        self.turn += u64::from(is_whole);
         Ok(is_whole)
     }
 
@@ -76,14 +77,17 @@ impl Ledger {
     ///
     /// # Errors
     /// When the disk fails, or there is no memory; nothing has changed then.
-    pub(crate) fn brake(&mut self, braked: Braked) -> io::Result<()> {
+    pub(crate) fn brake(&mut self, mut braked: Braked) -> io::Result<()> {
+        // Rules may have ended, or say something else, since they were weighed.
+        braked.holds.retain(|hold| hold.what.rule().is_none() || self.state.standing.has(&hold.what));
         if braked.is_nothing() {
             return Ok(());
         }
         let in_force = self.state.standing.held_back(&braked.holds)?;
-        self.journal.append(&record(braked.record()))?;
+        self.journal.append(&record(Record::Braked(braked.shape())))?;
         self.state.brake(braked);
         self.state.standing.set_in_force(Some(in_force));
+        self.turn += 1;
         Ok(())
     }
 
@@ -111,6 +115,7 @@ impl Ledger {
         self.state.braking.approve(&hold, told, at);
         if let Some(rule) = rule {
             self.state.standing.go_on(rule, in_force);
+            self.turn += 1;
         }
         Ok(Some(hold))
     }

@@ -30,14 +30,14 @@ impl Braked {
         self.holds.is_empty() && self.denied.is_empty() && self.unweighed.is_none()
     }
 
-    pub(super) fn record(&self) -> Record {
-        Record::Braked(v1::Braked {
+    pub(super) fn shape(&self) -> v1::Braked {
+        v1::Braked {
             holds: self.holds.iter().map(Into::into).collect(),
             denied: self.denied.iter().map(|sha256| sha256.0.to_vec()).collect(),
             at: Some((&self.at).into()),
             unweighed: self.unweighed,
             approved: false,
-        })
+        }
     }
 }
 
@@ -126,7 +126,7 @@ impl Braking {
         let holds: Vec<_> = self.quarantines.values().cloned().chain(denials).collect();
         let unweighed = self.unweighed.then_some(true);
         let last = Braked { holds, unweighed, ..Braked::nothing(Moment::now()) };
-        all.extend((!last.is_nothing()).then(|| last.record()));
+        all.extend((!last.is_nothing()).then(|| Record::Braked(last.shape())));
         all
     }
 }

@@ -45,6 +45,7 @@ pub struct Ledger {
     state: State,
     /// The acts that were begun since it was opened.
     begun: HashSet<ActId>,
+    turn: u64,
 }
 
 impl Ledger {
@@ -68,7 +69,7 @@ impl Ledger {
             path.display(),
             state.machine
         );
-        Ok(Self { journal, state, begun: HashSet::new() })
+        Ok(Self { journal, state, begun: HashSet::new(), turn: 0 })
     }
 
     /// Opens a ledger that an agent has begun, whosever it is.
@@ -78,7 +79,7 @@ impl Ledger {
     pub(crate) fn open_again(path: &Path) -> anyhow::Result<Self> {
         let (journal, state) = Self::read(path)?;
         let state = state.ok_or_else(|| anyhow::anyhow!("{} was never begun", path.display()))?;
-        Ok(Self { journal, state, begun: HashSet::new() })
+        Ok(Self { journal, state, begun: HashSet::new(), turn: 0 })
     }
 
     fn read(path: &Path) -> anyhow::Result<(Journal<v1::LedgerRecord>, Option<State>)> {
@@ -102,6 +103,11 @@ impl Ledger {
     /// The rules in force here: those of the log without what root on this machine has lifted.
     pub(crate) fn rules(&self) -> &RuleSet {
         self.state.standing.in_force()
+    }
+
+    /// Another number, and a greater one, whenever [`Self::rules`] may be others, since it was opened.
+    pub(crate) fn turn(&self) -> u64 {
+        self.turn
     }
 
     /// Takes an act: durable when it returns. One that was taken before is not taken again.
@@ -224,6 +230,7 @@ impl Ledger {
             let lifted = v1::Lifted { rule: rule.0, comment: comment.to_owned() };
             self.journal.append(&record(Record::Lifted(lifted.clone())))?;
             standing.lift(lifted, Some(in_force));
+            self.turn += 1;
         }
         Ok(is_own)
     }

@@ -192,6 +192,11 @@ impl Standing {
         self.held.extend(holds.into_iter().filter_map(|hold| Some((hold.what.rule()?, hold))));
     }
 
+    /// Whether the rule of a denial stands as it was weighed.
+    pub(super) fn has(&self, what: &Held) -> bool {
+        matches!(what, Held::Denial(rule) if self.rules.get(rule.id) == Some(*rule))
+    }
+
     /// What waits.
     pub(super) fn held(&self) -> impl Iterator<Item = &Hold> {
         self.held.values()
@@ -216,14 +221,6 @@ impl Standing {
 
     pub(super) fn set_in_force(&mut self, in_force: Option<RuleSet>) {
         self.in_force = in_force.unwrap_or_else(|| self.in_force.clone());
-    }
-
-    /// Forgets what waits and stands in no log: its adoption was cut off.
-    pub(super) fn forget_strangers(&mut self) {
-        let strangers = self.held.keys().copied().filter(|id| self.rules.get(*id) != self.held_rule(*id));
-        for id in strangers.collect::<Vec<_>>() {
-            self.held.remove(&id);
-        }
     }
 
     /// Takes in an adoption that was read from the disk.

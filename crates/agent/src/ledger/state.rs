@@ -93,21 +93,22 @@ impl State {
             Some(Record::Bypassed(bypass)) => self.bypasses.note(bypass)?,
             Some(Record::BypassStored(id)) => self.bypasses.note_stored(&id),
             Some(Record::OperatorKey(key)) => self.braking.operator_key = Some(key.as_slice().try_into()?),
-            Some(Record::Braked(braked)) => {
-                let denials = self.braking.note((&braked).try_into()?, !braked.approved);
-                self.standing.hold(denials);
-            }
+            Some(Record::Braked(braked)) => self.replay_braked(&braked)?,
             Some(Record::Approved(approved)) => self.approve(approved)?,
             Some(Record::ApprovedStored(id)) => self.braking.note_told(&id),
             Some(Record::Swept(swept)) => self.swept = swept.roots.into_iter().map(things::path_of).collect(),
         }
+        record.weighed.iter().try_for_each(|braked| self.replay_braked(braked))
+    }
+
+    fn replay_braked(&mut self, braked: &v1::Braked) -> anyhow::Result<()> {
+        let denials = self.braking.note(braked.try_into()?, !braked.approved);
+        self.standing.hold(denials);
         Ok(())
     }
 
     /// Ends the reading.
     pub(super) fn settle(&mut self) -> anyhow::Result<()> {
-        self.standing.settle()?;
-        self.standing.forget_strangers();
         Ok(self.standing.settle()?)
     }
 
@@ -215,5 +216,5 @@ pub(super) fn shape(roots: &[PathBuf]) -> v1::Swept {
 }
 
 pub(super) fn record(record: Record) -> v1::LedgerRecord {
-    v1::LedgerRecord { record: Some(record) }
+    v1::LedgerRecord { record: Some(record), weighed: None }
 }

@@ -431,15 +431,48 @@ mod braked {
         assert!(!weighed(Change::Begin(Rule { id: RuleId(4), ..allow })));
     }
 
+    /// A power cut leaves every length of what was being written.
     #[test]
-    fn a_crash_before_the_rules_leaves_nothing_that_waits() {
+    fn an_adoption_that_was_cut_off_leaves_nothing_of_what_the_brake_said() {
         let place = Place::new();
         let mut ledger = place.open();
+        let rule = deny(1, Scope::Organization);
         ledger.take_in(&whole(5, 0, &[])).unwrap();
-        let (_, braked) = holding(deny(1, Scope::Organization));
-        ledger.journal.append(&record(braked.record())).unwrap();
+        let delta = delta(5, 0, [0; 32], &[Change::Begin(rule)]);
+        let (_, mut braked) = holding(rule);
+        braked.denied.push(model::Sha256([9; 32]));
+        braked.unweighed = Some(true);
+        let before = std::fs::read(&place.path).unwrap();
+        take_with(&mut ledger, &delta, braked);
+        assert_eq!((in_force(&ledger), ledger.holds().len(), ledger.is_unweighed()), (vec![], 1, true));
         drop(ledger);
-        assert!(place.open().holds().is_empty());
+        let after = std::fs::read(&place.path).unwrap();
+        for length in before.len()..after.len() {
+            std::fs::write(&place.path, &after[..length]).unwrap();
+            let mut ledger = place.open();
+            // It comes again, and nothing speaks against it any more.
+            ledger.take_in(&delta).unwrap();
+            drop(ledger);
+            let ledger = place.open();
+            let said = (ledger.holds().len(), ledger.is_unweighed(), ledger.widely_denied(&at(11)).0.len());
+            assert_eq!((in_force(&ledger), said), (vec![1], (0, false, 0)), "{length}");
+        }
+        std::fs::write(&place.path, &after).unwrap();
+        let ledger = place.open();
+        assert_eq!((in_force(&ledger), ledger.holds().len(), ledger.is_unweighed()), (vec![], 1, true));
+    }
+
+    #[test]
+    fn what_is_gone_when_it_is_weighed_again_does_not_wait() {
+        let place = Place::new();
+        let mut ledger = place.open();
+        let rule = deny(1, Scope::Organization);
+        ledger.take_in(&whole(5, 1, &[deny(2, Scope::Organization)])).unwrap();
+        ledger.brake(holding(rule).1).unwrap();
+        assert!(ledger.holds().is_empty());
+        ledger.take_in(&whole(5, 2, &[rule])).unwrap();
+        drop(ledger);
+        assert_eq!(in_force(&place.open()), [1]);
     }
 
     #[test]

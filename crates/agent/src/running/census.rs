@@ -61,6 +61,7 @@ enum File {
         path: PathBuf,
         pids: Vec<i32>,
     },
+    /// Nobody knows what it is: it was not read yet, or can't be.
     Unread {
         piece: Piece,
         hides_writes: bool,
@@ -135,8 +136,13 @@ impl Count<'_> {
         let device = look.device(piece);
         let mut file = File::Clear;
         if self.reach.is_local(device, piece.pid) {
-            // Gone in this moment otherwise, or something else by now.
-            let Ok(held) = piece.hold(look) else { return };
+            let held = match piece.hold(look) {
+                Ok(held) => held,
+                Err(error) => {
+                    self.files.lock().is_complete &= is_gone(&error);
+                    return;
+                }
+            };
             let hides_writes = look.filesystem(device, piece.pid).is_none_or(|it| it.hides_writes);
             let known = (!hides_writes).then(|| self.known.lock().recall(&held, self.asked.kinds)).flatten();
             file = match known {
@@ -195,15 +201,23 @@ impl Count<'_> {
                     }
                     self.judged(&piece, read.0)
                 }
+                // Or it changed while it was read: it is held, and so it is run still.
                 Err(error) => {
                     tracing::debug!(pid = piece.pid, %error, "what a process runs can't be read");
-                    File::Clear
+                    File::Unread { piece, hides_writes, pids: Vec::new() }
                 }
             };
             file.pids().into_iter().for_each(|now| now.clone_from(&pids));
             self.files.lock().all.insert(state, file);
         }
     }
+}
+
+/// Whether nobody runs it any more, or it is something else by now, which is met by itself.
+fn is_gone(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let gone = [Errno::NOENT, Errno::SRCH, Errno::STALE];
+    Errno::from_io_error(error).is_some_and(|errno| gone.contains(&errno))
 }
 
 fn add(file: &mut File, pid: i32) {
@@ -282,21 +296,56 @@ mod tests {
         census.take(grounds, &asked, &|| false).unwrap()
     }
 
-    /// Files that were never hashed, by two names, one of them of no name any more.
-    #[test]
-    fn all_who_run_a_file_are_counted_by_whatever_name() {
-        sys::lease::ignore_break_signals().unwrap();
-        let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
-        let grounds = |spares: Option<PathBuf>| Grounds {
+    fn grounds(data_dir: &Path, spares: Option<PathBuf>) -> Grounds {
+        Grounds {
             guarded: Vec::new(),
-            vault: Arc::new(Vault::open(dir.path(), Arc::new(SystemClock)).unwrap()),
+            vault: Arc::new(Vault::open(data_dir, Arc::new(SystemClock)).unwrap()),
             spared: Arc::new(move |path: &Path, _: &model::Sha256| {
                 (Some(path) == spares.as_deref()).then(|| "a test".to_owned())
             }),
             everywhere: false,
             own_pids: Vec::new(),
             own_program: None,
+        }
+    }
+
+    /// One that is too large to be read stands for all that can't be.
+    #[test]
+    fn what_can_not_be_read_is_unknown_and_not_clear() {
+        sys::lease::ignore_break_signals().unwrap();
+        let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let path = program(dir.path(), "huge", "");
+        std::fs::File::options().write(true).open(&path).unwrap().set_len(5 << 30).unwrap();
+        let running = Running::start(&path, 1);
+        let inventory = Arc::new(Inventory::open(&dir.path().join("inventory.redb")).unwrap());
+        let census = Census::new(inventory);
+        let state = State::at(rustix::fs::CWD, &path).unwrap().unwrap();
+        let knows = |count: &Count<'_>| {
+            count.read(&|| false);
+            !matches!(count.files.lock().all[&state], File::Unread { .. })
         };
+        let now = model::Clock::now(&SystemClock);
+        let asked = Asked { kinds: Kinds::NONE, about: &|_: &Names| false, now, reading: ALL };
+        let look = Look::new(Some(HashSet::new())).unwrap();
+        let grounds = grounds(dir.path(), None);
+        let reach = Reach::new(&grounds, &look);
+        let files = Files { all: HashMap::new(), unread: 0, is_complete: true };
+        let count = Count { reach: &reach, asked: &asked, known: &census.known, files: Mutex::new(files) };
+        let pid = running.0[0].id().cast_signed();
+        look.pieces(pid, Depth::Everything, &mut |piece| {
+            count.note(&piece);
+            true
+        });
+        assert!(!knows(&count));
+        assert!(!take(&census, &grounds, model::Sha256([0; 32]), ALL).is_complete);
+    }
+
+    /// Files that were never hashed, by two names, one of them of no name any more.
+    #[test]
+    fn all_who_run_a_file_are_counted_by_whatever_name() {
+        sys::lease::ignore_break_signals().unwrap();
+        let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let grounds = |spares| grounds(dir.path(), spares);
         let unique = model::HoldId::random().to_string();
         let one = program(dir.path(), "one", &unique);
         let two = program(dir.path(), "two", &unique);

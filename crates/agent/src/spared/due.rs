@@ -46,6 +46,8 @@ pub(super) struct Due {
     asked: Option<Instant>,
     /// Not before that, after so long a time.
     retry: Option<(Instant, Duration)>,
+    /// No later than that, after so long a time: some files could not be read.
+    again: Option<(Instant, Duration)>,
 }
 
 impl Due {
@@ -54,6 +56,9 @@ impl Due {
     pub(super) fn is_now(&mut self, set: &SparedSet) -> bool {
         if let Some((at, _)) = self.retry {
             return Instant::now() >= at;
+        }
+        if self.again.is_some_and(|(at, _)| Instant::now() >= at) {
+            return true;
         }
         let Some(seen) = &self.seen else { return true };
         let packages = Stamp::now();
@@ -71,20 +76,27 @@ impl Due {
         set.all().any(|one| seen.files.get(&one.path) != Some(&stamp(&one.path)))
     }
 
-    /// A look has begun at `before`, and found `set`. What has changed meanwhile is looked at again.
-    pub(super) fn looked(&mut self, before: Before, set: &SparedSet) {
+    /// A look has begun at `before`, and found `set`. What has changed meanwhile is looked at again; so is all, ever more
+    /// seldom, while not `is_whole`.
+    pub(super) fn looked(&mut self, before: Before, set: &SparedSet, is_whole: bool) {
         let mut before = before;
         for one in set.all() {
             before.files.entry(one.path.clone()).or_insert_with(|| stamp(&one.path));
         }
-        *self = Self { seen: Some(before), asked: Some(Instant::now()), ..Self::default() };
+        let again = (!is_whole).then(|| longer(self.again));
+        *self = Self { seen: Some(before), asked: Some(Instant::now()), again, ..Self::default() };
     }
 
     /// A look has failed.
     pub(super) fn failed(&mut self) {
-        let wait = self.retry.map_or(RETRY, |(_, wait)| (wait * 2).min(LONGEST_RETRY));
-        self.retry = Some((Instant::now() + wait, wait));
+        self.retry = Some(longer(self.retry));
     }
+}
+
+/// When it is tried again, and after how long.
+fn longer(last: Option<(Instant, Duration)>) -> (Instant, Duration) {
+    let wait = last.map_or(RETRY, |(_, wait)| (wait * 2).min(LONGEST_RETRY));
+    (Instant::now() + wait, wait)
 }
 
 fn stamp(path: &Path) -> FileStamp {
@@ -112,7 +124,7 @@ mod tests {
         assert!(due.is_now(&SparedSet::default()), "nobody has looked yet");
         due.failed();
         assert!(!due.is_now(&set));
-        due.looked(Before::now(&SparedSet::default()), &set);
+        due.looked(Before::now(&SparedSet::default()), &set, true);
         assert!(!due.is_now(&set));
         due.asked = None;
         assert!(!due.is_now(&set), "it is as it was");
@@ -120,10 +132,10 @@ mod tests {
         // While it was looked at.
         let before = Before::now(&set);
         fs::write(&path, "y").unwrap();
-        due.looked(before, &set);
+        due.looked(before, &set, true);
         due.asked = None;
         assert!(due.is_now(&set));
-        due.looked(Before::now(&set), &set);
+        due.looked(Before::now(&set), &set, true);
         fs::remove_file(&path).unwrap();
         assert!(!due.is_now(&set), "files are not asked about all the time");
         due.asked = None;
@@ -131,10 +143,28 @@ mod tests {
     }
 
     #[test]
+    fn what_could_not_be_read_is_looked_at_again_ever_more_seldom() {
+        let (set, mut due) = (SparedSet::default(), Due::default());
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            due.looked(Before::now(&set), &set, false);
+            assert!(!due.is_now(&set));
+            let (at, wait) = due.again.unwrap();
+            waits.push(wait.as_secs());
+            due.again = at.checked_sub(wait).map(|at| (at, wait));
+            assert!(due.again.is_none() || due.is_now(&set));
+        }
+        assert_eq!(waits[..3], [30, 60, 120]);
+        assert_eq!(waits.last(), Some(&3600));
+        due.looked(Before::now(&set), &set, true);
+        assert_eq!(due.again, None);
+    }
+
+    #[test]
     fn changed_packages_must_rest() {
         let set = SparedSet::default();
         let mut due = Due::default();
-        due.looked(Before { packages: Stamp::default(), files: BTreeMap::new() }, &set);
+        due.looked(Before { packages: Stamp::default(), files: BTreeMap::new() }, &set, true);
         if Stamp::now() == Stamp::default() {
             return;
         }

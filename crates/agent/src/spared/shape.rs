@@ -1,10 +1,12 @@
 //! What is spared as messages: between the helper and the agent, and from the agent to whoever asks.
 
+use std::path::Path;
+
 use wire::link::things::{Malformed, bytes_of, path_of};
 use wire::link::v1;
 
 use super::packages::Database;
-use super::survey::{Finding, Findings};
+use super::survey::{Finding, Findings, Unread};
 use super::{SparedSet, State, Surveyed};
 
 /// No reason or package name is longer.
@@ -26,9 +28,11 @@ pub(super) fn survey(findings: &Findings) -> v1::Survey {
             why: finding.why.clone(),
         }
     };
+    let unread = |unread: &Unread| v1::Unread { path: bytes_of(&unread.path), why: unread.why.clone() };
     v1::Survey {
         surveyed: findings.findings.iter().map(shape).collect(),
         unreadable: findings.unreadable.clone(),
+        unread: findings.unread.iter().map(unread).collect(),
     }
 }
 
@@ -47,8 +51,18 @@ pub(super) fn findings(survey: v1::Survey) -> Result<Findings, Malformed> {
     if survey.unreadable.iter().any(|text| text.len() > LONGEST) || survey.unreadable.len() > 16 {
         return Err(Malformed("unreadable"));
     }
+    let unread = |unread: v1::Unread| {
+        let path = path_of(unread.path);
+        let makes_sense = is_path(&path) && unread.why.len() <= LONGEST;
+        if makes_sense { Ok(Unread { path, why: unread.why }) } else { Err(Malformed("unread")) }
+    };
     let findings = survey.surveyed.into_iter().map(read).collect::<Result<_, _>>()?;
-    Ok(Findings { findings, unreadable: survey.unreadable })
+    let unread = survey.unread.into_iter().map(unread).collect::<Result<_, _>>()?;
+    Ok(Findings { findings, unreadable: survey.unreadable, unread })
+}
+
+fn is_path(path: &Path) -> bool {
+    path.is_absolute() && path.as_os_str().len() <= 4096
 }
 
 impl From<&Surveyed> for v1::Surveyed {
@@ -70,7 +84,7 @@ impl TryFrom<v1::Surveyed> for Surveyed {
     fn try_from(surveyed: v1::Surveyed) -> Result<Self, Malformed> {
         let path = path_of(surveyed.path);
         // Two paths of the longest kind fit into a reason.
-        if !path.is_absolute() || path.as_os_str().len() > 4096 {
+        if !is_path(&path) {
             return Err(Malformed("path"));
         }
         if surveyed.why.len() > LONGEST || surveyed.package.len() > LONGEST {
@@ -121,7 +135,8 @@ mod tests {
             why: "login shell".to_owned(),
         };
         let findings = packages.into_iter().map(finding).collect();
-        Findings { findings, unreadable: vec!["rpm's database".to_owned()] }
+        let unread = vec![Unread { path: "/bin/ls".into(), why: "Input/output error".to_owned() }];
+        Findings { findings, unreadable: vec!["rpm's database".to_owned()], unread }
     }
 
     #[test]
@@ -146,5 +161,8 @@ mod tests {
             spoil(&mut survey.surveyed[0]);
             assert!(findings(survey).is_err(), "{number}");
         }
+        let mut survey = survey(&some());
+        survey.unread[0].path = b"bin/ls".to_vec();
+        assert!(findings(survey).is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +28,15 @@ pub(super) struct Findings {
     pub(super) findings: Vec<Finding>,
     /// Package databases whose records are missing, and why.
     pub(super) unreadable: Vec<String>,
+    /// Files that are there and could not be read.
+    pub(super) unread: Vec<Unread>,
+}
+
+/// A file that is there and could not be read: nobody knows what it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unread {
+    pub(super) path: PathBuf,
+    pub(super) why: String,
 }
 
 /// Looks. `own` is this program's own path.
@@ -35,21 +45,52 @@ pub(super) fn survey(own: Option<&Path>) -> Findings {
     let wanted = roots::wanted(&packages, own);
     let paths: BTreeSet<PathBuf> = wanted.keys().cloned().collect();
     let mut recorded = packages.recorded(&paths);
-    let look = |(path, why): (PathBuf, String)| {
-        let (digests, _) = digest::hash_plainly(File::open(&path).ok()?.as_fd()).ok()?;
-        let records = recorded.remove(&path).unwrap_or_default();
-        let matching = records.iter().find(|record| record.is_of(&digests));
-        let package = matching
-            .or(records.first())
-            .map(|record| (record.database, record.package.clone(), matching.is_some()));
-        Some(Finding { path, digests, package, why })
+    let mut findings = Vec::new();
+    let mut unread = Vec::new();
+    for (path, why) in wanted {
+        match read(&path) {
+            Ok(Some(digests)) => {
+                let records = recorded.remove(&path).unwrap_or_default();
+                let matching = records.iter().find(|record| record.is_of(&digests));
+                let package = matching
+                    .or(records.first())
+                    .map(|record| (record.database, record.package.clone(), matching.is_some()));
+                findings.push(Finding { path, digests, package, why });
+            }
+            Ok(None) => {}
+            Err(error) => unread.push(Unread { path, why: error.to_string() }),
+        }
+    }
+    Findings { findings, unreadable: packages.unreadable, unread }
+}
+
+/// What a file holds; nothing if it is gone.
+fn read(path: &Path) -> io::Result<Option<Digests>> {
+    let file = match File::open(path) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        opened => opened?,
     };
-    Findings { findings: wanted.into_iter().filter_map(look).collect(), unreadable: packages.unreadable }
+    digest::hash_plainly(file.as_fd()).map(|(digests, _)| Some(digests))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_gone_is_told_apart_from_what_can_not_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, "x").unwrap();
+        assert!(read(&path).unwrap().is_some());
+        for gone in [path.join("below a file"), dir.path().join("nowhere")] {
+            assert_eq!(read(&gone).unwrap(), None);
+        }
+        // As a disk that fails: it opens, and reading fails.
+        read(dir.path()).unwrap_err();
+    }
 
     #[test]
     fn this_machine_can_be_repaired() {

@@ -1,22 +1,25 @@
 //! Looking at everything: at the start, after notes were lost, and below a directory that was moved here.
 //! In a thread that runs only when nobody else wants the processor or the disk.
 
+mod errands;
+mod lowest;
 mod telling;
 mod walk;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use crate::inventory::Note;
 use crate::looking::{Halt, Looker, Ours, Stopped};
 use crate::pace::Pace;
 use crate::places::{Place, Places};
 use crate::recorder::{Noticed, wait_recorded};
+use errands::Errand;
+pub(crate) use errands::Errands;
 use walk::{Part, device_of};
 
 /// How far the sweep is, for people.
@@ -40,105 +43,6 @@ pub(crate) struct Progress {
     pub(crate) programs_complete: AtomicBool,
     /// Whether it knows all that lies in every place, as it was when it was first looked through.
     pub(crate) first_complete: AtomicBool,
-}
-
-/// What is to be looked through once more. The same is asked for once, however often: renaming a directory costs
-/// nothing, and looking through it does.
-#[derive(Clone, Default)]
-pub(crate) struct Errands(Arc<(Mutex<Wanted>, Condvar, AtomicBool)>);
-
-#[derive(Default)]
-struct Wanted {
-    everything: bool,
-    below: BTreeSet<PathBuf>,
-    /// When the last directory was asked for.
-    asked: Option<Instant>,
-    /// When the first of those that wait was.
-    first: Option<Instant>,
-}
-
-/// What is asked for a moment later is done first: that a directory was moved away is told before where it is now.
-const SETTLED: Duration = Duration::from_millis(200);
-/// What is asked for waits no longer for that than this.
-const LONGEST: Duration = Duration::from_secs(2);
-/// How often it is looked whether there are moves to be told.
-const TELL: Duration = Duration::from_secs(1);
-
-/// What there is to do.
-#[derive(Debug, PartialEq, Eq)]
-enum Errand {
-    Everything,
-    Below(PathBuf),
-    /// Nothing but what is done now and then.
-    Nothing,
-}
-
-impl Errands {
-    /// Beyond so many directories everything is looked through instead.
-    const MOST: usize = 1000;
-
-    /// Asks for all that is watched.
-    pub(crate) fn everything(&self) {
-        let mut wanted = self.0.0.lock();
-        wanted.everything = true;
-        wanted.below.clear();
-        self.0.1.notify_all();
-    }
-
-    /// Asks for all below a directory, and all that was known there.
-    pub(crate) fn below(&self, directory: PathBuf) {
-        let mut wanted = self.0.0.lock();
-        if wanted.everything {
-            return;
-        }
-        wanted.below.insert(directory);
-        wanted.asked = Some(Instant::now());
-        wanted.first.get_or_insert_with(Instant::now);
-        if wanted.below.len() > Self::MOST {
-            wanted.everything = true;
-            wanted.below.clear();
-        }
-        self.0.1.notify_all();
-    }
-
-    /// Whether everything has been looked through since the start, so that what is not known is not there.
-    pub(crate) fn has_swept(&self) -> bool {
-        self.0.2.load(Ordering::Relaxed)
-    }
-
-    fn next(&self, halt: &Halt) -> Result<Errand, Stopped> {
-        let mut wanted = self.0.0.lock();
-        let until = Instant::now() + TELL;
-        loop {
-            if halt.is_asked() {
-                return Err(Stopped);
-            }
-            if std::mem::take(&mut wanted.everything) {
-                return Ok(Errand::Everything);
-            }
-            let wait = match wanted.asked {
-                // Who goes on asking does not put it off for ever.
-                Some(asked)
-                    if asked.elapsed() >= SETTLED
-                        || wanted.first.is_some_and(|first| first.elapsed() >= LONGEST) =>
-                {
-                    match wanted.below.pop_first() {
-                        Some(directory) => return Ok(Errand::Below(directory)),
-                        None => {
-                            (wanted.asked, wanted.first) = (None, None);
-                            continue;
-                        }
-                    }
-                }
-                Some(asked) => SETTLED.saturating_sub(asked.elapsed()),
-                None => TELL,
-            };
-            if Instant::now() >= until {
-                return Ok(Errand::Nothing);
-            }
-            self.0.1.wait_for(&mut wanted, wait);
-        }
-    }
 }
 
 /// Where a machine keeps its programs.
@@ -168,6 +72,7 @@ pub(crate) struct Sweep {
     pub(crate) meter: Mutex<Meter>,
     /// The inventory's turn for which moves were told.
     pub(crate) told: AtomicU64,
+    pub(crate) errands: Errands,
 }
 
 /// How fast the sweep is, and how long ago it said where it is.
@@ -191,7 +96,7 @@ const RATE: Duration = Duration::from_secs(2);
 impl Sweep {
     /// Sweeps everything and tells how far it has come; then what is asked: below a directory, or everything
     /// again. A first sweep that was cut short goes on where it was, and looks at what comes before that afterwards.
-    pub(crate) fn run(&self, errands: &Errands, reached: impl Fn(Milestone)) {
+    pub(crate) fn run(&self, reached: impl Fn(Milestone)) {
         sys::process::run_when_idle();
         let cut = self.looker.inventory.swept_to();
         self.count();
@@ -209,20 +114,39 @@ impl Sweep {
         if !is_done || self.note(Note::SweptTo(None)).is_err() || self.looker.flush().is_err() {
             return;
         }
-        errands.0.2.store(true, Ordering::Relaxed);
+        self.errands.set_swept();
         reached(Milestone::Everything);
-        while let Ok(errand) = errands.next(&self.halt) {
-            let swept = match errand {
-                Errand::Below(directory) => self.root(&directory),
-                Errand::Everything => {
-                    self.roots(|place| place.is_guarded).and_then(|()| self.roots(|place| !place.is_guarded))
-                }
-                Errand::Nothing => Ok(()),
-            };
-            if swept.and_then(|()| self.looker.flush()).and_then(|()| self.tell_moves()).is_err() {
+        while let Ok(errand) = self.errands.next(&self.halt) {
+            if self.run_errand(errand).and_then(|()| self.tell_moves()).is_err() {
                 return;
             }
         }
+    }
+
+    fn run_errand(&self, errand: Errand) -> Result<(), Stopped> {
+        match errand {
+            Errand::Below(directory) => self.root(&directory)?,
+            Errand::Everything => {
+                self.roots(|place| place.is_guarded)?;
+                self.looker.flush()?;
+                // Acts, which wait for it, act nowhere else.
+                self.errands.done();
+                self.roots(|place| !place.is_guarded)?;
+            }
+            Errand::Nothing => {}
+        }
+        self.looker.flush()?;
+        self.errands.done();
+        Ok(())
+    }
+
+    /// Looks through the guarded directories that were asked for while all else is looked through for the first time, which
+    /// may take hours: acts wait for them.
+    fn run_guarded_errands(&self) -> Result<(), Stopped> {
+        while let Some(directory) = self.errands.next_below(|path| self.places.guards(path)) {
+            self.run_errand(Errand::Below(directory))?;
+        }
+        Ok(())
     }
 
     fn programs(&self) -> Result<(), Stopped> {

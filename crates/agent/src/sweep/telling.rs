@@ -41,6 +41,9 @@ impl Sweep {
                 }
             }
         }
+        for number in self.looker.inventory.orphans() {
+            self.note(Note::Forget(number))?;
+        }
         self.recorded()
     }
 

@@ -1,5 +1,7 @@
 //! The threads that know what a filesystem holds, together, on filesystems of the tests' own.
 
+mod elsewhere;
+
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fs;
@@ -16,10 +18,11 @@ use super::*;
 use crate::clock::SystemClock;
 use crate::core::Nudge;
 use crate::inventory::Inventory;
+use crate::pending::Pending;
 use crate::places::Places;
 use crate::recorder::Recorder;
 use crate::spool::Spool;
-use crate::watch::{Look, Marker, Pending, Watch};
+use crate::watch::{Look, Marker, Watch};
 
 /// Whether these tests may mount.
 fn is_private() -> bool {
@@ -146,11 +149,11 @@ impl Stage {
             halt: halt.clone(),
             meter: Mutex::default(),
             told: AtomicU64::new(0),
+            errands: errands.clone(),
         };
         let (reached, milestones) = unbounded();
-        let asked = errands.clone();
         threads.push(std::thread::spawn(move || {
-            sweep.run(&asked, |milestone| reached.send(milestone).unwrap());
+            sweep.run(|milestone| reached.send(milestone).unwrap());
         }));
         Self {
             inventory,
@@ -175,7 +178,7 @@ impl Stage {
     }
 
     /// Waits for what must come.
-    fn wait_for(&self, what: &str, is: impl Fn() -> bool) {
+    fn wait_for(&self, what: &str, mut is: impl FnMut() -> bool) {
         let begun = Instant::now();
         while !is() {
             assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
@@ -232,7 +235,7 @@ impl Stage {
 }
 
 fn place(point: &Path) -> Place {
-    Place { mount: sys::mounts::containing(point).unwrap(), is_guarded: false }
+    Place::here(sys::mounts::containing(point).unwrap(), false)
 }
 
 fn script(number: usize) -> String {
@@ -467,23 +470,4 @@ fn a_directory_larger_than_a_piece_is_seen_whole() {
     assert_eq!((stage.inventory.len(), stage.read()), (2000, 2000));
     disk.unmount(&root);
     stage.stop();
-}
-
-#[test]
-fn what_is_asked_for_often_is_done_once() {
-    let (errands, halt) = (Errands::default(), Halt::default());
-    for _ in 0..100_000 {
-        errands.below("/a".into());
-    }
-    errands.below("/b".into());
-    assert_eq!(errands.next(&halt).unwrap(), Errand::Below("/a".into()));
-    assert_eq!(errands.next(&halt).unwrap(), Errand::Below("/b".into()));
-    for number in 0..=Errands::MOST {
-        errands.below(number.to_string().into());
-    }
-    errands.everything();
-    assert_eq!(errands.next(&halt).unwrap(), Errand::Everything);
-    assert_eq!(errands.next(&halt).unwrap(), Errand::Nothing);
-    halt.now();
-    assert!(errands.next(&halt).is_err(), "that was all");
 }

@@ -14,6 +14,8 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, SeekFrom, StatxFlags};
 use sys::identity::Stat;
 
 use super::Sweep;
+use super::lowest::Lowest;
+use crate::elsewhere;
 use crate::examine::Within;
 use crate::inventory::{Directory, Placed};
 use crate::looking::Stopped;
@@ -68,10 +70,20 @@ struct Piece {
     next: Option<u64>,
 }
 
-/// A directory that is waited for below another.
-struct Waiting {
-    path: PathBuf,
-    above: Option<Rc<Above>>,
+/// A directory on the way, and those in it that are still to be walked through.
+struct Level {
+    above: Rc<Above>,
+    /// The last is taken first.
+    names: Vec<OsString>,
+    /// There are more behind this one.
+    more: Option<OsString>,
+}
+
+impl Level {
+    fn of(above: Rc<Above>, directories: Lowest) -> Self {
+        let (names, more) = directories.last_first();
+        Self { above, names, more }
+    }
 }
 
 /// A directory on the way.
@@ -80,6 +92,32 @@ struct Above {
     above: Option<Rc<Self>>,
     /// The inventory has it by its inode, or will, as soon as it has something in it.
     is_known: Cell<bool>,
+}
+
+/// How many entries one walk may still look at: elsewhere somebody could make them for as long as we look.
+struct Room(Cell<u64>);
+
+impl Room {
+    /// So many have room where a filesystem does not say how many files it has.
+    const LEAST: u64 = 100_000;
+
+    fn of(top: &Path) -> Self {
+        if !elsewhere::is_elsewhere(top) {
+            return Self(Cell::new(u64::MAX));
+        }
+        let files = place(top).and_then(|top| rustix::fs::fstatvfs(top).ok());
+        let used = files.map_or(0, |stat| stat.f_files.saturating_sub(stat.f_ffree));
+        // A file may have several names.
+        Self(Cell::new(used.saturating_mul(4).saturating_add(Self::LEAST)))
+    }
+
+    fn take(&self, entries: usize) {
+        self.0.set(self.0.get().saturating_sub(entries as u64));
+    }
+
+    fn is_used_up(&self) -> bool {
+        self.0.get() == 0
+    }
 }
 
 impl Sweep {
@@ -94,28 +132,67 @@ impl Sweep {
         if !self.looker.inventory.is_seated(top, device) {
             return Ok(());
         }
-        let mut rest = vec![Waiting { path: top.to_owned(), above: None }];
-        while let Some(Waiting { path, above }) = rest.pop() {
+        let room = Room::of(top);
+        let enters = |path: &Path| !closed.iter().any(|closed| closed == path) && part.enters(path);
+        let mut levels: Vec<Level> = Vec::new();
+        let mut next = Some((top.to_owned(), None));
+        loop {
+            let Some((path, above)) = next.take() else {
+                let Some(level) = levels.last_mut() else { return Ok(()) };
+                if let Some(name) = level.names.pop() {
+                    next = Some((level.above.itself.path.join(name), Some(level.above.clone())));
+                } else if let Some(last) = level.more.take() {
+                    *level = self.more(level.above.clone(), last, device, &enters, &room)?;
+                } else {
+                    levels.pop();
+                }
+                continue;
+            };
             if self.ours.holds(&path) {
                 continue;
             }
             *self.progress.at.lock() = Some(path.clone());
             self.tick(&path, part.is_first())?;
+            if part.is_first() && self.progress.guarded_complete.load(Ordering::Relaxed) {
+                self.run_guarded_errands()?;
+            }
             let Some(at) = open(&path, device) else { continue };
-            let within = above.as_ref().map_or(0, |above| above.itself.inode);
-            let itself = Directory { path: path.clone(), inode: at.inode, within };
+            let within = above.as_ref().map_or(0, |above: &Rc<Above>| above.itself.inode);
+            let itself = Directory { path, inode: at.inode, within };
             let above = Rc::new(Above { itself, above, is_known: Cell::new(false) });
-            let mut directories = self.directory(at, &above, device, part)?;
+            let directories = self.directory(at, &above, device, part, &enters, &room)?;
+            if room.is_used_up() {
+                tracing::warn!(top = %top.display(), "more is made here than can be looked at; the rest is left out");
+                return Ok(());
+            }
             self.rest()?;
-            let below = |name: &OsString| path.join(name);
-            directories.retain(|name| !closed.contains(&below(name)) && part.enters(&below(name)));
-            // The last is taken first.
-            directories.sort_by(|a, b| b.cmp(a));
-            rest.extend(
-                directories.iter().map(|name| Waiting { path: below(name), above: Some(above.clone()) }),
-            );
+            levels.push(Level::of(above, directories));
         }
-        Ok(())
+    }
+
+    /// The directories behind one, of which there were too many.
+    fn more(
+        &self,
+        above: Rc<Above>,
+        last: OsString,
+        device: u64,
+        enters: &dyn Fn(&Path) -> bool,
+        room: &Room,
+    ) -> Result<Level, Stopped> {
+        let mut directories = Lowest::behind(last);
+        let path = above.itself.path.as_path();
+        let (mut at, mut from) = (open(path, device).filter(|at| at.inode == above.itself.inode), 0);
+        while let Some(open) = at
+            && let Ok(piece) = piece(&open, from)
+        {
+            room.take(piece.directories.len());
+            let below = piece.directories.into_iter().filter(|name| enters(&path.join(name)));
+            below.for_each(|name| directories.add(name));
+            let Some(next) = piece.next.filter(|_| !room.is_used_up()) else { break };
+            from = next;
+            at = self.rest_without(open, path, device)?;
+        }
+        Ok(Level::of(above, directories))
     }
 
     /// Looks at the files of one directory. Returns the directories in it.
@@ -125,9 +202,11 @@ impl Sweep {
         above: &Above,
         device: u64,
         part: Part<'_>,
-    ) -> Result<Vec<OsString>, Stopped> {
+        enters: &dyn Fn(&Path) -> bool,
+        room: &Room,
+    ) -> Result<Lowest, Stopped> {
         let path = above.itself.path.as_path();
-        let mut directories = Vec::new();
+        let mut directories = Lowest::default();
         let placed = self.looker.inventory.places(&above.itself);
         above.is_known.set(placed != Placed::Unknown);
         if placed.is_elsewhere() {
@@ -142,7 +221,9 @@ impl Sweep {
         }
         let (mut from, mut has_copies) = (0, false);
         while let Ok(piece) = piece(&at, from) {
-            directories.extend(piece.directories);
+            room.take(piece.files.len() + piece.directories.len());
+            let below = piece.directories.into_iter().filter(|name| enters(&path.join(name)));
+            below.for_each(|name| directories.add(name));
             for name in piece.files.iter().filter(|_| part.has(path)) {
                 if self.halt.is_asked() {
                     return Err(Stopped);
@@ -150,7 +231,7 @@ impl Sweep {
                 self.progress.seen.fetch_add(1, Ordering::Relaxed);
                 has_copies |= self.looker.look_in(&at, path.join(name))?;
             }
-            let Some(next) = piece.next else { break };
+            let Some(next) = piece.next.filter(|_| !room.is_used_up()) else { break };
             from = next;
             let Some(again) = self.rest_without(at, path, device)? else { break };
             at = again;
@@ -190,10 +271,10 @@ impl Sweep {
         let Some(number) = self.looker.inventory.number(path) else { return Ok(Some(at)) };
         for page in self.looker.inventory.pages(number) {
             for child in page {
-                let stat = rustix::fs::statat(&at.directory, &child.name, AtFlags::SYMLINK_NOFOLLOW);
+                let is_gone = what_is(&at, &child.name).is_none();
                 match child.file {
-                    Some(_) if stat.is_err() => drop(self.looker.look_in(&at, path.join(&child.name))?),
-                    None if stat.is_err() => self.gone_below(path.join(&child.name))?,
+                    Some(_) if is_gone => drop(self.looker.look_in(&at, path.join(&child.name))?),
+                    None if is_gone => self.gone_below(path.join(&child.name))?,
                     _ => {}
                 }
             }
@@ -206,18 +287,23 @@ impl Sweep {
     /// Looks at each path that is known below a directory which is not there any more.
     fn gone_below(&self, directory: PathBuf) -> Result<(), Stopped> {
         // By path, and not by number: the directory may be met elsewhere meanwhile, with all that is in it.
-        let mut rest = vec![directory];
-        while let Some(path) = rest.pop() {
-            let Some(number) = self.looker.inventory.number(&path) else { continue };
-            for page in self.looker.inventory.pages(number) {
-                for child in page {
-                    let below = path.join(&child.name);
-                    match child.file {
-                        Some(_) => drop(self.looker.look(below)?),
-                        None => rest.push(below),
-                    }
+        let inventory = &self.looker.inventory;
+        let known =
+            |path: PathBuf| Some((inventory.pages(inventory.number(&path)?), Vec::new().into_iter(), path));
+        let mut levels: Vec<_> = known(directory).into_iter().collect();
+        while let Some((pages, page, path)) = levels.last_mut() {
+            let Some(child) = page.next() else {
+                match pages.next() {
+                    Some(next) => *page = next.into_iter(),
+                    None => drop(levels.pop()),
                 }
                 self.rest()?;
+                continue;
+            };
+            let below = path.join(&child.name);
+            match child.file {
+                Some(_) => drop(self.looker.look(below)?),
+                None => levels.extend(known(below)),
             }
         }
         Ok(())
@@ -236,8 +322,7 @@ fn piece(at: &Within, from: u64) -> rustix::io::Result<Piece> {
         piece.next = Some(entry.next_entry_cookie());
         let kind = match entry.file_type() {
             // Some filesystems don't say.
-            FileType::Unknown => rustix::fs::statat(&at.directory, &name, AtFlags::SYMLINK_NOFOLLOW)
-                .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode)),
+            FileType::Unknown => what_is(at, &name).unwrap_or(FileType::Unknown),
             kind => kind,
         };
         match kind {
@@ -266,11 +351,21 @@ fn open(path: &Path, device: u64) -> Option<Within> {
     };
     let directory = directory.ok()?;
     let inode = Stat::of(directory.as_fd()).ok()?.inode;
-    Some(Within { directory, inode })
+    Some(Within { directory, inode, is_elsewhere: elsewhere::is_elsewhere(path) })
+}
+
+/// What has a name in a directory. No link is followed, and who keeps what is mounted there is not asked.
+fn what_is(at: &Within, name: &OsStr) -> Option<FileType> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+    let stat = rustix::fs::statx(&at.directory, name, flags, StatxFlags::TYPE).ok()?;
+    Some(FileType::from_raw_mode(stat.stx_mode.into()))
 }
 
 fn place(path: &Path) -> Option<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    if let Some(there) = elsewhere::directory(path, flags) {
+        return there.ok();
+    }
     rustix::fs::open(path, flags, Mode::empty()).ok()
 }
 

@@ -42,7 +42,8 @@ impl Refusal {
             Self::Swapped { .. } => of_windows(RETRY),
             Self::Immutable { .. } | Self::Shared { .. } => of_windows(ACCESS_DENIED),
             Self::Taken { .. } => of_windows(FILE_EXISTS),
-            Self::Parent { .. } => of_windows(PATH_NOT_FOUND),
+            Self::Parent { .. } | Self::Away { .. } => of_windows(PATH_NOT_FOUND),
+            Self::Unmapped { .. } => of_windows(NOT_SUPPORTED),
             Self::NotResting { .. } | Self::Removed { .. } => of_windows(NOT_FOUND),
             Self::Changed { .. } => of_windows(FILE_CORRUPT),
             Self::Stranded { error, .. } | Self::Uncertain { error, .. } | Self::Io { error, .. } => {

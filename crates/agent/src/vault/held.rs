@@ -16,6 +16,7 @@ use super::place::{Place, directory};
 use super::refusal::Refusal;
 use super::resting::Resting;
 use crate::digest::{Unsteady, hash_plainly};
+use crate::elsewhere;
 use crate::vouched::Vouched;
 
 /// How long a writer may still take.
@@ -84,6 +85,7 @@ impl Held {
         if !why.wanted.names(&hashed.digests) {
             return Err(gone("its content is another now"));
         }
+        let there = elsewhere::holding(&copy.path);
         let resting = Resting {
             id: VaultId::random(),
             act: why.act,
@@ -91,6 +93,7 @@ impl Held {
             wanted: why.wanted,
             path: path(),
             mount: place.mount.point.clone(),
+            elsewhere: there.map(|there| (there.lasting.clone(), there.mount.root.clone())),
             parent: place.parent().map_err(looked)?,
             flags: fixed::bits(fixed::of(file.as_fd())),
             digests: hashed.digests,
@@ -145,6 +148,9 @@ impl Held {
             if directory(&parent).is_ok_and(|dir| fixed(rustix::fs::ioctl_getflags(&dir))) {
                 return Refusal::Immutable { path: parent };
             }
+        }
+        if Errno::from_io_error(&error) == Some(Errno::OVERFLOW) {
+            return Refusal::Unmapped { doing, path: path.clone() };
         }
         Refusal::Io { doing, path: path.clone(), error }
     }

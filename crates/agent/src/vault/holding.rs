@@ -9,9 +9,10 @@ use model::VaultId;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use sys::mounts::Mount;
-use sys::place::{open_beneath, rename_no_replace, sync_dir};
+use sys::place::{open_on_mount, rename_no_replace, sync_dir};
 
 use super::place::{Place, directory, mount_id};
+use crate::elsewhere;
 
 /// The vault at the root of a mount. One beside a copy has its id behind that.
 pub(crate) const HOLDING: &str = ".quell-vault";
@@ -108,8 +109,14 @@ impl Holding {
 
     fn open(outer: OwnedFd, name: OsString, point: &Path) -> io::Result<Option<Self>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-        let dir = match open_beneath(outer.as_fd(), Path::new(&name), flags) {
-            Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::LOOP | Errno::NOTDIR)) => {
+        // Nothing can be renamed into another mount, and that may be of somebody who never answers.
+        let dir = match open_on_mount(outer.as_fd(), Path::new(&name), flags) {
+            Err(error)
+                if matches!(
+                    Errno::from_io_error(&error),
+                    Some(Errno::LOOP | Errno::NOTDIR | Errno::XDEV)
+                ) =>
+            {
                 return Ok(None);
             }
             outcome => outcome?,
@@ -131,9 +138,15 @@ pub(super) fn file_name(id: VaultId) -> OsString {
 pub(crate) fn is_holding(directory: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let named = |name: &OsStr| name.as_encoded_bytes().starts_with(HOLDING.as_bytes());
-    directory.file_name().is_some_and(named)
-        && std::fs::symlink_metadata(directory)
-            .is_ok_and(|stat| stat.is_dir() && stat.uid() == us() && stat.mode() & 0o077 == 0)
+    if !directory.file_name().is_some_and(named) {
+        return false;
+    }
+    if elsewhere::is_elsewhere(directory) {
+        // None of ours stays there for longer than a copy takes, and whoever rules there could make one.
+        return false;
+    }
+    std::fs::symlink_metadata(directory)
+        .is_ok_and(|stat| stat.is_dir() && stat.uid() == us() && stat.mode() & 0o077 == 0)
 }
 
 fn beside_name(id: VaultId) -> OsString {

@@ -3,12 +3,18 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use sys::mounts::Tree;
 
 use super::place::{Place, mount_id};
 use super::refusal::Refusal;
 use super::resting::{Parent, Resting};
+use crate::elsewhere::{self, Elsewhere};
+use crate::filesystems::local;
 
 /// A directory tree is not deeper; a path of 4,096 bytes has no more names.
 const DEEPEST: usize = 4096;
@@ -16,6 +22,9 @@ const DEEPEST: usize = 4096;
 /// Opens the directory and makes sure that nobody leads us astray: it is the one that held the copy, and whose it was;
 /// or neither it nor a directory above it is in the hands of others than root and its former owner.
 pub(super) fn way_home(resting: &Resting) -> Result<Place, Refusal> {
+    if elsewhere::is_elsewhere(&resting.path) && elsewhere::holding(&resting.path).is_none() {
+        return Err(Refusal::Away { path: resting.path.clone() });
+    }
     let place = Place::of(&resting.path)?;
     let looked = |error| Refusal::Io { doing: "looked at", path: resting.path.clone(), error };
     let (now, then) = (place.parent().map_err(looked)?, &resting.parent);
@@ -42,6 +51,45 @@ pub(super) fn way_home(resting: &Resting) -> Result<Place, Refusal> {
         return refused("it was made anew, in a directory that others may write to");
     }
     Ok(place)
+}
+
+/// The copy as of where its filesystem is mounted now: in the same container or in another, or here. Where it was mounted
+/// here when the copy was taken, it is as it was.
+pub(super) fn where_it_is_now(resting: Resting) -> Result<Resting, Refusal> {
+    let Some((lasting, root)) = resting.elsewhere.clone() else { return Ok(resting) };
+    let away = || Refusal::Away { path: resting.path.clone() };
+    let below = resting.path.strip_prefix(&resting.mount).map_err(|_| away())?;
+    let inside = root.join(below);
+    let at = |point: &Path, root: &Path| Some(point.join(inside.strip_prefix(root).ok()?));
+    let ways_of = |all: &[Arc<Elsewhere>]| -> Vec<(PathBuf, PathBuf)> {
+        let it = all.iter().filter(|there| there.lasting == lasting && is_there(there));
+        it.map(|there| (there.mount.point.clone(), there.mount.root.clone())).collect()
+    };
+    let mut ways = ways_of(&elsewhere::known());
+    if ways.is_empty() {
+        // What is known of other namespaces may be old.
+        ways = ways_of(&elsewhere::look());
+    }
+    if ways.is_empty() {
+        let tree = Tree::new(sys::mounts::current().unwrap_or_default());
+        let is_it = |mount: &&sys::mounts::Mount| {
+            let named = sys::mounts::open(mount).and_then(|root| sys::mounts::lasting_name(root.as_fd()));
+            named.is_ok_and(|named| named == lasting)
+        };
+        let mounts = local(&tree).into_values().filter_map(|ways| ways.first().copied()).filter(is_it);
+        ways = mounts.map(|mount| (mount.point.clone(), mount.root.clone())).collect();
+    }
+    ways.sort_by_key(|(point, _)| *point != resting.mount);
+    let found = ways.iter().find_map(|(point, root)| Some((at(point, root)?, point.clone())));
+    let (path, mount) = found.ok_or_else(away)?;
+    Ok(Resting { path, mount, ..resting })
+}
+
+/// Whether it is still mounted there. One that does not answer may be.
+fn is_there(there: &Elsewhere) -> bool {
+    let gone = [Errno::NOENT, Errno::NOTDIR, Errno::STALE, Errno::INVAL, Errno::LOOP];
+    let error = there.open().err().and_then(|error| Errno::from_io_error(&error));
+    error.is_none_or(|errno| !gone.contains(&errno))
 }
 
 /// The names under which a copy may come back, in the order in which they are tried. A long one may be too long.
@@ -78,7 +126,11 @@ fn is_led_to_safely(place: &Place, then: &Parent) -> io::Result<bool> {
     let mut dir: OwnedFd = place.dir.try_clone()?;
     for _ in 0..DEEPEST {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let above = rustix::fs::openat(&dir, c"..", flags, Mode::empty())?;
+        // What the mount is mounted on is not looked at.
+        let above = match rustix::fs::openat2(&dir, c"..", flags, Mode::empty(), ResolveFlags::NO_XDEV) {
+            Err(Errno::XDEV) => return Ok(true),
+            above => above?,
+        };
         let (inner, outer) = (rustix::fs::fstat(&dir)?, rustix::fs::fstat(&above)?);
         let is_root = (inner.st_dev, inner.st_ino) == (outer.st_dev, outer.st_ino);
         if is_root || mount_id(above.as_fd())? != place.mount.id {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags};
@@ -14,6 +14,7 @@ use sys::place::open_beneath;
 
 use super::refusal::Refusal;
 use super::resting::Parent;
+use crate::elsewhere;
 
 /// Where a file lies, or is to lie.
 #[derive(Debug)]
@@ -51,7 +52,8 @@ impl Place {
 
     /// Whether anything has the name.
     pub(super) fn is_taken(&self) -> io::Result<bool> {
-        match rustix::fs::statat(&self.dir, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+        match rustix::fs::statx(&self.dir, &self.name, flags, StatxFlags::TYPE) {
             Ok(_) => Ok(true),
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
             Err(error) => Err(error.into()),
@@ -83,8 +85,11 @@ fn handle(dir: BorrowedFd<'_>) -> Vec<u8> {
     handle.map(|handle| [&handle.kind().to_le_bytes(), handle.as_bytes()].concat()).unwrap_or_default()
 }
 
-/// Opens a directory by its path from the root, through no symbolic link.
+/// Opens a directory by its path from the root, through no symbolic link; also one that is mounted elsewhere only.
 pub(crate) fn directory(path: &Path) -> io::Result<OwnedFd> {
+    if let Some(there) = elsewhere::directory(path, OFlags::RDONLY) {
+        return there;
+    }
     let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     let below = match path.strip_prefix("/") {
         Ok(below) if below.as_os_str().is_empty() => Path::new("."),
@@ -94,38 +99,42 @@ pub(crate) fn directory(path: &Path) -> io::Result<OwnedFd> {
     open_beneath(root.as_fd(), below, OFlags::RDONLY | OFlags::DIRECTORY)
 }
 
-/// Opens a plain file for reading, without a trace in its time of access.
+/// Opens a plain file for reading, without a trace in its time of access. Nothing else is opened, whatever takes the
+/// name meanwhile: opening a device can do something. Nor is it asked for on a mount that may never answer.
 pub(crate) fn open_regular(dir: BorrowedFd<'_>, name: &Path) -> io::Result<File> {
-    // A look beforehand, since opening a device can do something.
-    let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    if !FileType::from_raw_mode(stat.st_mode).is_file() {
+    let place = open_beneath(dir, name, OFlags::PATH | OFlags::NOFOLLOW)?;
+    let look = |file: BorrowedFd<'_>| {
+        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+        rustix::fs::statx(file, c"", flags, StatxFlags::TYPE | StatxFlags::MNT_ID)
+    };
+    let stat = look(place.as_fd())?;
+    if !FileType::from_raw_mode(stat.stx_mode.into()).is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no plain file"));
     }
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = match open_beneath(dir, name, flags | OFlags::NOATIME) {
-        Err(error) if error.raw_os_error() == Some(Errno::PERM.raw_os_error()) => {
-            open_beneath(dir, name, flags)?
-        }
+    if stat.stx_mnt_id != look(dir)?.stx_mnt_id
+        && !mount_of(place.as_fd()).is_ok_and(|mount| sys::mounts::is_local(&mount))
+    {
+        return Err(Errno::XDEV.into());
+    }
+    let again = format!("/proc/self/fd/{}", place.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(&again, flags | OFlags::NOATIME, Mode::empty()) {
+        Err(Errno::PERM) => rustix::fs::open(&again, flags, Mode::empty())?,
         outcome => outcome?,
     };
-    let stat = rustix::fs::fstat(&file)?;
-    if !FileType::from_raw_mode(stat.st_mode).is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no plain file"));
-    }
     Ok(file.into())
 }
 
 /// The mount through which `fd` was opened.
 pub(crate) fn mount_of(fd: BorrowedFd<'_>) -> io::Result<Mount> {
     let id = mount_id(fd)?;
-    sys::mounts::current()?
-        .into_iter()
-        .find(|mount| mount.id == id)
-        .ok_or_else(|| io::ErrorKind::NotFound.into())
+    let here = sys::mounts::current()?.into_iter().find(|mount| mount.id == id);
+    here.or_else(|| elsewhere::mount_numbered(id)).ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 pub(crate) fn mount_id(fd: BorrowedFd<'_>) -> io::Result<u64> {
-    Ok(rustix::fs::statx(fd, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?.stx_mnt_id)
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    Ok(rustix::fs::statx(fd, c"", flags, StatxFlags::MNT_ID)?.stx_mnt_id)
 }
 
 #[cfg(test)]

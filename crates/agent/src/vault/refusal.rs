@@ -83,6 +83,28 @@ pub enum Refusal {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The filesystem on which the copy lay is mounted nowhere.
+    #[error(
+        "the filesystem of {} is not mounted any more: its container has ended, or has unmounted it; the copy stays in \
+         the vault: mount the filesystem again, and restore it then",
+        .path.display()
+    )]
+    Away {
+        /// Where the copy was.
+        path: PathBuf,
+    },
+    /// Root has no place on a filesystem that belongs to a user namespace.
+    #[error(
+        "{} can't be {doing}: its filesystem belongs to a user namespace in which root has no id; it is denied all the \
+         same: let its container remove it, or end the container",
+        .path.display()
+    )]
+    Unmapped {
+        /// What was being done, as a participle.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+    },
     /// Other names of the inode would lose their privileges with this one.
     #[error(
         "{} has other names outside the vault, which would lose {what} with it; restore with --keep-privileges, or \

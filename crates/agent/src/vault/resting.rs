@@ -26,6 +26,9 @@ pub struct Resting {
     pub path: PathBuf,
     /// The mount that `path` led into.
     pub mount: PathBuf,
+    /// Where its filesystem was mounted in another mount namespace only: what that is known by, and which directory of
+    /// it was mounted. By this it is found again, wherever it is mounted then.
+    pub elsewhere: Option<(Vec<u8>, PathBuf)>,
     /// The directory that held it.
     pub parent: Parent,
     /// Its content.
@@ -102,6 +105,8 @@ impl From<&Resting> for v1::Resting {
             parent_mode: resting.parent.mode,
             parent_handle: resting.parent.handle.clone(),
             flags: resting.flags,
+            filesystem: resting.elsewhere.as_ref().map(|(lasting, _)| lasting.clone()).unwrap_or_default(),
+            mounted_root: resting.elsewhere.as_ref().map(|(_, root)| bytes_of(root)).unwrap_or_default(),
         }
     }
 }
@@ -121,6 +126,8 @@ impl TryFrom<&v1::Resting> for Resting {
             wanted: resting.wanted.as_ref().ok_or(Malformed("wanted"))?.try_into()?,
             path: path(&resting.path),
             mount: path(&resting.mount),
+            elsewhere: (!resting.filesystem.is_empty())
+                .then(|| (resting.filesystem.clone(), path(&resting.mounted_root))),
             parent: Parent {
                 device: resting.parent_device,
                 inode: resting.parent_inode,
@@ -166,6 +173,7 @@ pub(crate) mod tests {
             wanted: FileId::Sha1(model::Sha1([2; 20])),
             path: OsString::from_vec(b"/a/new\nline\xff".to_vec()).into(),
             mount: "/a".into(),
+            elsewhere: None,
             parent: Parent { device: 1, inode: 2, uid: 3, gid: 4, mode: 0o040_755, handle: vec![5] },
             digests: Digests {
                 sha256: model::Sha256([1; 32]),
@@ -193,8 +201,9 @@ pub(crate) mod tests {
 
     #[test]
     fn all_of_it_survives_the_journal() {
-        for link_of in [None, Some(VaultId::random())] {
-            let resting = Resting { link_of, ..some(VaultId::random()) };
+        let there = (vec![1, 2], PathBuf::from("/sub"));
+        for (link_of, elsewhere) in [(None, Some(there)), (Some(VaultId::random()), None)] {
+            let resting = Resting { link_of, elsewhere, ..some(VaultId::random()) };
             let record = v1::Resting::from(&resting);
             assert_eq!(Resting::try_from(&record), Ok(resting));
         }

@@ -17,7 +17,7 @@ use sys::place::{link_unnamed, rename_no_replace, set_times_ns, sync_dir};
 
 use super::fresh::{Fresh, holds, read_back};
 use super::holding::file_name;
-use super::home::{names, way_home};
+use super::home::{names, way_home, where_it_is_now};
 use super::kept::Returned;
 use super::metadata::Metadata;
 use super::place::{Place, directory, open_regular};
@@ -47,7 +47,7 @@ impl Vault {
         step: &mut dyn FnMut(Step),
     ) -> Result<Returned, Refusal> {
         let _alone = self.alone();
-        let resting = self.resting(id)?;
+        let resting = where_it_is_now(self.resting(id)?)?;
         let mut place = way_home(&resting)?;
         let is_taken = place.is_taken().map_err(Refusal::when("looked at", &resting.path))?;
         if is_taken && !terms.beside {

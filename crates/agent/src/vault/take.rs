@@ -14,6 +14,7 @@ use super::records::Stage;
 use super::refusal::Refusal;
 use super::resting::Resting;
 use super::{Step, Vault, fixed};
+use crate::elsewhere;
 
 impl Vault {
     /// Moves a copy into the vault. When this returns an error, the copy is where it was, unless the error says that
@@ -39,7 +40,8 @@ impl Vault {
     }
 
     fn take_held(&self, held: &Held, step: &mut dyn FnMut(Step)) -> Result<VaultId, Refusal> {
-        if !sys::mounts::is_volatile(&held.place.mount) {
+        // Root in a container can enter a vault there, and what lies in it is gone with the container.
+        if !sys::mounts::is_volatile(&held.place.mount) && !elsewhere::is_elsewhere(&held.place.path) {
             let holding =
                 Holding::at_root(&held.place.mount).map_err(|error| held.explain("moved", error))?;
             if let Some(holding) = holding

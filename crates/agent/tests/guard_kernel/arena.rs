@@ -160,7 +160,7 @@ impl Arena {
         let choose = move |mount: &sys::mounts::Mount| {
             mount.point.starts_with(&dir) && !before.contains(&mount.device)
         };
-        Follower::start(Some(guarded.client.marks()), choose, hear).unwrap()
+        Follower::start(Some(guarded.client.marks()), false, choose, hear).unwrap()
     }
 
     /// The same with another guard.

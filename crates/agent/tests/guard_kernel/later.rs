@@ -218,7 +218,7 @@ fn namespaces_that_cannot_be_entered_are_told_of() {
         may.effective.remove(CapabilitySet::SYS_CHROOT);
         rustix::thread::set_capabilities(None, may).unwrap();
         let hear = move |news: Told| drop(sender.send(news.filesystems));
-        Follower::start(Some(guarded.client.marks()), |_| false, hear).unwrap()
+        Follower::start(Some(guarded.client.marks()), false, |_| false, hear).unwrap()
     };
     let _follower = std::thread::scope(|threads| threads.spawn(follow).join().unwrap());
     let filesystems = told.recv_timeout(PATIENCE).unwrap();

@@ -1,6 +1,7 @@
 //! What is mounted where, and what of it may be marked.
 
 mod changes;
+mod descend;
 mod kind;
 mod lasting;
 mod layers;
@@ -13,7 +14,7 @@ pub use changes::{Changes, MountGroup};
 pub use kind::{Kind, hides_changes, is_local, is_local_magic, is_volatile, kind};
 pub use lasting::lasting_name;
 pub use layers::{Layer, absolute_layers, layers};
-pub use namespace::{Namespace, Namespaces, Visitor, is_of_our_users, namespaces};
+pub use namespace::{Namespace, Namespaces, Visitor, is_of_our_users, namespace_of, namespaces};
 pub use open::open;
 pub use tree::{Tree, Way};
 

@@ -18,6 +18,8 @@ pub struct Namespace {
     fd: OwnedFd,
     /// Its number: while the machine runs no other gets it (before Linux 6.12: while it exists).
     pub id: u64,
+    /// The number by which /proc shows it; another may get it when this one is gone.
+    pub inode: u64,
     /// Who made it had our own rights or more; in others whoever is a user of this machine mounts what it likes.
     pub is_of_our_users: bool,
 }
@@ -38,6 +40,24 @@ pub fn is_of_our_users(pid: i32) -> io::Result<bool> {
     Ok(owner(open(format!("/proc/{pid}/ns/mnt").as_str())?.as_fd()) == Some(users))
 }
 
+/// The mount namespace of a process, if it is that of this [`Namespace::id`].
+///
+/// # Errors
+/// ENOENT when the process is gone; ESRCH when it is in another one by now, or another process has its number.
+pub fn namespace_of(pid: i32, id: u64) -> io::Result<Namespace> {
+    let users = rustix::fs::stat(c"/proc/self/ns/user")?.st_ino;
+    let fd = open(format!("/proc/{pid}/ns/mnt").as_str())?;
+    let inode = rustix::fs::fstat(&fd)?.st_ino;
+    let mut info = Info::asked();
+    // Both kinds of number are asked for: which one names a namespace depends on the kernel.
+    let is_it = id == inode || (ask(fd.as_fd(), GET_INFO, &mut info).is_ok() && info.id == id);
+    if !is_it {
+        return Err(Errno::SRCH.into());
+    }
+    let is_of_our_users = owner(fd.as_fd()) == Some(users);
+    Ok(Namespace { fd, id, inode, is_of_our_users })
+}
+
 /// All mount namespaces that this process may enter, its own first, one after the other: there can be more of them
 /// than descriptors. Since Linux 6.12 the kernel lists them, also those where no process is; before, they are those of
 /// the processes.
@@ -50,13 +70,14 @@ pub fn namespaces() -> io::Result<Namespaces> {
     let mut info = Info::asked();
     let is_listed = ask(own.as_fd(), GET_INFO, &mut info).is_ok()
         && !matches!(ask_for(own.as_fd(), GET_NEXT, &mut Info::asked()), Err(Errno::NOTTY | Errno::INVAL));
-    let id = if is_listed { info.id } else { rustix::fs::fstat(&own)?.st_ino };
+    let inode = rustix::fs::fstat(&own)?.st_ino;
+    let id = if is_listed { info.id } else { inode };
     let rest = if is_listed {
         Rest::Listed { at: own.try_clone()?, direction: GET_NEXT }
     } else {
         Rest::OfProcesses { pids: crate::processes::all().collect(), seen: BTreeSet::from([id]) }
     };
-    let own = Namespace { fd: own, id, is_of_our_users: true };
+    let own = Namespace { fd: own, id, inode, is_of_our_users: true };
     Ok(Namespaces { users, own: own.fd.try_clone()?, first: Some(own), rest })
 }
 
@@ -116,7 +137,8 @@ impl Iterator for Namespaces {
             },
         };
         let is_of_our_users = owner(fd.as_fd()) == Some(self.users);
-        Some(Namespace { fd, id, is_of_our_users })
+        let inode = rustix::fs::fstat(&fd).map_or(0, |stat| stat.st_ino);
+        Some(Namespace { fd, id, inode, is_of_our_users })
     }
 }
 

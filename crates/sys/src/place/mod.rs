@@ -19,9 +19,21 @@ use rustix::io::Errno;
 /// # Errors
 /// EXDEV when the path leads out of `root` (an absolute one does); ELOOP at any symbolic link in it.
 pub fn open_beneath(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    open(root, path, flags, ResolveFlags::empty())
+}
+
+/// As [`open_beneath`], without entering another mount.
+///
+/// # Errors
+/// As [`open_beneath`]; also EXDEV where something is mounted on the way, or at its end.
+pub fn open_on_mount(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    open(root, path, flags, ResolveFlags::NO_XDEV)
+}
+
+fn open(root: BorrowedFd<'_>, path: &Path, flags: OFlags, more: ResolveFlags) -> io::Result<OwnedFd> {
     let creates = flags.intersects(OFlags::CREATE) || flags.contains(OFlags::TMPFILE);
     let mode = if creates { Mode::RUSR | Mode::WUSR } else { Mode::empty() };
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | more;
     let flags = flags | OFlags::CLOEXEC;
     loop {
         match rustix::fs::openat2(root, path, flags, mode, resolve) {

@@ -161,6 +161,12 @@ impl Control {
         Ok(())
     }
 
+    /// Whether the last rules are in force.
+    pub(super) fn has_confirmed(&self) -> bool {
+        let state = self.state.lock();
+        state.adopted >= state.given
+    }
+
     /// Asks the guard, one question at a time.
     pub(super) fn explain(&self, wanted: &Explain, deadline: Instant) -> Option<Explained> {
         let _alone = self.explaining.lock();

@@ -4,6 +4,8 @@
 
 mod asker;
 mod control;
+#[cfg(test)]
+pub(crate) mod for_test;
 mod hashing;
 mod job;
 mod marks;
@@ -161,6 +163,11 @@ impl Guard {
         let encode = |version| Snapshot::encode(version, &rules, &spared, &bypasses, ahead);
         let version = self.control.give(rules.base(), encode);
         self.control.wait_for(version, deadline)
+    }
+
+    /// Whether a guard is there that has the last rules it was given in force.
+    pub fn has_confirmed(&self) -> bool {
+        self.control.has_confirmed()
     }
 
     /// What it guards, and how more is added to it.
