@@ -146,6 +146,24 @@ pub(crate) async fn a_record_of_a_newer_version_and_one_that_was_cut_short_are_r
     assert_eq!(world.known().await.record, record("me"));
 }
 
+pub(crate) async fn a_record_that_claims_to_be_cut_short_is_no_cover_for_a_lie(world: World) {
+    let [second, third] = [world.neighbour(2).await, world.neighbour(3).await];
+    for machine in [world.home.machine, second, third] {
+        world.sees(machine, Seen::AtRest).await;
+    }
+    let facts = record("me").facts;
+    world.inspected(world.home.machine, VERSION, &Inspection::unread(facts, Outcome::TooBig)).await;
+    world.inspected(second, VERSION, &Inspection { outcome: Outcome::TooBig, ..record("liar") }).await;
+    let known = world.known().await;
+    assert_eq!(
+        (known.told_by.as_str(), known.disagreed),
+        ("beta-2", 0),
+        "who says something beats who says nothing"
+    );
+    world.inspected(third, VERSION, &record("me")).await;
+    assert_eq!(world.known().await.disagreed, 1);
+}
+
 pub(crate) async fn two_machines_are_asked_and_no_third(world: World) {
     let machines = [world.home.machine, world.neighbour(2).await, world.neighbour(3).await];
     for machine in machines {

@@ -1,6 +1,6 @@
 //! What inspection says of files, and who is to be asked.
 
-use model::inspection::{Inspection, Outcome, VERSION};
+use model::inspection::{Inspection, VERSION};
 use model::{MachineId, OrganizationId, Sha256};
 use rusqlite::{Connection, OptionalExtension, params};
 use wire::link::inspection::{decode, encode};
@@ -150,9 +150,8 @@ pub(in crate::store) fn take(
 
 /// Whether a record takes the place of what is known.
 fn is_better(version: u32, record: &Inspection, before: &KnownInspection) -> bool {
-    let is_cut_short = |record: &Inspection| record.outcome == Outcome::TimedOut;
     version > before.version
-        || version == before.version && is_cut_short(&before.record) && !is_cut_short(record)
+        || version == before.version && before.record.is_cut_short() && !record.is_cut_short()
 }
 
 fn put(
