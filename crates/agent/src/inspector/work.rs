@@ -96,7 +96,11 @@ impl Inspector {
     /// Works until the agent stops.
     pub(crate) fn run(mut self, core: &Core) {
         loop {
-            let wait = if self.running.is_some() { IDLE } else { Duration::from_secs(3600) };
+            let wait = match self.until_start() {
+                Some(wait) if !self.queue.is_empty() => wait,
+                _ if self.running.is_some() => IDLE,
+                _ => Duration::from_secs(3600),
+            };
             match self.heard.recv_timeout(wait) {
                 Ok(said) => self.hear(said),
                 Err(RecvTimeoutError::Timeout) => self.let_go(),
@@ -122,11 +126,20 @@ impl Inspector {
             while let Ok(said) = self.heard.try_recv() {
                 self.hear(said);
             }
+            // The server would only ask again.
+            if self.until_start().is_some() {
+                return Ok(());
+            }
             let Some(file) = self.queue.pop_front() else { return Ok(()) };
             self.wait_for_calm(core)?;
             let before = self.ran();
             let became = self.inspect(core, file)?;
             let used = self.ran().saturating_sub(before);
+            if matches!(became, Became::PutOff(_)) && self.until_start().is_some() {
+                // Behind the others, in case that it is its doing.
+                self.queue.push_back(file);
+                return Ok(());
+            }
             self.tell(core, became.told(file))?;
             self.rest(core, used)?;
         }
@@ -227,11 +240,19 @@ impl Inspector {
         Ok(answer)
     }
 
+    /// How long no helper is to be started any more.
+    fn until_start(&self) -> Option<Duration> {
+        let left = NO_START.checked_sub(self.could_not_start?.elapsed())?;
+        (!left.is_zero()).then_some(left)
+    }
+
     /// None while one that was ended is not gone, or none can be started.
     fn start(&mut self) -> Option<Running> {
         self.leaving = self.leaving.take().and_then(Running::end);
-        let is_due = self.could_not_start.is_none_or(|at| at.elapsed() >= NO_START);
-        if self.leaving.is_some() || !is_due {
+        if self.leaving.is_some() {
+            self.could_not_start = Some(Instant::now());
+        }
+        if self.until_start().is_some() {
             return None;
         }
         match Running::start(&self.helper) {

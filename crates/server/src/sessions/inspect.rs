@@ -54,7 +54,8 @@ pub(super) async fn run(
         };
         match event {
             Some(told) => asking.take(told).await?,
-            None => asking.after = Some(0),
+            // What comes before is looked at the next time.
+            None => asking.after = asking.after.or(Some(0)),
         }
     }
 }
@@ -79,14 +80,14 @@ impl Asking<'_> {
         }
         let Plane { store, organization, .. } = self.plane;
         while let Some(after) = self.after {
-            if self.asked.len() >= AT_ONCE {
+            if self.is_full() {
                 break;
             }
             let Guest { machine, inspects, .. } = self.guest;
             let due = store.uninspected(*organization, machine, inspects, after, PAGE).await?;
             self.after = if due.len() < PAGE as usize { None } else { due.last().map(|(place, _)| *place) };
             for (place, file) in due {
-                if self.asked.len() >= AT_ONCE {
+                if self.is_full() {
                     // This one is the first of the next look.
                     self.after = Some(place - 1);
                     break;
@@ -98,6 +99,12 @@ impl Asking<'_> {
             }
         }
         Ok(wanted)
+    }
+
+    /// Whether nothing more is to be asked: it is busy, or so much went wrong there that no more of it can be remembered,
+    /// and without that it would be asked again at once.
+    fn is_full(&self) -> bool {
+        self.asked.len() >= AT_ONCE || self.asked.len() + self.put_off.len() >= MOST_PUT_OFF
     }
 
     /// Whether no other machine is asked about it. The connection before this one may not have ended yet.
@@ -117,9 +124,7 @@ impl Asking<'_> {
 
     fn put_off(&mut self, file: Sha256) {
         self.answered(&file);
-        if self.put_off.len() < MOST_PUT_OFF {
-            self.put_off.insert(file, Instant::now());
-        }
+        self.put_off.insert(file, Instant::now());
     }
 
     fn answered(&mut self, file: &Sha256) -> bool {
