@@ -15,8 +15,8 @@ use super::Plane;
 use super::connection::{Ended, Guest};
 use crate::store::StoreError;
 
-/// Records that may wait for the store before the machine is made to wait.
-pub(super) const RECORDS: usize = 4;
+/// Records that may wait for the store: all that were asked for. More are dropped.
+pub(super) const RECORDS: usize = AT_ONCE;
 /// So many files at a time a machine is asked about.
 const AT_ONCE: usize = 16;
 /// So many are looked up at a time.
