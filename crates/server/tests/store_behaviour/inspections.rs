@@ -146,6 +146,24 @@ pub(crate) async fn a_record_of_a_newer_version_and_one_that_was_cut_short_are_r
     assert_eq!(world.known().await.record, record("me"));
 }
 
+pub(crate) async fn what_a_newer_version_says_is_no_disagreement(world: World) {
+    let (first, second) = (world.home.machine, world.neighbour(2).await);
+    world.sees(first, Seen::AtRest).await;
+    world.sees(second, Seen::AtRest).await;
+    for (machine, version, says) in [
+        (first, VERSION - 1, "old"),
+        (first, VERSION, "new"),
+        (second, VERSION - 1, "old"),
+        (second, VERSION, "new"),
+    ] {
+        world.inspected(machine, version, &record(says)).await;
+    }
+    let known = world.known().await;
+    assert_eq!((&known.record, known.agreed, known.disagreed), (&record("new"), 1, 0));
+    let audit = world.store.audit(world.home.organization, 0, 100).await.unwrap();
+    assert!(audit.iter().all(|line| line.what != "inspection.disagree"));
+}
+
 pub(crate) async fn a_record_that_claims_to_be_cut_short_is_no_cover_for_a_lie(world: World) {
     let [second, third] = [world.neighbour(2).await, world.neighbour(3).await];
     for machine in [world.home.machine, second, third] {

@@ -135,8 +135,12 @@ pub(in crate::store) fn take(
         .prepare_cached("SELECT told_by FROM inspection WHERE file = ?1")?
         .query_row([file], |row| row.get(0))
         .optional()?;
-    let agrees = before.as_ref().is_none_or(|before| before.record.agrees_with(record));
-    if before.as_ref().is_none_or(|before| is_better(version, record, before)) {
+    let replaces = before.as_ref().is_none_or(|before| is_better(version, record, before));
+    // Of another version it may say something else of the same bytes.
+    let agrees = before
+        .as_ref()
+        .is_none_or(|before| replaces || before.version != version || before.record.agrees_with(record));
+    if replaces {
         put(tx, organization, file, number, version, record)?;
     }
     let is_news = note(tx, file, number, version, agrees)?;
