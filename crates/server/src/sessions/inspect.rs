@@ -21,6 +21,8 @@ pub(super) const RECORDS: usize = AT_ONCE;
 const AT_ONCE: usize = 16;
 /// So many are looked up at a time.
 const PAGE: u32 = 64;
+/// So many times at a look.
+const PAGES: usize = 64;
 /// How often is looked without news; another machine may have given up a file.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// For so long a machine is not asked again about what it could not inspect, or did not answer.
@@ -79,10 +81,8 @@ impl Asking<'_> {
             return Ok(wanted);
         }
         let Plane { store, organization, .. } = self.plane;
-        while let Some(after) = self.after {
-            if self.is_full() {
-                break;
-            }
+        for _ in 0..PAGES {
+            let Some(after) = self.after.filter(|_| !self.is_full()) else { break };
             let Guest { machine, inspects, .. } = self.guest;
             let due = store.uninspected(*organization, machine, inspects, after, PAGE).await?;
             self.after = if due.len() < PAGE as usize { None } else { due.last().map(|(place, _)| *place) };
@@ -92,6 +92,7 @@ impl Asking<'_> {
                     self.after = Some(place - 1);
                     break;
                 }
+                let Some(file) = file else { continue };
                 if !self.put_off.contains_key(&file) && self.claim(file) {
                     self.asked.insert(file, Instant::now());
                     wanted.push(file);

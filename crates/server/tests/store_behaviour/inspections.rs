@@ -36,7 +36,7 @@ impl World {
             let page = self.store.uninspected(organization, machine, version, after, 1).await.unwrap();
             let Some((place, sha256)) = page.first() else { return due };
             after = *place;
-            due.push(sha256.0[0]);
+            due.extend(sha256.map(|sha256| sha256.0[0]));
         }
     }
 
@@ -194,6 +194,12 @@ pub(crate) async fn two_machines_are_asked_and_no_third(world: World) {
     assert_eq!(world.due(machines[2], VERSION).await, [0; 0]);
     let late = world.neighbour(4).await;
     world.sees(late, Seen::AtRest).await;
+    assert_eq!(world.due(late, VERSION).await, [0; 0]);
+    // What comes back has not become unknown.
+    let [gone, back] = [Seen::Gone, Seen::AtRest].map(|seen| vec![sighting(1, "/a", seen)]);
+    for (sequence, sightings) in [(2, gone), (3, back)] {
+        world.store.record_sightings(world.home.organization, late, sequence, sightings).await.unwrap();
+    }
     assert_eq!(world.due(late, VERSION).await, [0; 0]);
 }
 
