@@ -116,7 +116,7 @@ impl Inspector {
         match said {
             Said::Attached => self.queue.clear(),
             // It asks again for what it hears nothing of.
-            Said::Wanted(_) if self.queue.len() >= MOST_ASKED => {}
+            Said::Wanted(file) if self.queue.len() >= MOST_ASKED || self.queue.contains(&file) => {}
             Said::Wanted(file) => self.queue.push_back(file),
         }
     }

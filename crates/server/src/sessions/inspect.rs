@@ -128,19 +128,18 @@ impl Asking<'_> {
         self.put_off.insert(file, Instant::now());
     }
 
-    fn answered(&mut self, file: &Sha256) -> bool {
-        let was_asked = self.asked.remove(file).is_some();
-        if was_asked {
+    fn answered(&mut self, file: &Sha256) {
+        self.put_off.remove(file);
+        if self.asked.remove(file).is_some() {
             self.plane.inspecting().remove(file);
         }
-        was_asked
     }
 
     async fn take(&mut self, told: v1::Inspected) -> Result<(), Ended> {
         let machine = self.guest.machine;
         let file = Sha256::try_from(told.sha256.as_slice()).map_err(|_| Malformed("sha256"))?;
-        // Of the connection before, or nobody's business.
-        if !self.asked.contains_key(&file) {
+        // Of the connection before, or nobody's business. A late answer is one as well.
+        if !self.asked.contains_key(&file) && !self.put_off.contains_key(&file) {
             return Ok(());
         }
         let record = match told.result.ok_or(Malformed("inspected"))? {
