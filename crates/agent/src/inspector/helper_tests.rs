@@ -42,6 +42,9 @@ fn helper_child() {
     if part == "unconfined: is silent" {
         std::thread::sleep(Duration::from_secs(60));
     }
+    if part == "unconfined: aborts" {
+        std::process::abort();
+    }
     if part == "cannot be confined" {
         std::process::exit(1);
     }
@@ -222,6 +225,20 @@ fn a_helper_that_is_killed_harms_nobody_and_another_one_goes_on() {
     let mut running = Running::start(&helper("")).unwrap();
     let (file, wanted) = file("");
     assert!(matches!(ask(&mut running, &file, wanted, LONG), Ok(Answer::Inspected(_))));
+}
+
+#[test]
+fn what_ends_a_helper_at_once_is_no_files_doing() {
+    let now = Time::from_seconds(1_700_000_000);
+    for part in ["unconfined: aborts", "cannot be confined", "unconfined: lies"] {
+        let mut running = Running::start(&helper(part)).unwrap();
+        let tried = running.try_out(now, LONG, &Halt::default());
+        assert!(tried.is_err(), "{part}");
+    }
+    let mut running = Running::start(&helper("")).unwrap();
+    running.try_out(now, LONG, &Halt::default()).unwrap();
+    let (wants, wanted) = file("wants memory");
+    assert!(matches!(ask(&mut running, &wants, wanted, LONG), Err(Broken::Ended(Some(_)))));
 }
 
 #[test]

@@ -221,17 +221,10 @@ impl Inspector {
         if self.running.as_ref().is_some_and(Running::is_worn) {
             self.let_go();
         }
-        let Some(mut running) = self.running.take().or_else(|| self.start()) else {
+        let Some(mut running) = self.running.take().or_else(|| self.start(core)) else {
             return Ok(Err(Broken::Starved));
         };
         let answer = running.ask(opened, file, core.server_now(), self.patience, &core.halt);
-        if let Err(Broken::Ended(Some(status))) = &answer
-            && status.code().is_some()
-        {
-            // It says itself why, where this process's own errors go.
-            tracing::error!(%status, "nothing can be inspected now: the process for it can't be confined");
-            self.could_not_start = Some(Instant::now());
-        }
         match &answer {
             Ok(_) => self.running = Some(running),
             Err(Broken::Stopped) => return Err(Stopped),
@@ -247,7 +240,7 @@ impl Inspector {
     }
 
     /// None while one that was ended is not gone, or none can be started.
-    fn start(&mut self) -> Option<Running> {
+    fn start(&mut self, core: &Core) -> Option<Running> {
         self.leaving = self.leaving.take().and_then(Running::end);
         if self.leaving.is_some() {
             self.could_not_start = Some(Instant::now());
@@ -256,13 +249,23 @@ impl Inspector {
             return None;
         }
         match Running::start(&self.helper) {
-            Ok(running) => Some(running),
-            Err(error) => {
-                tracing::error!(%error, "nothing can be inspected now");
-                self.could_not_start = Some(Instant::now());
-                None
-            }
+            // From here on it is a file's doing what becomes of it.
+            Ok(mut running) => match running.try_out(core.server_now(), self.patience, &core.halt) {
+                Ok(()) => return Some(running),
+                Err(Broken::Stopped) => return None,
+                Err(broken) => {
+                    // It says itself why, where this process's own errors go.
+                    tracing::error!(
+                        ?broken,
+                        "nothing can be inspected now: the process for it does not answer"
+                    );
+                    self.leaving = running.end();
+                }
+            },
+            Err(error) => tracing::error!(%error, "nothing can be inspected now"),
         }
+        self.could_not_start = Some(Instant::now());
+        None
     }
 
     fn let_go(&mut self) {
