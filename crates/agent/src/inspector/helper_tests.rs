@@ -48,7 +48,7 @@ fn helper_child() {
     if part == "cannot be confined" {
         std::process::exit(1);
     }
-    confine(parent).unwrap();
+    confine(parent, socket.as_fd()).unwrap();
     let trust = Trust::default();
     serve(socket.as_fd(), |source, now| {
         let first = source.piece(0, 16)?;
@@ -73,6 +73,10 @@ fn helper_child() {
             }
             b"opens a socket  " => {
                 let _ = std::net::UdpSocket::bind("127.0.0.1:0");
+                unreachable!("it was let");
+            }
+            b"tells others    " => {
+                let _ = socket::send(io::stderr().as_fd(), b"hello", &[], true);
                 unreachable!("it was let");
             }
             b"starts a process" => {
@@ -152,7 +156,7 @@ fn the_helper_can_do_nothing_but_compute() {
     let (opens, wanted) = file("opens a file");
     let Answer::Inspected(record) = ask(&mut running, &opens, wanted, LONG).unwrap() else { panic!() };
     assert!(record.publisher.unwrap().contains("not permitted"));
-    for does in ["opens a socket", "starts a process"] {
+    for does in ["opens a socket", "tells others", "starts a process"] {
         let mut running = Running::start(&helper("")).unwrap();
         let (file, wanted) = file(does);
         let broken = ask(&mut running, &file, wanted, LONG);
