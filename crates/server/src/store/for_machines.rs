@@ -289,8 +289,8 @@ impl Store {
             .await
     }
 
-    /// A machine has inspected a file. The first record stays, unless it is of an older version or one that ran out of
-    /// time; a machine that says otherwise is counted, and stands in the audit.
+    /// A machine has inspected a file. The first record stays, unless it is of an older version or one that was cut
+    /// short; a machine that says otherwise is counted, and stands in the audit.
     ///
     /// # Errors
     /// When the machine never told of that file, or the store fails.
