@@ -64,7 +64,7 @@ pub(crate) fn inspect(
     }
     if !trust.catalogues().is_empty() {
         for hash in [Hash::Sha256, Hash::Sha1] {
-            let digest = digests.get(hash)?.unwrap_or_default();
+            let Some(digest) = digests.get(hash)? else { continue };
             for catalogue in trust.catalogues().naming(&digest).take(MOST_FURTHER) {
                 let carrier = Carrier::Catalogue(catalogue.name.clone());
                 let judged = judge(&mut finder, &catalogue.bytes, carrier, Subject::Catalogue(hash), 0, now)?;
@@ -87,7 +87,7 @@ struct Digests<'f> {
 
 impl Digests<'_> {
     fn get(&mut self, hash: Hash) -> io::Result<Option<Vec<u8>>> {
-        let known = self.pe.and_then(|pe| match hash {
+        let known = self.pe.filter(|_| self.form.is_by_authentihash()).and_then(|pe| match hash {
             Hash::Sha1 => pe.authentihash_sha1.map(|digest| digest.0.to_vec()),
             Hash::Sha256 => pe.authentihash_sha256.map(|digest| digest.0.to_vec()),
             Hash::Sha384 | Hash::Sha512 => None,

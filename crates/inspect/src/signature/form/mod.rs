@@ -40,6 +40,8 @@ enum Covered<'l> {
     Msi(msi::Streams),
     /// The whole file, by catalogues alone.
     Whole,
+    /// Nothing: what a signature would cover does not tell this file from others.
+    Nothing,
 }
 
 impl<'l> Form<'l> {
@@ -79,6 +81,11 @@ impl<'l> Form<'l> {
         self.is_broken
     }
 
+    /// Whether what signatures cover is a portable executable's Authentihash.
+    pub(super) const fn is_by_authentihash(&self) -> bool {
+        matches!(self.covered, Covered::Pe(_))
+    }
+
     /// The digest of what signatures cover; none if the file has no such digest.
     pub(super) fn digest(&self, source: &dyn Source, hash: Hash) -> io::Result<Option<Vec<u8>>> {
         match &self.covered {
@@ -86,6 +93,7 @@ impl<'l> Form<'l> {
             Covered::Ranges(ranges) => of_ranges(source, ranges.iter().cloned(), hash).map(Some),
             Covered::Text(text) => Ok(Some(hash.of_parts(&[text]))),
             Covered::Msi(streams) => streams.digest(source, hash),
+            Covered::Nothing => Ok(None),
             Covered::Whole => of_ranges(source, std::iter::once(0..source.size()), hash).map(Some),
         }
     }

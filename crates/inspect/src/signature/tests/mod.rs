@@ -7,6 +7,7 @@
 )]
 
 mod build;
+mod evasions;
 mod forms;
 mod hostile;
 mod lists;

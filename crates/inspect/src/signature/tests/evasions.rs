@@ -1,0 +1,40 @@
+//! Files and certificates that were changed without breaking what is signed.
+
+use model::inspection::Flaw;
+
+use super::build;
+use super::{Family, first, flaw, today};
+
+const SECURITY_AT: usize = 0x58 + 112 + 4 * 8;
+
+#[test]
+fn a_table_that_was_moved_into_the_program_makes_it_invalid() {
+    let family = Family::new();
+    let (file, trust) = (family.signed_program(), family.trust());
+    let length = build::program().len();
+    let (program, table) = file.split_at(length);
+    for at in SECURITY_AT + 8..length {
+        let mut moved = [&program[..at], table, &program[at..]].concat();
+        moved[SECURITY_AT..SECURITY_AT + 4].copy_from_slice(&(at as u32).to_le_bytes());
+        let signature = first(&moved, &trust, today());
+        assert_eq!(signature.flaw, Some(Flaw::DigestDiffers), "{at}");
+        assert_eq!(signature.signer.as_deref(), Some("Publisher"));
+    }
+}
+
+#[test]
+fn a_section_that_reaches_into_the_table_makes_it_invalid() {
+    let family = Family::new();
+    let trust = family.trust();
+    for (size, expected) in [(56_u32, None), (57, Some(Flaw::DigestDiffers))] {
+        let mut program = build::program();
+        // One section behind an optional header of 240 bytes.
+        program[0x46] = 1;
+        program.resize(328 + 40 + 56, b'.');
+        program[328..368].fill(0);
+        program[328 + 16..328 + 20].copy_from_slice(&size.to_le_bytes());
+        program[328 + 20..328 + 24].copy_from_slice(&368_u32.to_le_bytes());
+        let signature = family.signing(&build::digest(&program)).bytes();
+        assert_eq!(flaw(&build::signed(&program, &[signature]), &trust, today()), expected, "{size}");
+    }
+}
