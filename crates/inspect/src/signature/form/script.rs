@@ -70,9 +70,12 @@ pub(super) fn read(source: &dyn Source) -> io::Result<Option<Form<'static>>> {
     let Some(text) = decoded(&file) else { return Ok(Some(Form::broken(Covered::Text(file)))) };
     Ok(STYLES.iter().find_map(|style| {
         let parts = style.split(&text)?;
-        // What stands behind the block runs too.
-        let covered = [parts.before, parts.behind].concat();
-        let covered = Covered::Text(covered.encode_utf16().flat_map(u16::to_le_bytes).collect());
+        // What stands behind the block runs too, and nobody signs it there.
+        let covered = if parts.behind.is_empty() {
+            Covered::Text(parts.before.encode_utf16().flat_map(u16::to_le_bytes).collect())
+        } else {
+            Covered::Nothing
+        };
         Some(match style.signature(parts.block) {
             Some(signature) => Form { signatures: vec![signature], ..Form::unsigned(covered) },
             None => Form::broken(covered),
@@ -151,10 +154,10 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_behind_is_covered() {
+    fn nothing_may_stand_behind() {
         let more = format!("{SCRIPT}evil\r\n");
-        let covered: Vec<u8> = "a\r\nbevil".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        assert_eq!(form(more.as_bytes()).unwrap().2, covered);
+        let form = read(&more.as_bytes()).unwrap().unwrap();
+        assert!(matches!(form.covered, Covered::Nothing) && !form.signatures.is_empty());
     }
 
     #[test]

@@ -56,7 +56,12 @@ fn a_script_is_covered_up_to_its_block() {
     assert_eq!(flaw(script.as_bytes(), &trust, today()), None);
     let tampered =
         [script.replace("exit", "quit"), script.replace("'é'\r\n", "'é'\n"), format!("{script}evil")];
-    for one in tampered {
+    // The same text, split around the block at each place: a remark becomes a command.
+    let split = (1..text.len()).filter(|at| text.is_char_boundary(*at)).map(|at| {
+        let (before, behind) = text.split_at(at);
+        format!("{before}\r\n{block}{behind}")
+    });
+    for one in tampered.into_iter().chain(split) {
         assert_eq!(flaw(one.as_bytes(), &trust, today()), Some(Flaw::DigestDiffers));
     }
     assert_eq!(all(text.as_bytes(), &trust, today()).0, None);
