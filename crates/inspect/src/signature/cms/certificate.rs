@@ -4,7 +4,7 @@ use model::inspection::{self, Flaw};
 use model::{Sha1, Sha256, Time};
 
 use super::algorithm::{Hash, Key};
-use super::tlv::{BOOLEAN, INTEGER, OCTET_STRING, OID, Reader, SEQUENCE, Tlv, context};
+use super::tlv::{BIT_STRING, BOOLEAN, INTEGER, OCTET_STRING, OID, Reader, SEQUENCE, Tlv, context};
 use super::{moment, name, oid};
 
 const MOST_EXTENSIONS: usize = 64;
@@ -61,13 +61,17 @@ struct Extensions<'a> {
 const KEY_IDENTIFIER: &[u8] = b"\x55\x1d\x0e";
 
 impl<'a> Certificate<'a> {
-    /// The certificate that `raw` begins with; none if it is none, or far larger than any.
+    /// The certificate that `raw` begins with; none if it is none, or far larger than any, or if what nobody signs is
+    /// not written in the one way of DER: its digests name it.
     pub(crate) fn read(raw: &'a [u8]) -> Option<Self> {
         let whole = Reader::new(raw).take(SEQUENCE).filter(|whole| whole.raw.len() <= LARGEST)?;
         let mut outer = whole.parts();
         let signed = outer.take(SEQUENCE)?;
         let algorithm = outer.take(SEQUENCE)?;
-        let signature = outer.next()?.bits()?;
+        let signature = outer.take(BIT_STRING)?;
+        let is_der = [whole, signed, algorithm, signature].into_iter().all(Tlv::is_minimal);
+        (outer.is_empty() && is_der).then_some(())?;
+        let signature = signature.bits()?;
 
         let mut inner = signed.parts();
         inner.take_if(context(0))?;
@@ -85,7 +89,7 @@ impl<'a> Certificate<'a> {
             None => Extensions::default(),
         };
         // The algorithm stands outside what is signed too; only the same one counts.
-        let algorithm = (signed_algorithm.value == algorithm.value).then_some(algorithm)?;
+        let algorithm = (signed_algorithm.raw == algorithm.raw).then_some(algorithm)?;
         Some(Self {
             raw: whole.raw,
             signed: signed.raw,

@@ -2,7 +2,8 @@
 
 use model::inspection::Flaw;
 
-use super::build;
+use super::super::cms::tlv::{BIT_STRING, OID, Reader, SEQUENCE};
+use super::build::{self, der};
 use super::{Family, first, flaw, today};
 
 const SECURITY_AT: usize = 0x58 + 112 + 4 * 8;
@@ -36,5 +37,39 @@ fn a_section_that_reaches_into_the_table_makes_it_invalid() {
         program[328 + 20..328 + 24].copy_from_slice(&368_u32.to_le_bytes());
         let signature = family.signing(&build::digest(&program)).bytes();
         assert_eq!(flaw(&build::signed(&program, &[signature]), &trust, today()), expected, "{size}");
+    }
+}
+
+/// A certificate that was written anew, its parts unchanged.
+fn rewritten(certificate: &[u8]) -> Vec<Vec<u8>> {
+    let long =
+        |tag: u8, value: &[u8]| [&[tag, 0x84][..], &(value.len() as u32).to_be_bytes(), value].concat();
+    let whole = Reader::new(certificate).take(SEQUENCE).unwrap();
+    let mut parts = whole.parts();
+    let (signed, algorithm) = (parts.take(SEQUENCE).unwrap(), parts.take(SEQUENCE).unwrap());
+    let signature = parts.take(BIT_STRING).unwrap();
+    let id = algorithm.parts().take(OID).unwrap();
+    vec![
+        der(SEQUENCE, &[whole.value, &[5, 0]]),
+        long(SEQUENCE, whole.value),
+        der(SEQUENCE, &[signed.raw, &long(SEQUENCE, algorithm.value), signature.raw]),
+        der(SEQUENCE, &[signed.raw, &der(SEQUENCE, &[&long(OID, id.value)]), signature.raw]),
+        der(SEQUENCE, &[signed.raw, algorithm.raw, &long(BIT_STRING, signature.value)]),
+    ]
+}
+
+#[test]
+fn who_is_disallowed_stays_so_however_the_certificate_is_written() {
+    let family = Family::new();
+    let mut trust = family.trust();
+    let digest = <sha2::Sha256 as digest::Digest>::digest(&family.signer.certificate);
+    trust.disallow(&data_encoding::HEXLOWER.encode(&digest)).unwrap();
+    let program = build::program();
+    for (place, certificate) in rewritten(&family.signer.certificate).into_iter().enumerate() {
+        let mut signing = family.signing(&build::digest(&program));
+        signing.certificates[0] = certificate;
+        let file = build::signed(&program, &[signing.bytes()]);
+        assert!(!first(&file, &trust, today()).is_valid, "{place}");
+        assert!(!first(&file, &family.trust(), today()).is_valid, "{place}");
     }
 }
