@@ -154,9 +154,13 @@ impl<'a> Finder<'a> {
         let says_so = leaf.has_purposes() || is_root(leaf);
         let is_for_it = leaf.permits_purpose(purpose) && says_so && !leaf.has_unknown_demands();
         let mut below: usize = 0;
-        for authority in authorities.iter().filter(|one| !is_root(one)) {
-            let may = authority.is_authority_over(below) && authority.permits_purpose(purpose);
-            if !may || authority.has_unknown_demands() {
+        for authority in authorities {
+            let may = if is_root(authority) {
+                authority.is_no_bar_over(below)
+            } else {
+                authority.is_authority_over(below) && !authority.has_unknown_demands()
+            };
+            if !may || !authority.permits_purpose(purpose) {
                 return Some(Flaw::WrongPurpose);
             }
             below = below.saturating_add(usize::from(!authority.is_self_issued()));

@@ -48,7 +48,8 @@ pub(crate) struct Certificate<'a> {
 struct Extensions<'a> {
     /// List of purposes; none if it is good for any.
     purposes: Option<Reader<'a>>,
-    is_authority: bool,
+    /// None if it does not say.
+    is_authority: Option<bool>,
     /// How many authorities may come below it.
     depth: Option<u32>,
     /// First byte of the key usage.
@@ -138,9 +139,14 @@ impl<'a> Certificate<'a> {
 
     /// Whether it may sign certificates with `below` other authorities between it and the signer.
     pub(crate) fn is_authority_over(&self, below: usize) -> bool {
+        self.extensions.is_authority == Some(true) && self.is_no_bar_over(below)
+    }
+
+    /// Whether nothing in it says that it may not. A root may be silent: old ones have no extensions.
+    pub(crate) fn is_no_bar_over(&self, below: usize) -> bool {
         let may_sign = self.extensions.key_usage.is_none_or(|usage| usage & SIGNS_CERTIFICATES != 0);
         let is_deep_enough = self.extensions.depth.is_none_or(|depth| below as u64 <= u64::from(depth));
-        self.extensions.is_authority && may_sign && is_deep_enough
+        self.extensions.is_authority != Some(false) && may_sign && is_deep_enough
     }
 
     /// Whether it has a critical extension that is not known here, and so must not be relied on.
@@ -196,13 +202,15 @@ impl<'a> Extensions<'a> {
             id if id == oid::PURPOSES => self.purposes = Some(value.take(SEQUENCE)?.parts()),
             id if id == oid::BASIC_CONSTRAINTS => {
                 let mut parts = value.take(SEQUENCE)?.parts();
-                self.is_authority = parts.take_if(BOOLEAN)?.is_some_and(|flag| flag.value != [0]);
+                self.is_authority = Some(parts.take_if(BOOLEAN)?.is_some_and(|flag| flag.value != [0]));
                 self.depth = match parts.take_if(INTEGER)? {
                     Some(depth) => Some(depth.number()?),
                     None => None,
                 };
             }
-            id if id == oid::KEY_USAGE => self.key_usage = value.next()?.value.get(1).copied(),
+            id if id == oid::KEY_USAGE => {
+                self.key_usage = Some(value.next()?.value.get(1).copied().unwrap_or(0));
+            }
             id if id == KEY_IDENTIFIER => self.key_identifier = Some(value.take(OCTET_STRING)?.value),
             _ => {}
         }

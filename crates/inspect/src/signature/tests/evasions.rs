@@ -2,9 +2,11 @@
 
 use model::inspection::Flaw;
 
-use super::super::cms::tlv::{BIT_STRING, OID, Reader, SEQUENCE};
-use super::build::{self, der};
+use super::super::cms::oid;
+use super::super::cms::tlv::{BIT_STRING, OCTET_STRING, OID, Reader, SEQUENCE};
+use super::build::{self, Identity, Spec, der};
 use super::{Family, first, flaw, today};
+use crate::trust::Trust;
 
 const SECURITY_AT: usize = 0x58 + 112 + 4 * 8;
 
@@ -72,4 +74,39 @@ fn who_is_disallowed_stays_so_however_the_certificate_is_written() {
         assert!(!first(&file, &trust, today()).is_valid, "{place}");
         assert!(!first(&file, &family.trust(), today()).is_valid, "{place}");
     }
+}
+
+#[test]
+fn a_root_that_is_no_authority_vouches_for_nobody() {
+    let tls: &[&[u8]] = &[b"\x2b\x06\x01\x05\x05\x07\x03\x01"];
+    let (authority, signer) = (Spec::authority("Own"), Spec::signer("Publisher"));
+    let usage = |first: u8| [der(OID, &[oid::KEY_USAGE]), der(OCTET_STRING, &[&[3, 2, 0, first]])].concat();
+    let constraints = |value: &[u8]| {
+        [der(OID, &[oid::BASIC_CONSTRAINTS]), der(OCTET_STRING, &[&der(SEQUENCE, &[value])])].concat()
+    };
+    let bare = Spec { is_authority: false, ..authority };
+    let table = [
+        (bare, vec![], None),
+        (authority, vec![], None),
+        (bare, vec![constraints(b"")], Some(Flaw::WrongPurpose)),
+        (bare, vec![usage(0x80)], Some(Flaw::WrongPurpose)),
+        (bare, vec![usage(0x06)], None),
+        (bare, vec![constraints(b"\x01\x01\xff\x02\x01\x00")], None),
+        (Spec { purposes: tls, ..bare }, vec![], Some(Flaw::WrongPurpose)),
+    ];
+    for (place, (spec, more, expected)) in table.into_iter().enumerate() {
+        let root = Identity::root_with(&spec, &more);
+        let signer = root.issue(&signer);
+        let program = build::program();
+        let mut trust = Trust::default();
+        trust.add_roots(std::slice::from_ref(&root.certificate)).unwrap();
+        let family = Family { signer, authority: root, ..Family::new() };
+        let file = build::signed(&program, &[family.signing(&build::digest(&program)).bytes()]);
+        assert_eq!(flaw(&file, &trust, today()), expected, "{place}");
+    }
+    // It may have no authority below it, and has one.
+    let root = Identity::root_with(&bare, &[constraints(b"\x01\x01\xff\x02\x01\x00")]);
+    let authority = root.issue(&Spec::authority("Authority"));
+    let family = Family { signer: authority.issue(&signer), authority, root, ..Family::new() };
+    assert_eq!(flaw(&family.signed_program(), &family.trust(), today()), Some(Flaw::WrongPurpose));
 }
