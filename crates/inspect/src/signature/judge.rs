@@ -16,8 +16,13 @@ use crate::trust::Purpose;
 
 /// What a signature must cover.
 pub(crate) enum Subject<'s> {
-    /// The file, whose digest this tells; none where the file has no such digest.
-    File(&'s mut dyn FnMut(Hash) -> io::Result<Option<Vec<u8>>>),
+    /// The file.
+    File {
+        /// Tells its digest; none where the file has no such digest.
+        digest: &'s mut dyn FnMut(Hash) -> io::Result<Option<Vec<u8>>>,
+        /// Whether no byte of it may be uncovered.
+        must_be_covered: bool,
+    },
     /// The catalogue that it is found in, in which the file's digest was found.
     Catalogue(Hash),
 }
@@ -63,8 +68,9 @@ pub(crate) fn judge<'a>(
     let uncovered_bytes = uncovered.saturating_add(behind as u64);
     let nested = signed.signer.unsigned(oid::NESTED_SIGNATURE).map(|one| one.raw).collect();
 
+    let must_be_covered = matches!(subject, Subject::File { must_be_covered: true, .. });
     let (covered, digest) = match subject {
-        Subject::File(digest_of) => covers_file(&signed, digest_of)?,
+        Subject::File { digest, .. } => covers_file(&signed, digest)?,
         Subject::Catalogue(hash) => (covers_content(&signed, oid::TRUST_LIST), Some(hash)),
     };
     let (leaf, authentic) = signer(finder, &signed);
@@ -78,7 +84,7 @@ pub(crate) fn judge<'a>(
         let at = stamped_at.filter(|_| !leaf.names_purpose(oid::LIFETIME_SIGNING)).unwrap_or(now);
         finder.find(leaf, &signed.certificates, Purpose::Code, at)
     });
-    let is_loose = finder.trust().is_strict() && uncovered_bytes > 0;
+    let is_loose = finder.trust().is_strict() && uncovered_bytes > 0 || must_be_covered && uncovered > 0;
     let flaw = [
         covered.err(),
         authentic.err(),

@@ -44,6 +44,7 @@ pub(crate) fn inspect(
     let mut digests = Digests { source, form: &form, pe, made: Vec::new() };
     let mut finder = Finder::new(trust);
     let mut found = Vec::new();
+    let must_be_covered = form.must_be_covered();
     let mut waiting: Vec<(&[u8], u64, u8)> =
         form.signatures().iter().rev().map(|one| (one.as_slice(), form.uncovered(), 0)).collect();
     while let Some((bytes, uncovered, depth)) = waiting.pop() {
@@ -52,11 +53,24 @@ pub(crate) fn inspect(
         }
         let carrier = if depth == 0 { Carrier::Embedded } else { Carrier::Nested };
         let subject = &mut |hash| digests.get(hash);
-        let judged = judge(&mut finder, bytes, carrier, Subject::File(subject), uncovered, now)?;
+        let judged = judge(
+            &mut finder,
+            bytes,
+            carrier,
+            Subject::File { digest: subject, must_be_covered },
+            uncovered,
+            now,
+        )?;
         found.push(judged.signature);
         if depth < DEEPEST {
             let deeper = depth.saturating_add(1);
-            waiting.extend(judged.nested.iter().rev().map(|one| (*one, 0, deeper)));
+            waiting.extend(
+                judged
+                    .nested
+                    .iter()
+                    .rev()
+                    .map(|one| (*one, if must_be_covered { uncovered } else { 0 }, deeper)),
+            );
         }
     }
     if found.is_empty() && form.is_broken() {

@@ -77,6 +77,12 @@ impl<'l> Form<'l> {
         self.uncovered
     }
 
+    /// Whether bytes that no signature covers make it invalid: other programs take what is appended to an installer for
+    /// the file.
+    pub(super) const fn must_be_covered(&self) -> bool {
+        matches!(self.covered, Covered::Msi(_))
+    }
+
     pub(super) const fn is_broken(&self) -> bool {
         self.is_broken
     }

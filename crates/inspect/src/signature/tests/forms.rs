@@ -169,7 +169,17 @@ fn an_installer_is_covered_stream_by_stream() {
         assert_eq!(flaw(&mutant, &trust, today()), Some(Flaw::DigestDiffers), "{at}");
     }
     let more = [file.clone(), b"an archive behind it".to_vec()].concat();
-    assert_eq!(first(&more, &trust, today()).uncovered_bytes, 20);
+    let signature = first(&more, &trust, today());
+    assert_eq!((signature.flaw, signature.uncovered_bytes), (Some(Flaw::UncoveredBytes), 20));
+    // The tables call its sectors used, but nothing leads to them.
+    let mut claimed = [file.clone(), b"an archive behind it".repeat(40)].concat();
+    for sector in file.len() / 512 - 1..claimed.len() / 512 {
+        let at = 512 + sector * 4;
+        claimed[at..at + 4].copy_from_slice(&0xffff_fffe_u32.to_le_bytes());
+    }
+    assert_eq!(flaw(&claimed, &trust, today()), Some(Flaw::UncoveredBytes));
+    // Zeros fill it up.
+    assert_eq!(flaw(&[file.clone(), vec![0; 512]].concat(), &trust, today()), None);
     // No change makes it panic, run in circles, or valid with other streams.
     for at in (0..512 * 3).step_by(3) {
         for value in [0, 1, 2, 0xff] {
