@@ -110,3 +110,26 @@ fn a_root_that_is_no_authority_vouches_for_nobody() {
     let family = Family { signer: authority.issue(&signer), authority, root, ..Family::new() };
     assert_eq!(flaw(&family.signed_program(), &family.trust(), today()), Some(Flaw::WrongPurpose));
 }
+
+#[test]
+fn what_hides_in_the_table_is_counted() {
+    let family = Family::new();
+    let trust = family.trust().strict();
+    let program = build::program();
+    let signature = family.signing(&build::digest(&program)).bytes();
+    let signed = |table: &[u8]| {
+        let mut file = build::signed(&program, std::slice::from_ref(&signature));
+        file.extend(table);
+        let size = (file.len() - program.len()) as u32;
+        file[SECURITY_AT + 4..SECURITY_AT + 8].copy_from_slice(&size.to_le_bytes());
+        file
+    };
+    let other = [&[16, 0, 0, 0, 0, 2, 9, 0][..], b"hidden!!"].concat();
+    let cut = [&[0xff, 0xff, 0, 0, 0, 2, 2, 0][..], b"hidden!!"].concat();
+    let late = [vec![0; 8 * 20], b"hidden!!".to_vec()].concat();
+    for (table, count) in [(other, 11), (cut, 12), (late, 8)] {
+        let found = first(&signed(&table), &trust, today());
+        assert_eq!((found.flaw, found.uncovered_bytes), (Some(Flaw::UncoveredBytes), count));
+    }
+    assert_eq!(flaw(&signed(&[0; 64]), &trust, today()), None);
+}
