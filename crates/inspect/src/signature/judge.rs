@@ -20,6 +20,8 @@ pub(crate) enum Subject<'s> {
     File {
         /// Tells its digest; none where the file has no such digest.
         digest: &'s mut dyn FnMut(Hash) -> io::Result<Option<Vec<u8>>>,
+        /// What the signature must say that its digest is of; none if no signature can hold.
+        kind: Option<&'static [u8]>,
         /// Whether no byte of it may be uncovered.
         must_be_covered: bool,
     },
@@ -70,7 +72,7 @@ pub(crate) fn judge<'a>(
 
     let must_be_covered = matches!(subject, Subject::File { must_be_covered: true, .. });
     let (covered, digest) = match subject {
-        Subject::File { digest, .. } => covers_file(&signed, digest)?,
+        Subject::File { digest, kind, .. } => covers_file(&signed, kind, digest)?,
         Subject::Catalogue(hash) => (covers_content(&signed, oid::TRUST_LIST), Some(hash)),
     };
     let (leaf, authentic) = signer(finder, &signed);
@@ -133,16 +135,19 @@ type Covered = (Result<(), Flaw>, Option<Hash>);
 /// Whether the content is this file's digest, and by which digest.
 fn covers_file(
     signed: &Signed<'_>,
+    kind: Option<&[u8]>,
     digest_of: &mut dyn FnMut(Hash) -> io::Result<Option<Vec<u8>>>,
 ) -> io::Result<Covered> {
-    let Some((algorithm, digest)) = indirect(signed) else { return Ok((Err(Flaw::Malformed), None)) };
+    let Some((said, algorithm, digest)) = indirect(signed) else { return Ok((Err(Flaw::Malformed), None)) };
     let hash = match Hash::of(algorithm) {
         Ok(hash) => hash,
         Err(flaw) => return Ok((Err(flaw), None)),
     };
     let agrees = |other: Tlv<'_>| Hash::of(other) == Ok(hash);
     let mut announced = signed.digests.all().peekable();
-    let agree = announced.peek().is_some() && announced.all(agrees) && agrees(signed.signer.digest);
+    let is_of_kind = kind.is_none_or(|kind| kind == said);
+    let agree =
+        is_of_kind && announced.peek().is_some() && announced.all(agrees) && agrees(signed.signer.digest);
     if !agree {
         return Ok((Err(Flaw::Malformed), Some(hash)));
     }
@@ -159,10 +164,13 @@ fn covers_content(signed: &Signed<'_>, kind: &[u8]) -> Result<(), Flaw> {
     signed.signer.covers(signed.content.value)
 }
 
-/// Algorithm and digest of `SpcIndirectDataContent`.
-fn indirect<'a>(signed: &Signed<'a>) -> Option<(Tlv<'a>, &'a [u8])> {
-    let content = Some(signed.content).filter(|content| content.tag == SEQUENCE);
-    digest_info(content.filter(|_| signed.content_type == oid::INDIRECT_DATA)?)
+/// What the `SpcIndirectDataContent` says it is of, its algorithm and its digest.
+fn indirect<'a>(signed: &Signed<'a>) -> Option<(&'a [u8], Tlv<'a>, &'a [u8])> {
+    let content = Some(signed.content).filter(|content| content.tag == SEQUENCE)?;
+    (signed.content_type == oid::INDIRECT_DATA).then_some(())?;
+    let kind = content.parts().take(SEQUENCE)?.parts().take(OID)?.value;
+    let (algorithm, digest) = digest_info(content)?;
+    Some((kind, algorithm, digest))
 }
 
 /// Algorithm and digest in an `SpcIndirectDataContent`.

@@ -57,7 +57,7 @@ pub(crate) fn inspect(
             &mut finder,
             bytes,
             carrier,
-            Subject::File { digest: subject, must_be_covered },
+            Subject::File { digest: subject, kind: form.kind(), must_be_covered },
             uncovered,
             now,
         )?;

@@ -10,6 +10,7 @@ use std::io;
 use std::ops::Range;
 
 use super::cms::algorithm::{Hash, Hasher};
+use super::cms::oid;
 use crate::pe::Layout;
 use crate::source::Source;
 
@@ -75,6 +76,17 @@ impl<'l> Form<'l> {
 
     pub(super) const fn uncovered(&self) -> u64 {
         self.uncovered
+    }
+
+    /// What a signature must say that its digest is of: else one over a form of file would hold for another. None where no
+    /// signature can hold.
+    pub(super) const fn kind(&self) -> Option<&'static [u8]> {
+        match self.covered {
+            Covered::Pe(_) => Some(oid::PROGRAM),
+            Covered::Ranges(_) => Some(oid::CABINET),
+            Covered::Text(_) | Covered::Msi(_) => Some(oid::SUBJECT_INFO),
+            Covered::Whole | Covered::Nothing => None,
+        }
     }
 
     /// Whether bytes that no signature covers make it invalid: other programs take what is appended to an installer for

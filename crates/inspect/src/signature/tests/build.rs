@@ -275,7 +275,7 @@ fn signer_info(
 
 /// What a signature over a file says: its digest.
 pub(super) fn indirect(digest_algorithm: &[u8], digest: &[u8]) -> Vec<u8> {
-    indirect_of(b"\x2b\x06\x01\x04\x01\x82\x37\x02\x01\x0f", digest_algorithm, digest)
+    indirect_of(oid::PROGRAM, digest_algorithm, digest)
 }
 
 /// The same over another form of file than a program.

@@ -133,3 +133,16 @@ fn what_hides_in_the_table_is_counted() {
     }
     assert_eq!(flaw(&signed(&[0; 64]), &trust, today()), None);
 }
+
+#[test]
+fn a_signature_of_another_form_is_not_this_ones() {
+    let family = Family::new();
+    let program = build::program();
+    let digest = build::digest(&program);
+    for kind in [oid::SUBJECT_INFO, oid::CABINET] {
+        let mut signing = family.signing(&digest);
+        signing.content = build::indirect_of(kind, oid::SHA256, &digest);
+        let file = build::signed(&program, &[signing.bytes()]);
+        assert_eq!(flaw(&file, &family.trust(), today()), Some(Flaw::Malformed));
+    }
+}

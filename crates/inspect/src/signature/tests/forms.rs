@@ -28,7 +28,7 @@ fn a_cabinet_is_covered_but_for_its_reserved_area() {
     let trust = family.trust();
     let bare = cabinet(b"");
     let digest = Hash::Sha256.of_parts(&[&bare[..4], &bare[8..34], &bare[56..160]]);
-    let file = cabinet(&family.signing(&digest).bytes());
+    let file = cabinet(&family.signing_of(oid::CABINET, &digest).bytes());
     assert_eq!(flaw(&file, &trust, today()), None);
     for at in [0, 9, 33, 56, 100, 159] {
         let mut mutant = file.clone();
@@ -47,7 +47,8 @@ fn a_script_is_covered_up_to_its_block() {
     let trust = family.trust();
     let text = "Write-Host 'é'\r\nexit";
     let covered: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let signature = family.signing(&Hash::Sha256.of_parts(&[&covered])).bytes();
+    let digest = Hash::Sha256.of_parts(&[&covered]);
+    let signature = family.signing_of(oid::SUBJECT_INFO, &digest).bytes();
     let base64 = data_encoding::BASE64.encode(&signature);
     let lines: Vec<_> =
         base64.as_bytes().chunks(64).map(|line| format!("# {}\r\n", str::from_utf8(line).unwrap())).collect();
@@ -158,7 +159,7 @@ fn an_installer_is_covered_stream_by_stream() {
     let family = Family::new();
     let trust = family.trust();
     let digest = Hash::Sha256.of_parts(&[&[1; 5000], &[2; 4096], &[9; 16]]);
-    let mut signature = family.signing(&digest).bytes();
+    let mut signature = family.signing_of(oid::SUBJECT_INFO, &digest).bytes();
     signature.resize(4096, 0);
     let file = installer(&signature);
     assert_eq!(flaw(&file, &trust, today()), None);
