@@ -5,6 +5,7 @@ use std::io;
 use model::Time;
 use model::inspection::{Carrier, Flaw, Signature};
 
+use super::MOST_FURTHER;
 use super::chain::Finder;
 use super::cms::algorithm::Hash;
 use super::cms::certificate::Certificate;
@@ -32,7 +33,7 @@ pub(crate) enum Subject<'s> {
 /// A signature in the file, and what is found in it.
 pub(crate) struct Judged<'a> {
     pub(crate) signature: Signature,
-    /// Signatures nested in it.
+    /// Signatures nested in it, at most [`MOST_FURTHER`].
     pub(crate) nested: Vec<&'a [u8]>,
 }
 
@@ -68,7 +69,8 @@ pub(crate) fn judge<'a>(
     };
     let behind = bytes.get(length..).unwrap_or_default().iter().filter(|byte| **byte != 0).count();
     let uncovered_bytes = uncovered.saturating_add(behind as u64);
-    let nested = signed.signer.unsigned(oid::NESTED_SIGNATURE).map(|one| one.raw).collect();
+    let nested = signed.signer.unsigned(oid::NESTED_SIGNATURE);
+    let nested = nested.map(|one| one.raw).take(MOST_FURTHER).collect();
 
     let must_be_covered = matches!(subject, Subject::File { must_be_covered: true, .. });
     let (covered, digest) = match subject {

@@ -52,25 +52,14 @@ pub(crate) fn inspect(
             break;
         }
         let carrier = if depth == 0 { Carrier::Embedded } else { Carrier::Nested };
-        let subject = &mut |hash| digests.get(hash);
-        let judged = judge(
-            &mut finder,
-            bytes,
-            carrier,
-            Subject::File { digest: subject, kind: form.kind(), must_be_covered },
-            uncovered,
-            now,
-        )?;
+        let digest = &mut |hash| digests.get(hash);
+        let subject = Subject::File { digest, kind: form.kind(), must_be_covered };
+        let judged = judge(&mut finder, bytes, carrier, subject, uncovered, now)?;
         found.push(judged.signature);
         if depth < DEEPEST {
             let deeper = depth.saturating_add(1);
-            waiting.extend(
-                judged
-                    .nested
-                    .iter()
-                    .rev()
-                    .map(|one| (*one, if must_be_covered { uncovered } else { 0 }, deeper)),
-            );
+            let uncovered = if must_be_covered { uncovered } else { 0 };
+            waiting.extend(judged.nested.iter().rev().map(|one| (*one, uncovered, deeper)));
         }
     }
     if found.is_empty() && form.is_broken() {

@@ -35,8 +35,8 @@ enum Covered<'l> {
     Pe(&'l Layout),
     /// These ranges.
     Ranges(Vec<Range<u64>>),
-    /// These bytes, made of the file.
-    Text(Vec<u8>),
+    /// This text, as UTF-16.
+    Text(String),
     /// Streams of a compound file.
     Msi(msi::Streams),
     /// The whole file, by catalogues alone.
@@ -109,7 +109,7 @@ impl<'l> Form<'l> {
         match &self.covered {
             Covered::Pe(layout) => pe::digest(source, layout, hash).map(Some),
             Covered::Ranges(ranges) => of_ranges(source, ranges.iter().cloned(), hash).map(Some),
-            Covered::Text(text) => Ok(Some(hash.of_parts(&[text]))),
+            Covered::Text(text) => Ok(Some(of_text(text, hash))),
             Covered::Msi(streams) => streams.digest(source, hash),
             Covered::Nothing => Ok(None),
             Covered::Whole => of_ranges(source, std::iter::once(0..source.size()), hash).map(Some),
@@ -125,6 +125,21 @@ fn of_ranges(
     let mut hasher = Hasher::new(hash);
     ranges.try_for_each(|range| feed(source, range, &mut hasher))?;
     Ok(hasher.finish())
+}
+
+/// The digest of a text as UTF-16, made in pieces.
+fn of_text(text: &str, hash: Hash) -> Vec<u8> {
+    let mut hasher = Hasher::new(hash);
+    let mut piece = Vec::with_capacity(PIECE);
+    for unit in text.encode_utf16() {
+        piece.extend_from_slice(&unit.to_le_bytes());
+        if piece.len() >= PIECE {
+            hasher.update(&piece);
+            piece.clear();
+        }
+    }
+    hasher.update(&piece);
+    hasher.finish()
 }
 
 /// Feeds a range of the file into a digest.

@@ -67,19 +67,18 @@ pub(super) fn read(source: &dyn Source) -> io::Result<Option<Form<'static>>> {
     }
     let file = source.piece(0, usize::try_from(size).unwrap_or_default())?;
     // Another encoding would be a guess, and two readings of one signature.
-    let Some(text) = decoded(&file) else { return Ok(Some(Form::broken(Covered::Text(file)))) };
-    Ok(STYLES.iter().find_map(|style| {
+    let Some(mut text) = decoded(file) else { return Ok(Some(Form::broken(Covered::Whole))) };
+    let found = STYLES.iter().find_map(|style| {
         let parts = style.split(&text)?;
-        // What stands behind the block runs too, and nobody signs it there.
-        let covered = if parts.behind.is_empty() {
-            Covered::Text(parts.before.encode_utf16().flat_map(u16::to_le_bytes).collect())
-        } else {
-            Covered::Nothing
-        };
-        Some(match style.signature(parts.block) {
-            Some(signature) => Form { signatures: vec![signature], ..Form::unsigned(covered) },
-            None => Form::broken(covered),
-        })
+        Some((parts.before.len(), parts.behind.is_empty(), style.signature(parts.block)))
+    });
+    let Some((length, is_last, signature)) = found else { return Ok(None) };
+    text.truncate(length);
+    // What stands behind the block runs too, and nobody signs it there.
+    let covered = if is_last { Covered::Text(text) } else { Covered::Nothing };
+    Ok(Some(match signature {
+        Some(signature) => Form { signatures: vec![signature], ..Form::unsigned(covered) },
+        None => Form::broken(covered),
     }))
 }
 
@@ -88,14 +87,20 @@ fn ends_in_block(tail: &[u8]) -> bool {
     [END, &wide].iter().any(|end| tail.windows(end.len()).any(|part| part == *end))
 }
 
-/// The text of a file in UTF-8 or UTF-16 with the byte order mark, that mark included.
-fn decoded(file: &[u8]) -> Option<String> {
+/// The text of a file in UTF-8 or UTF-16 with the byte order mark, that mark included. UTF-8 is not copied, since it may
+/// be large.
+fn decoded(file: Vec<u8>) -> Option<String> {
     if !file.starts_with(UTF_16) {
-        return String::from_utf8(file.to_vec()).ok();
+        return String::from_utf8(file).ok();
     }
     let (units, odd) = file.as_chunks();
-    let units: Vec<u16> = units.iter().copied().map(u16::from_le_bytes).collect();
-    String::from_utf16(&units).ok().filter(|_| odd.is_empty())
+    let units = units.iter().copied().map(u16::from_le_bytes);
+    // A unit of two bytes has three at most.
+    let mut text = String::with_capacity(file.len().div_ceil(2).saturating_mul(3));
+    for one in char::decode_utf16(units) {
+        text.push(one.ok()?);
+    }
+    odd.is_empty().then_some(text)
 }
 
 /// A script, taken apart.
@@ -137,19 +142,28 @@ mod tests {
     const SCRIPT: &str =
         "a\r\nb\r\n# SIG # Begin signature block\r\n# AQI=\r\n# SIG # End signature block\r\n";
 
-    fn form(file: &[u8]) -> Option<(Vec<Vec<u8>>, bool, Vec<u8>)> {
+    fn form(file: &[u8]) -> Option<(Vec<Vec<u8>>, bool, Option<String>)> {
         let form = read(&file).unwrap()?;
-        let Covered::Text(text) = form.covered else { panic!("a script covers text") };
-        Some((form.signatures, form.is_broken, text))
+        let Covered::Text(text) = form.covered else { return Some((form.signatures, form.is_broken, None)) };
+        Some((form.signatures, form.is_broken, Some(text)))
+    }
+
+    #[test]
+    fn a_long_text_is_digested_as_if_at_once() {
+        let text = "aé😀".repeat(100_000);
+        let form = read(&format!("{text}\r\n{SCRIPT}").as_bytes()).unwrap().unwrap();
+        let whole: Vec<u8> = format!("{text}\r\na\r\nb").encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let hash = crate::signature::cms::algorithm::Hash::Sha256;
+        assert_eq!(form.digest(&b"".as_slice(), hash).unwrap(), Some(hash.of_parts(&[&whole])));
     }
 
     #[test]
     fn a_block_is_taken_apart() {
-        let covered: Vec<u8> = "a\r\nb".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let covered = Some("a\r\nb".to_owned());
         assert_eq!(form(SCRIPT.as_bytes()), Some((vec![vec![1, 2]], false, covered)));
         let wide: Vec<u8> =
             "\u{feff}".encode_utf16().chain(SCRIPT.encode_utf16()).flat_map(u16::to_le_bytes).collect();
-        let covered: Vec<u8> = "\u{feff}a\r\nb".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let covered = Some("\u{feff}a\r\nb".to_owned());
         assert_eq!(form(&wide), Some((vec![vec![1, 2]], false, covered)));
     }
 

@@ -2,10 +2,11 @@
 
 use model::inspection::Flaw;
 
+use super::super::cms::algorithm::Hash;
 use super::super::cms::oid;
 use super::super::cms::tlv::{BIT_STRING, OCTET_STRING, OID, Reader, SEQUENCE};
 use super::build::{self, Identity, Spec, der};
-use super::{Family, first, flaw, today};
+use super::{Family, all, first, flaw, today};
 use crate::trust::Trust;
 
 const SECURITY_AT: usize = 0x58 + 112 + 4 * 8;
@@ -145,4 +146,20 @@ fn a_signature_of_another_form_is_not_this_ones() {
         let file = build::signed(&program, &[signing.bytes()]);
         assert_eq!(flaw(&file, &family.trust(), today()), Some(Flaw::Malformed));
     }
+}
+
+#[test]
+fn one_signature_with_very_many_in_it_costs_no_more_than_few() {
+    let family = Family::new();
+    let program = build::program();
+    let inner = b"\x30\x00".repeat(100_000);
+    let outer = family.signing(&build::digest(&program)).stamped(|_| (oid::NESTED_SIGNATURE, inner.clone()));
+    let (mut finder, trust) = (None, family.trust());
+    let finder = finder.insert(super::super::chain::Finder::new(&trust));
+    let subject = super::super::judge::Subject::Catalogue(Hash::Sha256);
+    let carrier = model::inspection::Carrier::Embedded;
+    let judged = super::super::judge::judge(finder, &outer, carrier, subject, 0, today()).unwrap();
+    assert_eq!(judged.nested.len(), 16);
+    let (_, further) = all(&build::signed(&program, &[outer]), &family.trust(), today());
+    assert_eq!(further.len(), 16);
 }
