@@ -150,9 +150,9 @@ impl<'a> Finder<'a> {
         }
         let purpose = wanted.purpose.oid();
         let is_root = |one: &Certificate<'_>| root.is_some_and(|root| root.certificate.raw == one.raw);
-        // What is trusted by itself need not say what it is for.
-        let says_so = leaf.has_purposes() || is_root(leaf);
-        let is_for_it = leaf.permits_purpose(purpose) && says_so && !leaf.has_unknown_demands();
+        // What is trusted by itself need not say what it is for. Any purpose is what authorities say.
+        let says_so = leaf.names_purpose(purpose) || is_root(leaf) && !leaf.has_purposes();
+        let is_for_it = says_so && leaf.may_sign_others() && !leaf.has_unknown_demands();
         let mut below: usize = 0;
         for authority in authorities {
             let may = if is_root(authority) {

@@ -12,6 +12,8 @@ const MOST_EXTENSIONS: usize = 64;
 const LARGEST: usize = 64 * 1024;
 const LONGEST_NAME: usize = 4096;
 const SIGNS_CERTIFICATES: u8 = 0x04;
+/// `digitalSignature` and `nonRepudiation`.
+const SIGNS_OTHERS: u8 = 0x80 | 0x40;
 /// Extensions that may be critical: what they ask for is done here, or concerns no signature over code.
 const KNOWN: &[&[u8]] = &[
     oid::KEY_USAGE,
@@ -123,6 +125,11 @@ impl<'a> Certificate<'a> {
     /// Whether its purposes name this one.
     pub(crate) fn names_purpose(&self, purpose: &[u8]) -> bool {
         self.extensions.purposes.is_some_and(|purposes| purposes.all().any(|named| named.value == purpose))
+    }
+
+    /// Whether its key may sign what is no certificate.
+    pub(crate) fn may_sign_others(&self) -> bool {
+        self.extensions.key_usage.is_none_or(|usage| usage & SIGNS_OTHERS != 0)
     }
 
     /// Whether it says for what it may be used.

@@ -163,3 +163,21 @@ fn one_signature_with_very_many_in_it_costs_no_more_than_few() {
     let (_, further) = all(&build::signed(&program, &[outer]), &family.trust(), today());
     assert_eq!(further.len(), 16);
 }
+
+#[test]
+fn a_signer_must_be_meant_to_sign_this() {
+    let any: &[&[u8]] = &[oid::ANY_PURPOSE];
+    let usage = |first: u8| [der(OID, &[oid::KEY_USAGE]), der(OCTET_STRING, &[&[3, 2, 0, first]])].concat();
+    let signer = Spec::signer("Publisher");
+    let table = [
+        (Spec { purposes: any, ..signer }, vec![], Some(Flaw::WrongPurpose)),
+        (signer, vec![usage(0x20)], Some(Flaw::WrongPurpose)),
+        (signer, vec![usage(0x80)], None),
+        (signer, vec![usage(0x40)], None),
+    ];
+    for (place, (spec, more, expected)) in table.into_iter().enumerate() {
+        let mut family = Family::new();
+        family.signer = family.authority.issue_with(&spec, &more);
+        assert_eq!(flaw(&family.signed_program(), &family.trust(), today()), expected, "{place}");
+    }
+}
