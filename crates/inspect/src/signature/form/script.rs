@@ -9,9 +9,11 @@ use crate::source::Source;
 
 /// Scripts that are larger are not looked at.
 const LARGEST: u64 = 16 * 1024 * 1024;
-/// How far from the end a block is looked for first, so that other files cost no more than this.
-const TAIL: u64 = 256;
+/// How far from the end a block is looked for first, so that other files cost no more than this; as far as the kind of a
+/// file is.
+const TAIL: u64 = 64 * 1024;
 const END: &[u8] = b"End signature block";
+const BEGIN: &[u8] = b"Begin signature block";
 const UTF_16: &[u8] = b"\xff\xfe";
 
 /// How a language begins and ends the lines of the block, and what its first and last line say.
@@ -62,12 +64,15 @@ const STYLES: [Style; 5] = [
 /// A script with a block at its end; none if it has none.
 pub(super) fn read(source: &dyn Source) -> io::Result<Option<Form<'static>>> {
     let size = source.size();
-    if size > LARGEST || !ends_in_block(&source.piece(size.saturating_sub(TAIL), TAIL as usize)?) {
+    if size > LARGEST || !has(&source.piece(size.saturating_sub(TAIL), TAIL as usize)?, END) {
         return Ok(None);
     }
     let file = source.piece(0, usize::try_from(size).unwrap_or_default())?;
+    let begins = has(&file, BEGIN);
     // Another encoding would be a guess, and two readings of one signature.
-    let Some(mut text) = decoded(file) else { return Ok(Some(Form::broken(Covered::Whole))) };
+    let Some(mut text) = decoded(file) else {
+        return Ok(begins.then(|| Form::broken(Covered::Whole)));
+    };
     let found = STYLES.iter().find_map(|style| {
         let parts = style.split(&text)?;
         Some((parts.before.len(), parts.behind.is_empty(), style.signature(parts.block)))
@@ -82,9 +87,10 @@ pub(super) fn read(source: &dyn Source) -> io::Result<Option<Form<'static>>> {
     }))
 }
 
-fn ends_in_block(tail: &[u8]) -> bool {
-    let wide: Vec<u8> = END.iter().flat_map(|byte| [*byte, 0]).collect();
-    [END, &wide].iter().any(|end| tail.windows(end.len()).any(|part| part == *end))
+/// Whether this mark stands in there, in UTF-8 or UTF-16.
+fn has(bytes: &[u8], mark: &[u8]) -> bool {
+    let wide: Vec<u8> = mark.iter().flat_map(|byte| [*byte, 0]).collect();
+    [mark, &wide].iter().any(|mark| memchr::memmem::find(bytes, mark).is_some())
 }
 
 /// The text of a file in UTF-8 or UTF-16 with the byte order mark, that mark included. UTF-8 is not copied, since it may
@@ -172,6 +178,8 @@ mod tests {
         let more = format!("{SCRIPT}evil\r\n");
         let form = read(&more.as_bytes()).unwrap().unwrap();
         assert!(matches!(form.covered, Covered::Nothing) && !form.signatures.is_empty());
+        let much = format!("{SCRIPT}{}", "evil\r\n".repeat(8_000));
+        assert!(read(&much.as_bytes()).unwrap().is_some());
     }
 
     #[test]
@@ -183,5 +191,7 @@ mod tests {
         let latin: Vec<u8> = [b"\xe9", SCRIPT.as_bytes()].concat();
         assert!(form(&latin).unwrap().1);
         assert_eq!(form(b"# just text"), None);
+        // It only speaks of one.
+        assert_eq!(form(b"\xe9 # SIG # End signature block\n"), None);
     }
 }
