@@ -36,6 +36,12 @@ fn a_cabinet_is_covered_but_for_its_reserved_area() {
         let found = all(&mutant, &trust, today()).0;
         assert!(found.is_none_or(|one| !one.is_valid), "{at}");
     }
+    // Room in each folder's or block's entry moves the tables, and nobody signs how much.
+    for at in [38, 39] {
+        let mut mutant = file.clone();
+        mutant[at] = 8;
+        assert_eq!(flaw(&mutant, &trust, today()), Some(Flaw::Malformed), "{at}");
+    }
     let more = [file, b"more".to_vec()].concat();
     assert_eq!(first(&more, &trust, today()).uncovered_bytes, 4);
     assert_eq!(flaw(&more, &trust.strict(), today()), Some(Flaw::UncoveredBytes));
