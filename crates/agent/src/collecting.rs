@@ -67,8 +67,8 @@ impl Collector {
     pub(crate) fn run(&self, core: &Core) {
         let mut waiting = Waiting::default();
         loop {
-            let unfinished = unfinished(core);
-            for act in &unfinished {
+            let acts = unfinished(core);
+            for act in &acts {
                 let Do::Collect(file) = act.what else { continue };
                 if core.halt.is_asked() {
                     return;
@@ -78,7 +78,12 @@ impl Collector {
                     waiting.note(act.id, &attempted, Instant::now());
                 }
             }
-            waiting.retain(&unfinished);
+            waiting.retain(&acts);
+            // What was said of one that came while another was sent has been heard there.
+            let is_new = |act: &Act| acts.iter().all(|known| known.id != act.id);
+            if unfinished(core).iter().any(is_new) {
+                continue;
+            }
             let wait = waiting.pause(Instant::now());
             if matches!(self.heard.recv_timeout(wait), Err(RecvTimeoutError::Disconnected)) {
                 return;

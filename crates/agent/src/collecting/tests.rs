@@ -89,6 +89,29 @@ fn nothing_begins_before_the_server_is_there() {
 }
 
 #[test]
+fn what_comes_while_another_is_sent_is_not_left_lying() {
+    let (data, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (core, _nudges) = core(data.path(), files.path(), None);
+    copy(&core, files.path());
+    let (first, second) = (collect(), collect());
+    core.ledger.lock().take(first).unwrap();
+    core.attached.store(true, Ordering::Relaxed);
+    let (collector, end) = pair();
+    let (offers, said) = (Arc::new(AtomicUsize::new(0)), end.said.clone());
+    let (own, taken) = (core.clone(), second.clone());
+    serve(end, offers.clone(), move || {
+        // Heard by whoever sends the first, and by nobody after it.
+        own.ledger.lock().take(taken.clone()).unwrap();
+        said.send(Said::Taken).unwrap();
+    });
+    let own = core.clone();
+    std::thread::spawn(move || collector.run(&own));
+    wait_for("the second outcome", || core.ledger.lock().outcome(second.id).is_some());
+    assert_eq!(offers.load(Ordering::SeqCst), 2);
+    core.halt.now();
+}
+
+#[test]
 fn a_collect_that_ends_the_agent_again_and_again_is_given_up() {
     let data = tempfile::tempdir().unwrap();
     let act = collect();

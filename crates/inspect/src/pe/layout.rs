@@ -14,6 +14,9 @@ const OPTIONAL_AT: usize = 24;
 const OPTIONAL_LENGTH: usize = 240;
 const CHECKSUM: usize = 64;
 const SIZE_OF_HEADERS: usize = 60;
+const SECTION_COUNT: usize = 6;
+const OPTIONAL_SIZE: usize = 20;
+const SECTION: usize = 40;
 const DIRECTORY_LENGTH: usize = 8;
 const SECURITY: usize = 4;
 const MAGIC_32: u16 = 0x10b;
@@ -84,6 +87,19 @@ impl Layout {
         let span = self.certificates;
         let end = span.offset.checked_add(span.size)?;
         (span.size > 0 && span.offset >= least && end <= size).then_some(span)
+    }
+
+    /// Where in the file the furthest section ends, as the section table claims it, all its entries counted.
+    pub(crate) fn sections_end(&self, source: &(impl Source + ?Sized)) -> io::Result<u64> {
+        let count = le::half(&self.header, SECTION_COUNT).map_or(0, usize::from);
+        let optional = le::half(&self.header, OPTIONAL_SIZE).map_or(0, u64::from);
+        let at = self.signature_at.saturating_add(OPTIONAL_AT as u64).saturating_add(optional);
+        let table = source.piece(at, count.saturating_mul(SECTION))?;
+        let ends = table.chunks_exact(SECTION).filter_map(|section| {
+            let (size, offset) = (le::word(section, 16)?, le::word(section, 20)?);
+            (size > 0).then(|| u64::from(offset).saturating_add(size.into()))
+        });
+        Ok(ends.max().unwrap_or(0))
     }
 
     /// Address and length that the directory entry `index` holds, if the header has that entry.

@@ -150,13 +150,17 @@ impl<'a> Finder<'a> {
         }
         let purpose = wanted.purpose.oid();
         let is_root = |one: &Certificate<'_>| root.is_some_and(|root| root.certificate.raw == one.raw);
-        // What is trusted by itself need not say what it is for.
-        let says_so = leaf.has_purposes() || is_root(leaf);
-        let is_for_it = leaf.permits_purpose(purpose) && says_so && !leaf.has_unknown_demands();
+        // What is trusted by itself need not say what it is for. Any purpose is what authorities say.
+        let says_so = leaf.names_purpose(purpose) || is_root(leaf) && !leaf.has_purposes();
+        let is_for_it = says_so && leaf.may_sign_others() && !leaf.has_unknown_demands();
         let mut below: usize = 0;
-        for authority in authorities.iter().filter(|one| !is_root(one)) {
-            let may = authority.is_authority_over(below) && authority.permits_purpose(purpose);
-            if !may || authority.has_unknown_demands() {
+        for authority in authorities {
+            let may = if is_root(authority) {
+                authority.is_no_bar_over(below)
+            } else {
+                authority.is_authority_over(below) && !authority.has_unknown_demands()
+            };
+            if !may || !authority.permits_purpose(purpose) {
                 return Some(Flaw::WrongPurpose);
             }
             below = below.saturating_add(usize::from(!authority.is_self_issued()));

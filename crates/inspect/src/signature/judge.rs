@@ -5,6 +5,7 @@ use std::io;
 use model::Time;
 use model::inspection::{Carrier, Flaw, Signature};
 
+use super::MOST_FURTHER;
 use super::chain::Finder;
 use super::cms::algorithm::Hash;
 use super::cms::certificate::Certificate;
@@ -16,8 +17,15 @@ use crate::trust::Purpose;
 
 /// What a signature must cover.
 pub(crate) enum Subject<'s> {
-    /// The file, whose digest this tells; none where the file has no such digest.
-    File(&'s mut dyn FnMut(Hash) -> io::Result<Option<Vec<u8>>>),
+    /// The file.
+    File {
+        /// Tells its digest; none where the file has no such digest.
+        digest: &'s mut dyn FnMut(Hash) -> io::Result<Option<Vec<u8>>>,
+        /// What the signature must say that its digest is of; none if no signature can hold.
+        kind: Option<&'static [u8]>,
+        /// Whether no byte of it may be uncovered.
+        must_be_covered: bool,
+    },
     /// The catalogue that it is found in, in which the file's digest was found.
     Catalogue(Hash),
 }
@@ -25,7 +33,7 @@ pub(crate) enum Subject<'s> {
 /// A signature in the file, and what is found in it.
 pub(crate) struct Judged<'a> {
     pub(crate) signature: Signature,
-    /// Signatures nested in it.
+    /// Signatures nested in it, at most [`MOST_FURTHER`].
     pub(crate) nested: Vec<&'a [u8]>,
 }
 
@@ -61,10 +69,12 @@ pub(crate) fn judge<'a>(
     };
     let behind = bytes.get(length..).unwrap_or_default().iter().filter(|byte| **byte != 0).count();
     let uncovered_bytes = uncovered.saturating_add(behind as u64);
-    let nested = signed.signer.unsigned(oid::NESTED_SIGNATURE).map(|one| one.raw).collect();
+    let nested = signed.signer.unsigned(oid::NESTED_SIGNATURE);
+    let nested = nested.map(|one| one.raw).take(MOST_FURTHER).collect();
 
+    let must_be_covered = matches!(subject, Subject::File { must_be_covered: true, .. });
     let (covered, digest) = match subject {
-        Subject::File(digest_of) => covers_file(&signed, digest_of)?,
+        Subject::File { digest, kind, .. } => covers_file(&signed, kind, digest)?,
         Subject::Catalogue(hash) => (covers_content(&signed, oid::TRUST_LIST), Some(hash)),
     };
     let (leaf, authentic) = signer(finder, &signed);
@@ -78,7 +88,7 @@ pub(crate) fn judge<'a>(
         let at = stamped_at.filter(|_| !leaf.names_purpose(oid::LIFETIME_SIGNING)).unwrap_or(now);
         finder.find(leaf, &signed.certificates, Purpose::Code, at)
     });
-    let is_loose = finder.trust().is_strict() && uncovered_bytes > 0;
+    let is_loose = finder.trust().is_strict() && uncovered_bytes > 0 || must_be_covered && uncovered > 0;
     let flaw = [
         covered.err(),
         authentic.err(),
@@ -127,16 +137,19 @@ type Covered = (Result<(), Flaw>, Option<Hash>);
 /// Whether the content is this file's digest, and by which digest.
 fn covers_file(
     signed: &Signed<'_>,
+    kind: Option<&[u8]>,
     digest_of: &mut dyn FnMut(Hash) -> io::Result<Option<Vec<u8>>>,
 ) -> io::Result<Covered> {
-    let Some((algorithm, digest)) = indirect(signed) else { return Ok((Err(Flaw::Malformed), None)) };
+    let Some((said, algorithm, digest)) = indirect(signed) else { return Ok((Err(Flaw::Malformed), None)) };
     let hash = match Hash::of(algorithm) {
         Ok(hash) => hash,
         Err(flaw) => return Ok((Err(flaw), None)),
     };
     let agrees = |other: Tlv<'_>| Hash::of(other) == Ok(hash);
     let mut announced = signed.digests.all().peekable();
-    let agree = announced.peek().is_some() && announced.all(agrees) && agrees(signed.signer.digest);
+    let is_of_kind = kind.is_none_or(|kind| kind == said);
+    let agree =
+        is_of_kind && announced.peek().is_some() && announced.all(agrees) && agrees(signed.signer.digest);
     if !agree {
         return Ok((Err(Flaw::Malformed), Some(hash)));
     }
@@ -153,10 +166,13 @@ fn covers_content(signed: &Signed<'_>, kind: &[u8]) -> Result<(), Flaw> {
     signed.signer.covers(signed.content.value)
 }
 
-/// Algorithm and digest of `SpcIndirectDataContent`.
-fn indirect<'a>(signed: &Signed<'a>) -> Option<(Tlv<'a>, &'a [u8])> {
-    let content = Some(signed.content).filter(|content| content.tag == SEQUENCE);
-    digest_info(content.filter(|_| signed.content_type == oid::INDIRECT_DATA)?)
+/// What the `SpcIndirectDataContent` says it is of, its algorithm and its digest.
+fn indirect<'a>(signed: &Signed<'a>) -> Option<(&'a [u8], Tlv<'a>, &'a [u8])> {
+    let content = Some(signed.content).filter(|content| content.tag == SEQUENCE)?;
+    (signed.content_type == oid::INDIRECT_DATA).then_some(())?;
+    let kind = content.parts().take(SEQUENCE)?.parts().take(OID)?.value;
+    let (algorithm, digest) = digest_info(content)?;
+    Some((kind, algorithm, digest))
 }
 
 /// Algorithm and digest in an `SpcIndirectDataContent`.

@@ -44,6 +44,7 @@ pub(crate) fn inspect(
     let mut digests = Digests { source, form: &form, pe, made: Vec::new() };
     let mut finder = Finder::new(trust);
     let mut found = Vec::new();
+    let must_be_covered = form.must_be_covered();
     let mut waiting: Vec<(&[u8], u64, u8)> =
         form.signatures().iter().rev().map(|one| (one.as_slice(), form.uncovered(), 0)).collect();
     while let Some((bytes, uncovered, depth)) = waiting.pop() {
@@ -51,12 +52,14 @@ pub(crate) fn inspect(
             break;
         }
         let carrier = if depth == 0 { Carrier::Embedded } else { Carrier::Nested };
-        let subject = &mut |hash| digests.get(hash);
-        let judged = judge(&mut finder, bytes, carrier, Subject::File(subject), uncovered, now)?;
+        let digest = &mut |hash| digests.get(hash);
+        let subject = Subject::File { digest, kind: form.kind(), must_be_covered };
+        let judged = judge(&mut finder, bytes, carrier, subject, uncovered, now)?;
         found.push(judged.signature);
         if depth < DEEPEST {
             let deeper = depth.saturating_add(1);
-            waiting.extend(judged.nested.iter().rev().map(|one| (*one, 0, deeper)));
+            let uncovered = if must_be_covered { uncovered } else { 0 };
+            waiting.extend(judged.nested.iter().rev().map(|one| (*one, uncovered, deeper)));
         }
     }
     if found.is_empty() && form.is_broken() {
@@ -64,7 +67,7 @@ pub(crate) fn inspect(
     }
     if !trust.catalogues().is_empty() {
         for hash in [Hash::Sha256, Hash::Sha1] {
-            let digest = digests.get(hash)?.unwrap_or_default();
+            let Some(digest) = digests.get(hash)? else { continue };
             for catalogue in trust.catalogues().naming(&digest).take(MOST_FURTHER) {
                 let carrier = Carrier::Catalogue(catalogue.name.clone());
                 let judged = judge(&mut finder, &catalogue.bytes, carrier, Subject::Catalogue(hash), 0, now)?;
@@ -87,7 +90,7 @@ struct Digests<'f> {
 
 impl Digests<'_> {
     fn get(&mut self, hash: Hash) -> io::Result<Option<Vec<u8>>> {
-        let known = self.pe.and_then(|pe| match hash {
+        let known = self.pe.filter(|_| self.form.is_by_authentihash()).and_then(|pe| match hash {
             Hash::Sha1 => pe.authentihash_sha1.map(|digest| digest.0.to_vec()),
             Hash::Sha256 => pe.authentihash_sha256.map(|digest| digest.0.to_vec()),
             Hash::Sha384 | Hash::Sha512 => None,

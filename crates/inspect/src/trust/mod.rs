@@ -64,8 +64,8 @@ impl Trust {
     }
 
     /// Trusts the roots in these files too. Each is a list of ours, certificates in PEM or DER, or a trust list of
-    /// Microsoft's (`.stl`), which limits what roots in the other files are trusted for. What no list limits is trusted
-    /// for everything. Says how many roots there were.
+    /// Microsoft's (`.stl`), which limits what roots in the other files are trusted for. Of several limits on a root, those
+    /// of earlier calls among them, the narrowest holds; what no list limits is trusted for everything. Says how many roots there were.
     pub fn add_roots(&mut self, files: &[Vec<u8>]) -> Result<usize, BadTrust> {
         let mut loose = Vec::new();
         let mut lists = Vec::new();
@@ -91,8 +91,9 @@ impl Trust {
         let limited: Vec<_> = loose
             .into_iter()
             .map(|der| {
-                let limits = lists.iter().find_map(|list| list.conditions(&der));
-                (der, limits.unwrap_or(root::Conditions::ALL))
+                let limits = lists.iter().filter_map(|list| list.conditions(&der));
+                let limits = limits.fold(root::Conditions::ALL, root::Conditions::and);
+                (der, limits)
             })
             .collect();
         if !limited.is_empty() {
@@ -140,9 +141,16 @@ impl Trust {
         &self.catalogues
     }
 
-    /// The roots of this name.
+    /// The roots of this name, each once: what several lists say of it holds together.
     pub(crate) fn roots_named<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = Root<'a>> {
-        self.lists.iter().flat_map(move |list| list.named(name))
+        let mut found: Vec<Root<'a>> = Vec::new();
+        for root in self.lists.iter().flat_map(|list| list.named(name)) {
+            match found.iter_mut().find(|one| one.certificate.raw == root.certificate.raw) {
+                Some(known) => known.conditions = known.conditions.and(root.conditions),
+                None => found.push(root),
+            }
+        }
+        found.into_iter()
     }
 
     pub(crate) fn disallows(&self, certificate: &Certificate<'_>) -> bool {

@@ -38,15 +38,22 @@ impl Limits {
     /// Not trusted at all.
     pub(crate) const NEVER: Self =
         Self { disallowed_from: Time::from_ticks(i64::MIN), not_before: Time::from_ticks(i64::MIN) };
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            disallowed_from: self.disallowed_from.min(other.disallowed_from),
+            not_before: self.not_before.min(other.not_before),
+        }
+    }
 }
 
 impl Conditions {
     /// Trusted for everything, for good.
     pub(crate) const ALL: Self = Self { code: Limits::ALWAYS, stamp: Limits::ALWAYS };
 
-    /// Whether it is trusted for nothing.
-    pub(crate) fn is_useless(&self) -> bool {
-        self.code == Limits::NEVER && self.stamp == Limits::NEVER
+    /// What both allow.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { code: self.code.and(other.code), stamp: self.stamp.and(other.stamp) }
     }
 }
 

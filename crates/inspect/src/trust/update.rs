@@ -56,8 +56,8 @@ impl List {
         if found.len() < FEWEST || found.len() < half {
             return Err(NotAList::TooFew { found: found.len(), named: list.len() });
         }
-        let useful: Vec<_> = found.into_iter().filter(|(_, conditions)| !conditions.is_useless()).collect();
-        let roots = Roots::of(list.date, &useful);
+        // Those that are trusted for nothing stay too: another list may trust them for more.
+        let roots = Roots::of(list.date, &found);
         Ok((Self::of(&roots), roots.bytes().to_vec()))
     }
 }

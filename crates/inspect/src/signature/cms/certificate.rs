@@ -4,7 +4,7 @@ use model::inspection::{self, Flaw};
 use model::{Sha1, Sha256, Time};
 
 use super::algorithm::{Hash, Key};
-use super::tlv::{BOOLEAN, INTEGER, OCTET_STRING, OID, Reader, SEQUENCE, Tlv, context};
+use super::tlv::{BIT_STRING, BOOLEAN, INTEGER, OCTET_STRING, OID, Reader, SEQUENCE, Tlv, context};
 use super::{moment, name, oid};
 
 const MOST_EXTENSIONS: usize = 64;
@@ -12,6 +12,8 @@ const MOST_EXTENSIONS: usize = 64;
 const LARGEST: usize = 64 * 1024;
 const LONGEST_NAME: usize = 4096;
 const SIGNS_CERTIFICATES: u8 = 0x04;
+/// `digitalSignature` and `nonRepudiation`.
+const SIGNS_OTHERS: u8 = 0x80 | 0x40;
 /// Extensions that may be critical: what they ask for is done here, or concerns no signature over code.
 const KNOWN: &[&[u8]] = &[
     oid::KEY_USAGE,
@@ -48,7 +50,8 @@ pub(crate) struct Certificate<'a> {
 struct Extensions<'a> {
     /// List of purposes; none if it is good for any.
     purposes: Option<Reader<'a>>,
-    is_authority: bool,
+    /// None if it does not say.
+    is_authority: Option<bool>,
     /// How many authorities may come below it.
     depth: Option<u32>,
     /// First byte of the key usage.
@@ -61,13 +64,17 @@ struct Extensions<'a> {
 const KEY_IDENTIFIER: &[u8] = b"\x55\x1d\x0e";
 
 impl<'a> Certificate<'a> {
-    /// The certificate that `raw` begins with; none if it is none, or far larger than any.
+    /// The certificate that `raw` begins with; none if it is none, or far larger than any, or if what nobody signs is
+    /// not written in the one way of DER: its digests name it.
     pub(crate) fn read(raw: &'a [u8]) -> Option<Self> {
         let whole = Reader::new(raw).take(SEQUENCE).filter(|whole| whole.raw.len() <= LARGEST)?;
         let mut outer = whole.parts();
         let signed = outer.take(SEQUENCE)?;
         let algorithm = outer.take(SEQUENCE)?;
-        let signature = outer.next()?.bits()?;
+        let signature = outer.take(BIT_STRING)?;
+        let is_der = [whole, signed, algorithm, signature].into_iter().all(Tlv::is_minimal);
+        (outer.is_empty() && is_der).then_some(())?;
+        let signature = signature.bits()?;
 
         let mut inner = signed.parts();
         inner.take_if(context(0))?;
@@ -85,7 +92,7 @@ impl<'a> Certificate<'a> {
             None => Extensions::default(),
         };
         // The algorithm stands outside what is signed too; only the same one counts.
-        let algorithm = (signed_algorithm.value == algorithm.value).then_some(algorithm)?;
+        let algorithm = (signed_algorithm.raw == algorithm.raw).then_some(algorithm)?;
         Some(Self {
             raw: whole.raw,
             signed: signed.raw,
@@ -120,6 +127,11 @@ impl<'a> Certificate<'a> {
         self.extensions.purposes.is_some_and(|purposes| purposes.all().any(|named| named.value == purpose))
     }
 
+    /// Whether its key may sign what is no certificate.
+    pub(crate) fn may_sign_others(&self) -> bool {
+        self.extensions.key_usage.is_none_or(|usage| usage & SIGNS_OTHERS != 0)
+    }
+
     /// Whether it says for what it may be used.
     pub(crate) fn has_purposes(&self) -> bool {
         self.extensions.purposes.is_some()
@@ -134,9 +146,14 @@ impl<'a> Certificate<'a> {
 
     /// Whether it may sign certificates with `below` other authorities between it and the signer.
     pub(crate) fn is_authority_over(&self, below: usize) -> bool {
+        self.extensions.is_authority == Some(true) && self.is_no_bar_over(below)
+    }
+
+    /// Whether nothing in it says that it may not. A root may be silent: old ones have no extensions.
+    pub(crate) fn is_no_bar_over(&self, below: usize) -> bool {
         let may_sign = self.extensions.key_usage.is_none_or(|usage| usage & SIGNS_CERTIFICATES != 0);
         let is_deep_enough = self.extensions.depth.is_none_or(|depth| below as u64 <= u64::from(depth));
-        self.extensions.is_authority && may_sign && is_deep_enough
+        self.extensions.is_authority != Some(false) && may_sign && is_deep_enough
     }
 
     /// Whether it has a critical extension that is not known here, and so must not be relied on.
@@ -192,13 +209,15 @@ impl<'a> Extensions<'a> {
             id if id == oid::PURPOSES => self.purposes = Some(value.take(SEQUENCE)?.parts()),
             id if id == oid::BASIC_CONSTRAINTS => {
                 let mut parts = value.take(SEQUENCE)?.parts();
-                self.is_authority = parts.take_if(BOOLEAN)?.is_some_and(|flag| flag.value != [0]);
+                self.is_authority = Some(parts.take_if(BOOLEAN)?.is_some_and(|flag| flag.value != [0]));
                 self.depth = match parts.take_if(INTEGER)? {
                     Some(depth) => Some(depth.number()?),
                     None => None,
                 };
             }
-            id if id == oid::KEY_USAGE => self.key_usage = value.next()?.value.get(1).copied(),
+            id if id == oid::KEY_USAGE => {
+                self.key_usage = Some(value.next()?.value.get(1).copied().unwrap_or(0));
+            }
             id if id == KEY_IDENTIFIER => self.key_identifier = Some(value.take(OCTET_STRING)?.value),
             _ => {}
         }

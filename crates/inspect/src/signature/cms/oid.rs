@@ -14,6 +14,14 @@ pub(crate) const TRUST_LIST: &[u8] = b"\x2b\x06\x01\x04\x01\x82\x37\x0a\x01";
 /// 1.3.6.1.4.1.311.12.1.1
 pub(crate) const CATALOGUE_LIST: &[u8] = b"\x2b\x06\x01\x04\x01\x82\x37\x0c\x01\x01";
 
+// What a digest in a signature is of.
+/// 1.3.6.1.4.1.311.2.1.15: a portable executable
+pub(crate) const PROGRAM: &[u8] = b"\x2b\x06\x01\x04\x01\x82\x37\x02\x01\x0f";
+/// 1.3.6.1.4.1.311.2.1.25: a cabinet
+pub(crate) const CABINET: &[u8] = b"\x2b\x06\x01\x04\x01\x82\x37\x02\x01\x19";
+/// 1.3.6.1.4.1.311.2.1.30: another form, such as installers and scripts
+pub(crate) const SUBJECT_INFO: &[u8] = b"\x2b\x06\x01\x04\x01\x82\x37\x02\x01\x1e";
+
 // Attributes.
 /// 1.2.840.113549.1.9.3
 pub(crate) const CONTENT_TYPE: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x03";

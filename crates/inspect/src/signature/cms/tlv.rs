@@ -24,6 +24,18 @@ pub(crate) struct Tlv<'a> {
 }
 
 impl<'a> Tlv<'a> {
+    /// Whether its length is written as short as it can be, as DER asks.
+    pub(crate) fn is_minimal(self) -> bool {
+        let digits: usize = match self.value.len() {
+            0..0x80 => 0,
+            0x80..0x100 => 1,
+            0x100..0x1_0000 => 2,
+            0x1_0000..0x100_0000 => 3,
+            _ => 4,
+        };
+        self.raw.len().checked_sub(self.value.len()) == Some(digits.saturating_add(2))
+    }
+
     /// What it is built of.
     pub(crate) const fn parts(self) -> Reader<'a> {
         Reader(self.value)

@@ -11,6 +11,8 @@ const HAS_RESERVE: u16 = 0x0004;
 const RESERVE_LENGTH_AT: usize = 36;
 /// Of a signed cabinet.
 const RESERVE_LENGTH: u16 = 20;
+/// Two bytes: the room that each folder's and each block's entry reserves. It moves the tables and is not covered.
+const FURTHER_RESERVES_AT: usize = 38;
 const SIGNATURE_AT: usize = 44;
 const SIGNATURE_LENGTH_AT: usize = 48;
 const HEADER: usize = 60;
@@ -19,6 +21,9 @@ pub(super) fn read(source: &dyn Source) -> io::Result<Form<'static>> {
     let size = source.size();
     let head = source.piece(0, HEADER)?;
     let Some((at, length)) = place(&head) else { return Ok(Form::unsigned(Covered::Whole)) };
+    if le::half(&head, FURTHER_RESERVES_AT) != Some(0) {
+        return Ok(Form::broken(Covered::Whole));
+    }
     let Some(end) =
         at.checked_add(length).filter(|end| at >= HEADER as u64 && *end <= size && length <= LARGEST)
     else {

@@ -38,6 +38,8 @@ pub(super) struct Compound {
     /// Streams below this length lie in small sectors.
     cutoff: u64,
     entries: Vec<Entry>,
+    /// The furthest sector of the tables and the directory.
+    furthest: u32,
 }
 
 /// An entry of the directory.
@@ -83,15 +85,18 @@ impl Compound {
             small: Vec::new(),
             cutoff: 4096,
             entries: Vec::new(),
+            furthest: 0,
         };
         let Some(tables) = file.tables(source, &head)? else { return Ok(None) };
         for table in tables {
+            file.reach(table);
             let Some(words) = file.words(source, table)? else { return Ok(None) };
             file.next.extend(words);
         }
         let word = |at| le::word(&head, at).unwrap_or(FREE);
         let Some(directory) = file.chain(word(48), MOST_ENTRIES) else { return Ok(None) };
         for sector in directory {
+            file.reach(sector);
             let bytes = source.piece(file.place(sector), file.sector())?;
             file.entries.extend(bytes.chunks_exact(ENTRY).filter_map(|entry| Entry::read(entry, shift == 9)));
             if file.entries.len() > MOST_ENTRIES {
@@ -104,7 +109,9 @@ impl Compound {
         // A small sector has four bytes in these tables, and sixty-four in the others.
         let Some(small_tables) = file.chain(word(60), small.len().div_ceil(16)) else { return Ok(None) };
         file.small = small;
+        file.furthest = file.small.iter().copied().fold(file.furthest, u32::max);
         for table in small_tables {
+            file.reach(table);
             let Some(words) = file.words(source, table)? else { return Ok(None) };
             file.next_small.extend(words);
         }
@@ -171,14 +178,21 @@ impl Compound {
         Ok(true)
     }
 
-    /// The end of the last sector that is in use.
-    pub(super) fn end(&self) -> u64 {
-        let used = self.next.iter().rposition(|next| *next != FREE).map_or(0, |last| last.saturating_add(2));
-        (used as u64).saturating_mul(1 << self.shift)
+    /// The end of the last sector that the tables, the directory or these streams lie in. That the tables call a sector
+    /// used says nothing: what nobody reaches was put there by anybody.
+    pub(super) fn end<'e>(&self, streams: impl Iterator<Item = &'e Entry>) -> u64 {
+        let large = streams.filter(|stream| stream.size >= self.cutoff);
+        let sectors = large.filter_map(|stream| self.chain(stream.start, self.sectors_of(stream.size)));
+        let furthest = sectors.flatten().fold(self.furthest, u32::max);
+        self.place(furthest).saturating_add(1 << self.shift)
+    }
+
+    fn reach(&mut self, sector: u32) {
+        self.furthest = self.furthest.max(sector);
     }
 
     /// The sectors that hold the tables of what follows what.
-    fn tables(&self, source: &dyn Source, head: &[u8]) -> io::Result<Option<Vec<u32>>> {
+    fn tables(&mut self, source: &dyn Source, head: &[u8]) -> io::Result<Option<Vec<u32>>> {
         // A sector has four bytes in the tables; some slack, for tables that were made before the file shrank.
         let most = self.sectors_of(source.size()).div_ceil(self.sector().div_ceil(4)).saturating_add(128);
         let count = le::word(head, 44).and_then(|count| usize::try_from(count).ok()).unwrap_or_default();
@@ -194,6 +208,7 @@ impl Compound {
             if steps > most {
                 return Ok(None);
             }
+            self.reach(further);
             further = words.pop().unwrap_or(FREE);
             tables.extend(words.into_iter().filter(|sector| *sector < END));
         }

@@ -10,6 +10,7 @@ use std::io;
 use std::ops::Range;
 
 use super::cms::algorithm::{Hash, Hasher};
+use super::cms::oid;
 use crate::pe::Layout;
 use crate::source::Source;
 
@@ -34,12 +35,14 @@ enum Covered<'l> {
     Pe(&'l Layout),
     /// These ranges.
     Ranges(Vec<Range<u64>>),
-    /// These bytes, made of the file.
-    Text(Vec<u8>),
+    /// This text, as UTF-16.
+    Text(String),
     /// Streams of a compound file.
     Msi(msi::Streams),
     /// The whole file, by catalogues alone.
     Whole,
+    /// Nothing: what a signature would cover does not tell this file from others.
+    Nothing,
 }
 
 impl<'l> Form<'l> {
@@ -75,8 +78,30 @@ impl<'l> Form<'l> {
         self.uncovered
     }
 
+    /// What a signature must say that its digest is of: else one over a form of file would hold for another. None where no
+    /// signature can hold.
+    pub(super) const fn kind(&self) -> Option<&'static [u8]> {
+        match self.covered {
+            Covered::Pe(_) => Some(oid::PROGRAM),
+            Covered::Ranges(_) => Some(oid::CABINET),
+            Covered::Text(_) | Covered::Msi(_) => Some(oid::SUBJECT_INFO),
+            Covered::Whole | Covered::Nothing => None,
+        }
+    }
+
+    /// Whether bytes that no signature covers make it invalid: other programs take what is appended to an installer for
+    /// the file.
+    pub(super) const fn must_be_covered(&self) -> bool {
+        matches!(self.covered, Covered::Msi(_))
+    }
+
     pub(super) const fn is_broken(&self) -> bool {
         self.is_broken
+    }
+
+    /// Whether what signatures cover is a portable executable's Authentihash.
+    pub(super) const fn is_by_authentihash(&self) -> bool {
+        matches!(self.covered, Covered::Pe(_))
     }
 
     /// The digest of what signatures cover; none if the file has no such digest.
@@ -84,8 +109,9 @@ impl<'l> Form<'l> {
         match &self.covered {
             Covered::Pe(layout) => pe::digest(source, layout, hash).map(Some),
             Covered::Ranges(ranges) => of_ranges(source, ranges.iter().cloned(), hash).map(Some),
-            Covered::Text(text) => Ok(Some(hash.of_parts(&[text]))),
+            Covered::Text(text) => Ok(Some(of_text(text, hash))),
             Covered::Msi(streams) => streams.digest(source, hash),
+            Covered::Nothing => Ok(None),
             Covered::Whole => of_ranges(source, std::iter::once(0..source.size()), hash).map(Some),
         }
     }
@@ -99,6 +125,21 @@ fn of_ranges(
     let mut hasher = Hasher::new(hash);
     ranges.try_for_each(|range| feed(source, range, &mut hasher))?;
     Ok(hasher.finish())
+}
+
+/// The digest of a text as UTF-16, made in pieces.
+fn of_text(text: &str, hash: Hash) -> Vec<u8> {
+    let mut hasher = Hasher::new(hash);
+    let mut piece = Vec::with_capacity(PIECE);
+    for unit in text.encode_utf16() {
+        piece.extend_from_slice(&unit.to_le_bytes());
+        if piece.len() >= PIECE {
+            hasher.update(&piece);
+            piece.clear();
+        }
+    }
+    hasher.update(&piece);
+    hasher.finish()
 }
 
 /// Feeds a range of the file into a digest.

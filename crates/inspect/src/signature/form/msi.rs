@@ -36,7 +36,9 @@ pub(super) fn read(source: &dyn Source) -> io::Result<Form<'static>> {
     let Some(signature) = layout.signature else { return Ok(whole()) };
     // Streams do not overlap; a file that says so would cost more to digest than it is long.
     let total = layout.parts.iter().fold(0_u64, |total, part| total.saturating_add(part.size()));
-    let uncovered = not_zero(source, file.end()..source.size())?;
+    let streams = layout.parts.iter().filter_map(Part::stream);
+    let streams = streams.chain([&signature]).chain(&layout.told).filter(|_| total <= source.size());
+    let uncovered = not_zero(source, file.end(streams)..source.size())?;
     let told = match &layout.told {
         Some(told) => content(source, &file, told)?,
         None => None,
@@ -87,6 +89,13 @@ impl Streams {
 }
 
 impl Part {
+    const fn stream(&self) -> Option<&Entry> {
+        match self {
+            Self::Stream(stream) => Some(stream),
+            Self::Class(_) => None,
+        }
+    }
+
     const fn size(&self) -> u64 {
         match self {
             Self::Stream(stream) => stream.size,

@@ -24,14 +24,21 @@ pub(super) fn read<'l>(source: &dyn Source, layout: &'l Layout) -> io::Result<Fo
     let Some(span) = layout.certificates_within(source.size()).filter(|span| span.size <= LARGEST) else {
         return Ok(Form::broken(covered));
     };
+    // The digest does not say where the table was left out. At the end, and behind all that is loaded, there is one place.
+    let is_last = span.offset.saturating_add(span.size) == source.size();
+    let is_bound = is_last && layout.sections_end(source)? <= span.offset;
+    let covered = if is_bound { covered } else { Covered::Nothing };
     let table = source.piece(span.offset, usize::try_from(span.size).unwrap_or_default())?;
-    let signatures = entries(&table);
-    Ok(Form { is_broken: signatures.is_empty(), signatures, covered, uncovered: 0 })
+    let (signatures, uncovered) = entries(&table);
+    Ok(Form { is_broken: signatures.is_empty(), signatures, covered, uncovered })
 }
 
-/// The signatures in a certificate table, with what lies behind them up to the next.
-fn entries(table: &[u8]) -> Vec<Vec<u8>> {
+/// The signatures in a certificate table, with what lies behind them up to the next; and how many bytes that are not
+/// zero lie in none of them.
+fn entries(table: &[u8]) -> (Vec<Vec<u8>>, u64) {
+    let not_zero = |bytes: &[u8]| bytes.iter().filter(|byte| **byte != 0).count() as u64;
     let mut found = Vec::new();
+    let mut uncovered: u64 = 0;
     let mut rest = table;
     for _ in 0..MOST_ENTRIES {
         let Some(length) = le::word(rest, 0).and_then(|length| usize::try_from(length).ok()) else { break };
@@ -43,10 +50,13 @@ fn entries(table: &[u8]) -> Vec<Vec<u8>> {
         let behind = rest.get(length.max(HEADER)..next.min(rest.len())).unwrap_or_default();
         if is_signature {
             found.push([content, behind].concat());
+        } else {
+            let entry = rest.get(..next.min(rest.len())).unwrap_or_default();
+            uncovered = uncovered.saturating_add(not_zero(entry));
         }
         rest = rest.get(next..).unwrap_or_default();
     }
-    found
+    (found, uncovered.saturating_add(not_zero(rest)))
 }
 
 /// Authenticode's digest.

@@ -91,8 +91,8 @@ impl<'s> Spec<'s> {
         }
     }
 
-    fn extensions(&self) -> Vec<u8> {
-        let mut list = Vec::new();
+    fn extensions(&self, more: &[Vec<u8>]) -> Vec<u8> {
+        let mut list: Vec<_> = more.iter().map(|one| der(SEQUENCE, &[one])).collect();
         let mut add = |id: &[u8], value: Vec<u8>| {
             let critical = der(BOOLEAN, &[&[0xff]]);
             list.push(der(SEQUENCE, &[&der(OID, &[id]), &critical, &der(OCTET_STRING, &[&value])]));
@@ -114,7 +114,13 @@ fn new_key() -> EcdsaKeyPair {
     EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, document.as_ref(), &random).unwrap()
 }
 
-fn certificate(spec: &Spec<'_>, key: &EcdsaKeyPair, issuer: &[u8], by: &EcdsaKeyPair) -> Vec<u8> {
+fn certificate(
+    spec: &Spec<'_>,
+    more: &[Vec<u8>],
+    key: &EcdsaKeyPair,
+    issuer: &[u8],
+    by: &EcdsaKeyPair,
+) -> Vec<u8> {
     let key_algorithm = der(SEQUENCE, &[&der(OID, &[oid::EC]), &der(OID, &[oid::P256])]);
     let key = der(SEQUENCE, &[&key_algorithm, &der(BIT_STRING, &[&[0], key.public_key().as_ref()])]);
     let signed = der(
@@ -127,7 +133,7 @@ fn certificate(spec: &Spec<'_>, key: &EcdsaKeyPair, issuer: &[u8], by: &EcdsaKey
             &der(SEQUENCE, &[&time(spec.from), &time(spec.until)]),
             &name(spec.name),
             &key,
-            &spec.extensions(),
+            &spec.extensions(more),
         ],
     );
     let signature = by.sign(&SystemRandom::new(), &signed).unwrap();
@@ -138,22 +144,32 @@ fn certificate(spec: &Spec<'_>, key: &EcdsaKeyPair, issuer: &[u8], by: &EcdsaKey
 impl Identity {
     /// One that vouches for itself.
     pub(super) fn root(spec: &Spec<'_>) -> Self {
+        Self::root_with(spec, &[])
+    }
+
+    /// The same, with further extensions: identifier and value of each.
+    pub(super) fn root_with(spec: &Spec<'_>, more: &[Vec<u8>]) -> Self {
         let key = new_key();
         let own = name(spec.name);
-        let certificate = certificate(spec, &key, &own, &key);
+        let certificate = certificate(spec, more, &key, &own, &key);
         Self { key, issuer: own.clone(), own, serial: spec.serial, certificate }
     }
 
     /// One that this one vouches for.
     pub(super) fn issue(&self, spec: &Spec<'_>) -> Self {
+        self.issue_with(spec, &[])
+    }
+
+    /// The same, with further extensions: identifier and value of each.
+    pub(super) fn issue_with(&self, spec: &Spec<'_>, more: &[Vec<u8>]) -> Self {
         let key = new_key();
-        let certificate = certificate(spec, &key, &self.own, &self.key);
+        let certificate = certificate(spec, more, &key, &self.own, &self.key);
         Self { key, own: name(spec.name), issuer: self.own.clone(), serial: spec.serial, certificate }
     }
 
     /// Another certificate for the key of `other`, by this one.
     pub(super) fn cross(&self, spec: &Spec<'_>, other: &Self) -> Vec<u8> {
-        certificate(spec, &other.key, &self.own, &self.key)
+        certificate(spec, &[], &other.key, &self.own, &self.key)
     }
 }
 
@@ -259,7 +275,12 @@ fn signer_info(
 
 /// What a signature over a file says: its digest.
 pub(super) fn indirect(digest_algorithm: &[u8], digest: &[u8]) -> Vec<u8> {
-    let data = der(SEQUENCE, &[&der(OID, &[b"\x2b\x06\x01\x04\x01\x82\x37\x02\x01\x0f"])]);
+    indirect_of(oid::PROGRAM, digest_algorithm, digest)
+}
+
+/// The same over another form of file than a program.
+pub(super) fn indirect_of(kind: &[u8], digest_algorithm: &[u8], digest: &[u8]) -> Vec<u8> {
+    let data = der(SEQUENCE, &[&der(OID, &[kind])]);
     let info = der(SEQUENCE, &[&algorithm(digest_algorithm), &der(OCTET_STRING, &[digest])]);
     der(SEQUENCE, &[&data, &info])
 }

@@ -28,13 +28,19 @@ fn a_cabinet_is_covered_but_for_its_reserved_area() {
     let trust = family.trust();
     let bare = cabinet(b"");
     let digest = Hash::Sha256.of_parts(&[&bare[..4], &bare[8..34], &bare[56..160]]);
-    let file = cabinet(&family.signing(&digest).bytes());
+    let file = cabinet(&family.signing_of(oid::CABINET, &digest).bytes());
     assert_eq!(flaw(&file, &trust, today()), None);
     for at in [0, 9, 33, 56, 100, 159] {
         let mut mutant = file.clone();
         mutant[at] ^= 1;
         let found = all(&mutant, &trust, today()).0;
         assert!(found.is_none_or(|one| !one.is_valid), "{at}");
+    }
+    // Room in each folder's or block's entry moves the tables, and nobody signs how much.
+    for at in [38, 39] {
+        let mut mutant = file.clone();
+        mutant[at] = 8;
+        assert_eq!(flaw(&mutant, &trust, today()), Some(Flaw::Malformed), "{at}");
     }
     let more = [file, b"more".to_vec()].concat();
     assert_eq!(first(&more, &trust, today()).uncovered_bytes, 4);
@@ -47,7 +53,8 @@ fn a_script_is_covered_up_to_its_block() {
     let trust = family.trust();
     let text = "Write-Host 'é'\r\nexit";
     let covered: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let signature = family.signing(&Hash::Sha256.of_parts(&[&covered])).bytes();
+    let digest = Hash::Sha256.of_parts(&[&covered]);
+    let signature = family.signing_of(oid::SUBJECT_INFO, &digest).bytes();
     let base64 = data_encoding::BASE64.encode(&signature);
     let lines: Vec<_> =
         base64.as_bytes().chunks(64).map(|line| format!("# {}\r\n", str::from_utf8(line).unwrap())).collect();
@@ -56,7 +63,12 @@ fn a_script_is_covered_up_to_its_block() {
     assert_eq!(flaw(script.as_bytes(), &trust, today()), None);
     let tampered =
         [script.replace("exit", "quit"), script.replace("'é'\r\n", "'é'\n"), format!("{script}evil")];
-    for one in tampered {
+    // The same text, split around the block at each place: a remark becomes a command.
+    let split = (1..text.len()).filter(|at| text.is_char_boundary(*at)).map(|at| {
+        let (before, behind) = text.split_at(at);
+        format!("{before}\r\n{block}{behind}")
+    });
+    for one in tampered.into_iter().chain(split) {
         assert_eq!(flaw(one.as_bytes(), &trust, today()), Some(Flaw::DigestDiffers));
     }
     assert_eq!(all(text.as_bytes(), &trust, today()).0, None);
@@ -153,7 +165,7 @@ fn an_installer_is_covered_stream_by_stream() {
     let family = Family::new();
     let trust = family.trust();
     let digest = Hash::Sha256.of_parts(&[&[1; 5000], &[2; 4096], &[9; 16]]);
-    let mut signature = family.signing(&digest).bytes();
+    let mut signature = family.signing_of(oid::SUBJECT_INFO, &digest).bytes();
     signature.resize(4096, 0);
     let file = installer(&signature);
     assert_eq!(flaw(&file, &trust, today()), None);
@@ -164,7 +176,17 @@ fn an_installer_is_covered_stream_by_stream() {
         assert_eq!(flaw(&mutant, &trust, today()), Some(Flaw::DigestDiffers), "{at}");
     }
     let more = [file.clone(), b"an archive behind it".to_vec()].concat();
-    assert_eq!(first(&more, &trust, today()).uncovered_bytes, 20);
+    let signature = first(&more, &trust, today());
+    assert_eq!((signature.flaw, signature.uncovered_bytes), (Some(Flaw::UncoveredBytes), 20));
+    // The tables call its sectors used, but nothing leads to them.
+    let mut claimed = [file.clone(), b"an archive behind it".repeat(40)].concat();
+    for sector in file.len() / 512 - 1..claimed.len() / 512 {
+        let at = 512 + sector * 4;
+        claimed[at..at + 4].copy_from_slice(&0xffff_fffe_u32.to_le_bytes());
+    }
+    assert_eq!(flaw(&claimed, &trust, today()), Some(Flaw::UncoveredBytes));
+    // Zeros fill it up.
+    assert_eq!(flaw(&[file.clone(), vec![0; 512]].concat(), &trust, today()), None);
     // No change makes it panic, run in circles, or valid with other streams.
     for at in (0..512 * 3).step_by(3) {
         for value in [0, 1, 2, 0xff] {

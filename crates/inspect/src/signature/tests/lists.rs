@@ -82,6 +82,40 @@ fn a_list_limits_what_roots_are_trusted_for() {
 }
 
 #[test]
+fn the_narrowest_of_several_lists_counts() {
+    let family = Family::new();
+    let of = |properties: Properties<'_>| {
+        let stl = signed(&family, list(&[(&family.root, properties)]));
+        let mut trust = Trust::default();
+        trust.add_roots(&[family.root.certificate.clone(), stl]).unwrap();
+        trust.list_bytes().unwrap()
+    };
+    let past = of(&[(oid::ROOT_NOT_BEFORE, file_time(1_500_000_000))]);
+    let stamps = of(&[(oid::ROOT_PURPOSES, purposes(&[oid::TIME_STAMPING]))]);
+    let (free, plain) = (of(&[]), family.root.certificate.clone());
+    let table = [
+        ([past.clone(), free.clone()], Some(Flaw::Disallowed)),
+        ([free.clone(), past.clone()], Some(Flaw::Disallowed)),
+        ([plain.clone(), past.clone()], Some(Flaw::Disallowed)),
+        ([stamps, past], Some(Flaw::WrongPurpose)),
+        ([free, plain], None),
+    ];
+    for (place, (files, expected)) in table.into_iter().enumerate() {
+        let mut trust = Trust::default();
+        for file in files {
+            trust.add_roots(&[file]).unwrap();
+        }
+        assert_eq!(flaw(&family.signed_program(), &trust, today()), expected, "{place}");
+    }
+    // Two of Microsoft's form at once.
+    let stl = |properties: Properties<'_>| signed(&family, list(&[(&family.root, properties)]));
+    let limits = stl(&[(oid::ROOT_NOT_BEFORE, file_time(1_500_000_000))]);
+    let mut trust = Trust::default();
+    trust.add_roots(&[family.root.certificate.clone(), stl(&[]), limits]).unwrap();
+    assert_eq!(flaw(&family.signed_program(), &trust, today()), Some(Flaw::Disallowed));
+}
+
+#[test]
 fn a_list_alone_is_no_root() {
     let family = Family::new();
     let stl = signed(&family, list(&[(&family.root, &[])]));

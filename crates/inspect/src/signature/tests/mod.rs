@@ -7,6 +7,7 @@
 )]
 
 mod build;
+mod evasions;
 mod forms;
 mod hostile;
 mod lists;
@@ -17,7 +18,7 @@ use model::inspection::{Flaw, Signature};
 
 use super::cms::oid;
 use crate::trust::Trust;
-use build::{Identity, Signing, Spec, indirect};
+use build::{Identity, Signing, Spec, indirect, indirect_of};
 
 /// Root, authority and signer, as a publisher has them, and who stamps.
 struct Family {
@@ -51,6 +52,11 @@ impl Family {
             signing_time: None,
             unsigned: Vec::new(),
         }
+    }
+
+    /// A signature over `digest` of a file that is no program.
+    fn signing_of(&self, kind: &[u8], digest: &[u8]) -> Signing<'_> {
+        Signing { content: indirect_of(kind, oid::SHA256, digest), ..self.signing(digest) }
     }
 
     /// The program of the tests, signed.

@@ -144,7 +144,7 @@ fn certificates_serve_their_purposes_alone() {
     let table = [
         (Spec { purposes: tls, ..signer }, authority, Some(Flaw::WrongPurpose)),
         (Spec { purposes: &[], ..signer }, authority, Some(Flaw::WrongPurpose)),
-        (Spec { purposes: any, ..signer }, authority, None),
+        (Spec { purposes: any, ..signer }, authority, Some(Flaw::WrongPurpose)),
         (signer, Spec { purposes: tls, ..authority }, Some(Flaw::WrongPurpose)),
         (signer, Spec { purposes: any, ..authority }, None),
         (signer, Spec { is_authority: false, ..authority }, Some(Flaw::WrongPurpose)),
