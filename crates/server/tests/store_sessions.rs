@@ -553,10 +553,9 @@ async fn a_machine_is_asked_about_what_it_has_until_it_answers() {
     let bytes = wire::link::inspection::encode(&record);
     machine.say(inspected(Sha256([9; 32]), Said::Record(bytes.clone()))).await;
     machine.say(inspected(FILE.sha256, Said::Record(vec![0xff; 70_000]))).await;
-    machine.say(inspected(FILE.sha256, Said::Record(bytes.clone()))).await;
     machine.say(batch(2)).await;
     assert_eq!(machine.hear().await, down::Message::SightingsStored(2), "it is not asked again at once");
-    assert_eq!(plane.known().await, None, "the first answer was the answer");
+    assert_eq!(plane.known().await, None);
 
     // Lost in between: the next connection asks again.
     drop(machine);
@@ -565,6 +564,8 @@ async fn a_machine_is_asked_about_what_it_has_until_it_answers() {
     drop(machine);
     let mut machine = plane.inspecting().await;
     assert_eq!(machine.hear().await, wanted);
+    // It has an answer after all.
+    machine.say(inspected(FILE.sha256, Said::PutOff("busy".to_owned()))).await;
     machine.say(inspected(FILE.sha256, Said::Record(bytes))).await;
     machine.say(batch(3)).await;
     assert_eq!(machine.hear().await, down::Message::SightingsStored(3));

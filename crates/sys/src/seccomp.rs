@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
@@ -14,7 +15,6 @@ const ALLOWED: &[i64] = &[
     libc::SYS_preadv2,
     libc::SYS_fstat,
     libc::SYS_recvmsg,
-    libc::SYS_sendmsg,
     libc::SYS_close,
     libc::SYS_munmap,
     libc::SYS_mremap,
@@ -66,26 +66,28 @@ const REFUSED: &[i64] = &[
     libc::SYS_access,
 ];
 
-/// Leaves the calling thread, and those it may start, what computing on open files and answering on an open socket
-/// needs: no file is opened, no memory becomes executable, nobody else is signalled. Anything else but what is refused
+/// Leaves the calling thread, and those it may start, what computing on open files and answering on this `socket` needs:
+/// nothing is sent on another one that is open, as where errors go may be; no file is opened, no memory becomes executable, nobody else is signalled. Anything else but what is refused
 /// for being harmless ends the process by SIGSYS. For ever; it takes no privilege, and sets that none is gained any more.
 ///
 /// # Errors
 /// When the kernel has no seccomp, or this processor's calls are not known here.
-pub fn allow_computing() -> io::Result<()> {
-    install(calls()?, SeccompAction::KillProcess, SeccompAction::Allow)?;
+pub fn allow_computing(socket: BorrowedFd<'_>) -> io::Result<()> {
+    install(calls(socket)?, SeccompAction::KillProcess, SeccompAction::Allow)?;
     // Of two answers the stricter holds. Second, since it refuses what installing takes.
     let refused = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
     install(refused, SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32))
 }
 
-fn calls() -> io::Result<BTreeMap<i64, Vec<SeccompRule>>> {
+fn calls(socket: BorrowedFd<'_>) -> io::Result<BTreeMap<i64, Vec<SeccompRule>>> {
     let any = ALLOWED.iter().chain(REFUSED).map(|call| (*call, Vec::new()));
     let mut calls: BTreeMap<_, _> = any.collect();
     for call in [libc::SYS_mmap, libc::SYS_mprotect] {
         let exec = libc::PROT_EXEC as u64;
         calls.insert(call, vec![rule(&[(2, SeccompCmpOp::MaskedEq(exec), 0)])?]);
     }
+    let socket = socket.as_raw_fd().cast_unsigned();
+    calls.insert(libc::SYS_sendmsg, vec![rule(&[(0, SeccompCmpOp::Eq, u64::from(socket))])?]);
     // To abort: itself, and with no other signal.
     let own = u64::from(std::process::id());
     let abort = rule(&[(0, SeccompCmpOp::Eq, own), (2, SeccompCmpOp::Eq, libc::SIGABRT as u64)])?;
@@ -117,6 +119,7 @@ fn install(
 mod tests {
     use super::*;
     use rustix::mm::{MapFlags, ProtFlags};
+    use std::os::fd::AsFd;
     use std::os::unix::process::ExitStatusExt;
     use std::process::{Command, ExitStatus, Stdio};
 
@@ -130,7 +133,8 @@ mod tests {
         let Some(attempt) = std::env::var_os(CHILD) else { return };
         // Made before, so that nothing but what is tried is asked of the kernel.
         let mut program = Command::new("/bin/true");
-        allow_computing().unwrap();
+        let (input, errors) = (std::io::stdin(), std::io::stderr());
+        allow_computing(input.as_fd()).unwrap();
         match attempt.to_str().unwrap() {
             "compute" => {
                 let memory: Vec<u64> = (0..1 << 20).collect();
@@ -142,6 +146,9 @@ mod tests {
                 let refused = std::fs::File::create("/tmp/quell-filtered-child").unwrap_err();
                 assert_eq!(refused.raw_os_error(), Some(libc::EPERM));
             }
+            // Neither is a socket here.
+            "answer" => drop(crate::socket::send(input.as_fd(), b"x", &[], true).unwrap_err()),
+            "tell others" => drop(crate::socket::send(errors.as_fd(), b"x", &[], true)),
             "socket" => drop(std::net::UdpSocket::bind("127.0.0.1:0")),
             "exec" => drop(std::os::unix::process::CommandExt::exec(&mut program)),
             "fork" => drop(program.spawn()),
@@ -165,15 +172,15 @@ mod tests {
         let test = "seccomp::tests::filtered_child";
         let mut child = Command::new(std::env::current_exe().unwrap());
         child.args([test, "--exact", "--test-threads=1"]).env(CHILD, attempt);
-        child.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap()
+        child.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap()
     }
 
     #[test]
     fn what_computes_goes_on_and_what_else_it_tries_ends_it() {
-        for attempt in ["compute", "open"] {
+        for attempt in ["compute", "open", "answer"] {
             assert_eq!(ends(attempt).code(), Some(CAME_BACK), "{attempt}");
         }
-        for attempt in ["socket", "exec", "fork", "thread", "signal", "code"] {
+        for attempt in ["tell others", "socket", "exec", "fork", "thread", "signal", "code"] {
             assert_eq!(ends(attempt).signal(), Some(libc::SIGSYS), "{attempt}");
         }
         assert_eq!(ends("abort").signal(), Some(libc::SIGABRT), "as itself");

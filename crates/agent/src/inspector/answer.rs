@@ -45,7 +45,7 @@ impl Became {
     }
 }
 
-/// What it means that the helper ended over a file; none if it is not the file's doing.
+/// What it means that a helper that had answered before ended over a file; none if it is not the file's doing.
 pub(super) fn outcome_of(status: ExitStatus) -> Option<Outcome> {
     match status.signal()? {
         // Whoever wants more memory than there is aborts.

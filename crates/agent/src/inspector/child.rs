@@ -1,6 +1,7 @@
 //! The helper, as the agent sees it: started, asked, and ended when it takes too long or says what makes no sense.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use model::inspection::Inspection;
 use model::{Sha256, Time};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use sha2::Digest;
 use sys::socket::{self, Kind};
 use wire::link::inspection::LARGEST as RECORD;
 use wire::link::v1::{self, inspect_reply};
@@ -94,6 +96,20 @@ impl Running {
         command.args(arguments).arg(std::process::id().to_string()).env_clear().current_dir("/");
         let child = command.stdin(Stdio::from(theirs)).stdout(Stdio::null()).spawn()?;
         Ok(Self { child, socket })
+    }
+
+    /// Hands it a file of nothing. Whoever does not answer to that can't be confined here or lacks memory: it is not a file's
+    /// doing.
+    ///
+    /// # Errors
+    /// When it does not answer. It is of no use then.
+    pub(super) fn try_out(&mut self, now: Time, patience: Patience, halt: &Halt) -> Result<(), Broken> {
+        let nothing = File::open("/dev/null").map_err(|_| Broken::Starved)?;
+        let wanted = Sha256(sha2::Sha256::digest([]).into());
+        match self.ask(nothing.as_fd(), wanted, now, patience, halt)? {
+            Answer::Inspected(_) => Ok(()),
+            Answer::Changed | Answer::Unreadable(_) => Err(Broken::Nonsense),
+        }
     }
 
     /// Its process.

@@ -26,7 +26,7 @@ const REQUEST: usize = 256;
 pub fn run(parent: i32, trust: &Trust) -> anyhow::Result<()> {
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
     // Before the first file.
-    confine(parent)?;
+    confine(parent, socket.as_fd())?;
     serve(socket.as_fd(), |source, now| inspect::inspect(source, trust, now));
     Ok(())
 }

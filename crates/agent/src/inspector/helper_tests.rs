@@ -42,10 +42,13 @@ fn helper_child() {
     if part == "unconfined: is silent" {
         std::thread::sleep(Duration::from_secs(60));
     }
+    if part == "unconfined: aborts" {
+        std::process::abort();
+    }
     if part == "cannot be confined" {
         std::process::exit(1);
     }
-    confine(parent).unwrap();
+    confine(parent, socket.as_fd()).unwrap();
     let trust = Trust::default();
     serve(socket.as_fd(), |source, now| {
         let first = source.piece(0, 16)?;
@@ -70,6 +73,10 @@ fn helper_child() {
             }
             b"opens a socket  " => {
                 let _ = std::net::UdpSocket::bind("127.0.0.1:0");
+                unreachable!("it was let");
+            }
+            b"tells others    " => {
+                let _ = socket::send(io::stderr().as_fd(), b"hello", &[], true);
                 unreachable!("it was let");
             }
             b"starts a process" => {
@@ -149,7 +156,7 @@ fn the_helper_can_do_nothing_but_compute() {
     let (opens, wanted) = file("opens a file");
     let Answer::Inspected(record) = ask(&mut running, &opens, wanted, LONG).unwrap() else { panic!() };
     assert!(record.publisher.unwrap().contains("not permitted"));
-    for does in ["opens a socket", "starts a process"] {
+    for does in ["opens a socket", "tells others", "starts a process"] {
         let mut running = Running::start(&helper("")).unwrap();
         let (file, wanted) = file(does);
         let broken = ask(&mut running, &file, wanted, LONG);
@@ -222,6 +229,20 @@ fn a_helper_that_is_killed_harms_nobody_and_another_one_goes_on() {
     let mut running = Running::start(&helper("")).unwrap();
     let (file, wanted) = file("");
     assert!(matches!(ask(&mut running, &file, wanted, LONG), Ok(Answer::Inspected(_))));
+}
+
+#[test]
+fn what_ends_a_helper_at_once_is_no_files_doing() {
+    let now = Time::from_seconds(1_700_000_000);
+    for part in ["unconfined: aborts", "cannot be confined", "unconfined: lies"] {
+        let mut running = Running::start(&helper(part)).unwrap();
+        let tried = running.try_out(now, LONG, &Halt::default());
+        assert!(tried.is_err(), "{part}");
+    }
+    let mut running = Running::start(&helper("")).unwrap();
+    running.try_out(now, LONG, &Halt::default()).unwrap();
+    let (wants, wanted) = file("wants memory");
+    assert!(matches!(ask(&mut running, &wants, wanted, LONG), Err(Broken::Ended(Some(_)))));
 }
 
 #[test]

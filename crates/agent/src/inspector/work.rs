@@ -96,7 +96,11 @@ impl Inspector {
     /// Works until the agent stops.
     pub(crate) fn run(mut self, core: &Core) {
         loop {
-            let wait = if self.running.is_some() { IDLE } else { Duration::from_secs(3600) };
+            let wait = match self.until_start() {
+                Some(wait) if !self.queue.is_empty() => wait,
+                _ if self.running.is_some() => IDLE,
+                _ => Duration::from_secs(3600),
+            };
             match self.heard.recv_timeout(wait) {
                 Ok(said) => self.hear(said),
                 Err(RecvTimeoutError::Timeout) => self.let_go(),
@@ -112,7 +116,7 @@ impl Inspector {
         match said {
             Said::Attached => self.queue.clear(),
             // It asks again for what it hears nothing of.
-            Said::Wanted(_) if self.queue.len() >= MOST_ASKED => {}
+            Said::Wanted(file) if self.queue.len() >= MOST_ASKED || self.queue.contains(&file) => {}
             Said::Wanted(file) => self.queue.push_back(file),
         }
     }
@@ -122,11 +126,20 @@ impl Inspector {
             while let Ok(said) = self.heard.try_recv() {
                 self.hear(said);
             }
+            // The server would only ask again.
+            if self.until_start().is_some() {
+                return Ok(());
+            }
             let Some(file) = self.queue.pop_front() else { return Ok(()) };
             self.wait_for_calm(core)?;
             let before = self.ran();
             let became = self.inspect(core, file)?;
             let used = self.ran().saturating_sub(before);
+            if matches!(became, Became::PutOff(_)) && self.until_start().is_some() {
+                // Behind the others, in case that it is its doing.
+                self.queue.push_back(file);
+                return Ok(());
+            }
             self.tell(core, became.told(file))?;
             self.rest(core, used)?;
         }
@@ -208,17 +221,10 @@ impl Inspector {
         if self.running.as_ref().is_some_and(Running::is_worn) {
             self.let_go();
         }
-        let Some(mut running) = self.running.take().or_else(|| self.start()) else {
+        let Some(mut running) = self.running.take().or_else(|| self.start(core)) else {
             return Ok(Err(Broken::Starved));
         };
         let answer = running.ask(opened, file, core.server_now(), self.patience, &core.halt);
-        if let Err(Broken::Ended(Some(status))) = &answer
-            && status.code().is_some()
-        {
-            // It says itself why, where this process's own errors go.
-            tracing::error!(%status, "nothing can be inspected now: the process for it can't be confined");
-            self.could_not_start = Some(Instant::now());
-        }
         match &answer {
             Ok(_) => self.running = Some(running),
             Err(Broken::Stopped) => return Err(Stopped),
@@ -227,21 +233,39 @@ impl Inspector {
         Ok(answer)
     }
 
+    /// How long no helper is to be started any more.
+    fn until_start(&self) -> Option<Duration> {
+        let left = NO_START.checked_sub(self.could_not_start?.elapsed())?;
+        (!left.is_zero()).then_some(left)
+    }
+
     /// None while one that was ended is not gone, or none can be started.
-    fn start(&mut self) -> Option<Running> {
+    fn start(&mut self, core: &Core) -> Option<Running> {
         self.leaving = self.leaving.take().and_then(Running::end);
-        let is_due = self.could_not_start.is_none_or(|at| at.elapsed() >= NO_START);
-        if self.leaving.is_some() || !is_due {
+        if self.leaving.is_some() {
+            self.could_not_start = Some(Instant::now());
+        }
+        if self.until_start().is_some() {
             return None;
         }
         match Running::start(&self.helper) {
-            Ok(running) => Some(running),
-            Err(error) => {
-                tracing::error!(%error, "nothing can be inspected now");
-                self.could_not_start = Some(Instant::now());
-                None
-            }
+            // From here on it is a file's doing what becomes of it.
+            Ok(mut running) => match running.try_out(core.server_now(), self.patience, &core.halt) {
+                Ok(()) => return Some(running),
+                Err(Broken::Stopped) => return None,
+                Err(broken) => {
+                    // It says itself why, where this process's own errors go.
+                    tracing::error!(
+                        ?broken,
+                        "nothing can be inspected now: the process for it does not answer"
+                    );
+                    self.leaving = running.end();
+                }
+            },
+            Err(error) => tracing::error!(%error, "nothing can be inspected now"),
         }
+        self.could_not_start = Some(Instant::now());
+        None
     }
 
     fn let_go(&mut self) {

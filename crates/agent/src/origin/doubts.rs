@@ -13,20 +13,26 @@ const MOST: usize = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct Doubts {
     paths: BTreeMap<PathBuf, (Instant, Sha256)>,
-    /// There were more than are remembered.
-    is_short: bool,
+    /// The first of those that there was no room for.
+    missed: Option<PathBuf>,
 }
 
 impl Doubts {
-    /// A copy with this content. That it is seen again does not put it off.
+    /// A copy with this content. That it is seen again does not put it off. The first ones in the order of paths are
+    /// remembered, so that who looks for the rest can go on behind them.
     pub(super) fn add(&mut self, path: &Path, sha256: Sha256) {
         let known = self.paths.get(path);
         if known.is_some_and(|(_, before)| *before == sha256) {
             return;
         }
         if known.is_none() && self.paths.len() >= MOST {
-            self.is_short = true;
-            return;
+            if self.paths.last_key_value().is_none_or(|(last, _)| path >= last.as_path()) {
+                self.miss(path.to_owned());
+                return;
+            }
+            if let Some((last, _)) = self.paths.pop_last() {
+                self.miss(last);
+            }
         }
         self.paths.insert(path.to_owned(), (Instant::now(), sha256));
     }
@@ -36,9 +42,15 @@ impl Doubts {
         self.paths.extract_if(.., |_, (since, _)| since.elapsed() >= age).map(|(path, _)| path).collect()
     }
 
-    /// Whether there were more, since this was asked last.
-    pub(super) fn were_more(&mut self) -> bool {
-        std::mem::take(&mut self.is_short)
+    fn miss(&mut self, path: PathBuf) {
+        if self.missed.as_ref().is_none_or(|missed| path < *missed) {
+            self.missed = Some(path);
+        }
+    }
+
+    /// From which path on is to be looked for more, when all that are remembered were taken; none if there were no more.
+    pub(super) fn resume(&mut self) -> Option<PathBuf> {
+        if self.paths.is_empty() { self.missed.take() } else { None }
     }
 }
 
@@ -47,16 +59,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_makes_many_is_found_out_later() {
-        let mut doubts = Doubts::default();
-        for number in 0..=MOST {
-            doubts.add(Path::new(&format!("/{number}")), Sha256([1; 32]));
+    fn who_makes_many_is_found_out_later_and_each_once() {
+        // Nobody walks in the order of paths.
+        let all: Vec<_> =
+            (0..2 * MOST + 7).map(|number| PathBuf::from(format!("/{}", number ^ 0x155))).collect();
+        let (mut doubts, mut taken, mut walks) = (Doubts::default(), Vec::new(), 0);
+        let mut from = Some(PathBuf::new());
+        while let Some(behind) = from {
+            walks += 1;
+            all.iter().filter(|path| **path >= behind).for_each(|path| doubts.add(path, Sha256([1; 32])));
+            assert_eq!(doubts.take(Duration::from_secs(3600)), Vec::<PathBuf>::new());
+            assert_eq!(doubts.resume(), None, "not before they are taken");
+            taken.extend(doubts.take(Duration::ZERO));
+            from = doubts.resume();
         }
-        doubts.add(Path::new("/0"), Sha256([2; 32]));
-        assert!(doubts.were_more() && !doubts.were_more());
-        assert_eq!(doubts.take(Duration::from_secs(3600)), Vec::<PathBuf>::new());
-        assert_eq!(doubts.take(Duration::ZERO).len(), MOST);
-        assert_eq!(doubts.take(Duration::ZERO).len(), 0);
+        let mut sorted = all;
+        sorted.sort();
+        assert_eq!((walks, taken == sorted), (3, true));
     }
 
     #[test]

@@ -40,6 +40,7 @@ pub(crate) struct Keeper {
     halt: Halt,
     /// How the packages were when they were looked at last, and since when they are so.
     packages: Option<(Stamp, Instant)>,
+    /// Since when a package seems to be unpacked.
     unpacking: Option<Instant>,
     /// Not before that, after so long a time.
     retry: Option<(Instant, Duration)>,
@@ -104,7 +105,7 @@ impl Keeper {
         if !is_current {
             let is_due = self.retry.is_none_or(|(at, _)| Instant::now() >= at);
             // Twice the same, unless this is the start; then what comes is found out the next time.
-            if is_due && (rested > Duration::ZERO || index.is_none()) && self.unpacking.is_none() {
+            if is_due && (rested > Duration::ZERO || index.is_none()) && !self.is_unpacking() {
                 // Without one before it, the new one is told of as a whole.
                 self.has_doubted |= index.is_none();
                 return self.renew(&stamp, index.as_deref(), roots);
@@ -112,25 +113,33 @@ impl Keeper {
             return Ok(());
         }
         let Some(index) = index else { return Ok(()) };
-        if !std::mem::replace(&mut self.has_doubted, true) || self.origins.doubts.lock().were_more() {
-            self.tell(Some(&index), &index, true, roots)?;
+        let from = if std::mem::replace(&mut self.has_doubted, true) {
+            self.origins.doubts.lock().resume()
+        } else {
+            Some(PathBuf::new())
+        };
+        if let Some(from) = from {
+            self.tell(Some(&index), &index, Some(&from), roots)?;
         }
-        if rested >= REST && self.unpacking.is_none() { self.confirm(&index, REST) } else { Ok(()) }
+        if rested >= REST && !self.is_unpacking() { self.confirm(&index, REST) } else { Ok(()) }
     }
 
     /// How packages are, and how long they have been so.
     fn look(&mut self) -> (Stamp, Duration) {
         let stamp = Stamp::now();
-        let is_unpacking = Stamp::is_unpacking();
-        let since = self.unpacking.unwrap_or_else(Instant::now);
-        self.unpacking = (is_unpacking && since.elapsed() < LONGEST_UNPACKING).then_some(since);
+        // Kept until it is over: what a crash left behind does not begin anew.
+        self.unpacking = Stamp::is_unpacking().then(|| self.unpacking.unwrap_or_else(Instant::now));
         match &self.packages {
-            Some((before, since)) if *before == stamp && self.unpacking.is_none() => (stamp, since.elapsed()),
+            Some((before, since)) if *before == stamp && !self.is_unpacking() => (stamp, since.elapsed()),
             _ => {
                 self.packages = Some((stamp.clone(), Instant::now()));
                 (stamp, Duration::ZERO)
             }
         }
+    }
+
+    fn is_unpacking(&self) -> bool {
+        self.unpacking.is_some_and(|since| since.elapsed() < LONGEST_UNPACKING)
     }
 
     /// Makes the index anew, and tells of all copies of which it says something else. Only then it is the one that counts
@@ -143,13 +152,19 @@ impl Keeper {
         }
         let new = Arc::new(new);
         *self.origins.index.write() = Some(new.clone());
-        self.tell(before, &new, before.is_none(), roots)?;
+        self.tell(before, &new, before.is_none().then_some(Path::new("")), roots)?;
         new.rename(&self.place)
     }
 
     /// Tells of the copies of which an index says something else than the one before; of those that differ it is said
-    /// later, and of all of them when `all`.
-    fn tell(&self, before: Option<&Index>, now: &Index, all: bool, roots: &[PathBuf]) -> io::Result<()> {
+    /// later, and of all of them at path `all` and behind it, in the order of paths.
+    fn tell(
+        &self,
+        before: Option<&Index>,
+        now: &Index,
+        all: Option<&Path>,
+        roots: &[PathBuf],
+    ) -> io::Result<()> {
         let inventory = &self.looker.inventory;
         for root in roots {
             let Some(number) = inventory.number(root) else { continue };
@@ -166,7 +181,7 @@ impl Keeper {
                         let is_news = before.and_then(|before| before.find(&path, &known.digests)).as_ref()
                             != Some(&origin);
                         if origin.matches == Some(false) {
-                            if all || is_news {
+                            if is_news || all.is_some_and(|from| path.as_path() >= from) {
                                 self.origins.doubts.lock().add(&path, known.digests.sha256);
                             }
                         } else if is_news {

@@ -83,11 +83,17 @@ impl Inspection {
         Self { facts, outcome, ..Self::default() }
     }
 
-    /// Whether two honest inspections of the same bytes can have come to `self` and `other`: they may have run out of time,
+    /// Whether it says nothing of the file but that time or room was short, and perhaps what its beginning says. A record
+    /// with more content is judged by that, whatever its outcome.
+    pub fn is_cut_short(&self) -> bool {
+        matches!(self.outcome, Outcome::TimedOut | Outcome::TooBig)
+            && *self == Self::unread(self.facts.clone(), self.outcome.clone())
+    }
+
+    /// Whether two honest inspections of the same bytes can have come to `self` and `other`: they may have been cut short,
     /// and trusted others, at another time.
     pub fn agrees_with(&self, other: &Self) -> bool {
-        let is_cut_short = |one: &Self| matches!(one.outcome, Outcome::TimedOut | Outcome::TooBig);
-        is_cut_short(self) || is_cut_short(other) || self.by_bytes_alone() == other.by_bytes_alone()
+        self.is_cut_short() || other.is_cut_short() || self.by_bytes_alone() == other.by_bytes_alone()
     }
 
     /// Without what depends on whom a machine trusts, which catalogues it has, and when it looked.
@@ -148,5 +154,10 @@ mod tests {
         assert!(one.agrees_with(&Inspection::unread(Facts::default(), Outcome::TimedOut)));
         let published = Inspection { publisher: Some("p".to_owned()), ..one.clone() };
         assert!(!one.agrees_with(&published));
+        for outcome in [Outcome::TooBig, Outcome::TimedOut] {
+            let claims = Inspection { outcome, ..published.clone() };
+            assert!(!claims.is_cut_short() && !claims.agrees_with(&one), "it was read, by its own word");
+            assert!(claims.agrees_with(&claims.clone()));
+        }
     }
 }

@@ -7,6 +7,7 @@ use model::hold::Hold;
 use model::sighting::Sighting;
 use model::{ActId, RuleId};
 use tokio::net::unix::OwnedReadHalf;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 use wire::link::v1::{down, up};
 use wire::link::{Malformed, acts, holds, things, v1};
@@ -132,7 +133,12 @@ impl Ear<'_> {
             up::Message::SampleOffer(offer) => self.piece(Piece::Offer(offer)).await?,
             up::Message::SampleChunk(chunk) => self.piece(Piece::Chunk(chunk)).await?,
             up::Message::Inspected(told) => {
-                self.hand_on.records.send(told).await.map_err(|_| Ended::Gone)?;
+                // Nothing else is to wait for the store because of it: it is asked for again.
+                match self.hand_on.records.try_send(told) {
+                    Ok(()) => {}
+                    Err(TrySendError::Full(_)) => tracing::debug!(%machine, "inspection.dropped"),
+                    Err(TrySendError::Closed(_)) => return Err(Ended::Gone),
+                }
             }
         }
         Ok(())

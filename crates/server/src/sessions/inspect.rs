@@ -15,12 +15,14 @@ use super::Plane;
 use super::connection::{Ended, Guest};
 use crate::store::StoreError;
 
-/// Records that may wait for the store before the machine is made to wait.
-pub(super) const RECORDS: usize = 4;
+/// Records that may wait for the store: all that were asked for. More are dropped.
+pub(super) const RECORDS: usize = AT_ONCE;
 /// So many files at a time a machine is asked about.
 const AT_ONCE: usize = 16;
 /// So many are looked up at a time.
 const PAGE: u32 = 64;
+/// So many times at a look.
+const PAGES: usize = 64;
 /// How often is looked without news; another machine may have given up a file.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// For so long a machine is not asked again about what it could not inspect, or did not answer.
@@ -54,7 +56,8 @@ pub(super) async fn run(
         };
         match event {
             Some(told) => asking.take(told).await?,
-            None => asking.after = Some(0),
+            // What comes before is looked at the next time.
+            None => asking.after = asking.after.or(Some(0)),
         }
     }
 }
@@ -78,19 +81,18 @@ impl Asking<'_> {
             return Ok(wanted);
         }
         let Plane { store, organization, .. } = self.plane;
-        while let Some(after) = self.after {
-            if self.asked.len() >= AT_ONCE {
-                break;
-            }
+        for _ in 0..PAGES {
+            let Some(after) = self.after.filter(|_| !self.is_full()) else { break };
             let Guest { machine, inspects, .. } = self.guest;
             let due = store.uninspected(*organization, machine, inspects, after, PAGE).await?;
             self.after = if due.len() < PAGE as usize { None } else { due.last().map(|(place, _)| *place) };
             for (place, file) in due {
-                if self.asked.len() >= AT_ONCE {
+                if self.is_full() {
                     // This one is the first of the next look.
                     self.after = Some(place - 1);
                     break;
                 }
+                let Some(file) = file else { continue };
                 if !self.put_off.contains_key(&file) && self.claim(file) {
                     self.asked.insert(file, Instant::now());
                     wanted.push(file);
@@ -98,6 +100,12 @@ impl Asking<'_> {
             }
         }
         Ok(wanted)
+    }
+
+    /// Whether nothing more is to be asked: it is busy, or so much went wrong there that no more of it can be remembered,
+    /// and without that it would be asked again at once.
+    fn is_full(&self) -> bool {
+        self.asked.len() >= AT_ONCE || self.asked.len() + self.put_off.len() >= MOST_PUT_OFF
     }
 
     /// Whether no other machine is asked about it. The connection before this one may not have ended yet.
@@ -117,24 +125,21 @@ impl Asking<'_> {
 
     fn put_off(&mut self, file: Sha256) {
         self.answered(&file);
-        if self.put_off.len() < MOST_PUT_OFF {
-            self.put_off.insert(file, Instant::now());
-        }
+        self.put_off.insert(file, Instant::now());
     }
 
-    fn answered(&mut self, file: &Sha256) -> bool {
-        let was_asked = self.asked.remove(file).is_some();
-        if was_asked {
+    fn answered(&mut self, file: &Sha256) {
+        self.put_off.remove(file);
+        if self.asked.remove(file).is_some() {
             self.plane.inspecting().remove(file);
         }
-        was_asked
     }
 
     async fn take(&mut self, told: v1::Inspected) -> Result<(), Ended> {
         let machine = self.guest.machine;
         let file = Sha256::try_from(told.sha256.as_slice()).map_err(|_| Malformed("sha256"))?;
-        // Of the connection before, or nobody's business.
-        if !self.asked.contains_key(&file) {
+        // Of the connection before, or nobody's business. A late answer is one as well.
+        if !self.asked.contains_key(&file) && !self.put_off.contains_key(&file) {
             return Ok(());
         }
         let record = match told.result.ok_or(Malformed("inspected"))? {

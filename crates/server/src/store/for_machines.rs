@@ -253,8 +253,9 @@ impl Store {
         .await
     }
 
-    /// Files that a machine has, that it can say something about, and of which nobody has said enough: their SHA-256 and
-    /// places in an order of the store's own, from behind `after` on. `version` is that of its inspection.
+    /// Files that a machine has, from behind `after` on: their places in an order of the store's own, and the SHA-256 of
+    /// each that it can say something about and of which not enough was said. `version` is that of its inspection. Fewer
+    /// than `limit` are the last ones.
     ///
     /// # Errors
     /// When the machine is not known, or the store fails.
@@ -265,7 +266,7 @@ impl Store {
         version: u32,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<(u64, Sha256)>, StoreError> {
+    ) -> Result<Vec<(u64, Option<Sha256>)>, StoreError> {
         let Back::Sqlite(db) = &*self.back;
         db.read("uninspected", |look| {
             sqlite::inspections::due(look, organization, machine, version, after, limit)
@@ -288,8 +289,8 @@ impl Store {
             .await
     }
 
-    /// A machine has inspected a file. The first record stays, unless it is of an older version or one that ran out of
-    /// time; a machine that says otherwise is counted, and stands in the audit.
+    /// A machine has inspected a file. The first record stays, unless it is of an older version or one that was cut
+    /// short; a machine that says otherwise is counted, and stands in the audit.
     ///
     /// # Errors
     /// When the machine never told of that file, or the store fails.

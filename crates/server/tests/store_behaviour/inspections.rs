@@ -36,7 +36,7 @@ impl World {
             let page = self.store.uninspected(organization, machine, version, after, 1).await.unwrap();
             let Some((place, sha256)) = page.first() else { return due };
             after = *place;
-            due.push(sha256.0[0]);
+            due.extend(sha256.map(|sha256| sha256.0[0]));
         }
     }
 
@@ -146,6 +146,42 @@ pub(crate) async fn a_record_of_a_newer_version_and_one_that_was_cut_short_are_r
     assert_eq!(world.known().await.record, record("me"));
 }
 
+pub(crate) async fn what_a_newer_version_says_is_no_disagreement(world: World) {
+    let (first, second) = (world.home.machine, world.neighbour(2).await);
+    world.sees(first, Seen::AtRest).await;
+    world.sees(second, Seen::AtRest).await;
+    for (machine, version, says) in [
+        (first, VERSION - 1, "old"),
+        (first, VERSION, "new"),
+        (second, VERSION - 1, "old"),
+        (second, VERSION, "new"),
+    ] {
+        world.inspected(machine, version, &record(says)).await;
+    }
+    let known = world.known().await;
+    assert_eq!((&known.record, known.agreed, known.disagreed), (&record("new"), 1, 0));
+    let audit = world.store.audit(world.home.organization, 0, 100).await.unwrap();
+    assert!(audit.iter().all(|line| line.what != "inspection.disagree"));
+}
+
+pub(crate) async fn a_record_that_claims_to_be_cut_short_is_no_cover_for_a_lie(world: World) {
+    let [second, third] = [world.neighbour(2).await, world.neighbour(3).await];
+    for machine in [world.home.machine, second, third] {
+        world.sees(machine, Seen::AtRest).await;
+    }
+    let facts = record("me").facts;
+    world.inspected(world.home.machine, VERSION, &Inspection::unread(facts, Outcome::TooBig)).await;
+    world.inspected(second, VERSION, &Inspection { outcome: Outcome::TooBig, ..record("liar") }).await;
+    let known = world.known().await;
+    assert_eq!(
+        (known.told_by.as_str(), known.disagreed),
+        ("beta-2", 0),
+        "who says something beats who says nothing"
+    );
+    world.inspected(third, VERSION, &record("me")).await;
+    assert_eq!(world.known().await.disagreed, 1);
+}
+
 pub(crate) async fn two_machines_are_asked_and_no_third(world: World) {
     let machines = [world.home.machine, world.neighbour(2).await, world.neighbour(3).await];
     for machine in machines {
@@ -158,6 +194,12 @@ pub(crate) async fn two_machines_are_asked_and_no_third(world: World) {
     assert_eq!(world.due(machines[2], VERSION).await, [0; 0]);
     let late = world.neighbour(4).await;
     world.sees(late, Seen::AtRest).await;
+    assert_eq!(world.due(late, VERSION).await, [0; 0]);
+    // What comes back has not become unknown.
+    let [gone, back] = [Seen::Gone, Seen::AtRest].map(|seen| vec![sighting(1, "/a", seen)]);
+    for (sequence, sightings) in [(2, gone), (3, back)] {
+        world.store.record_sightings(world.home.organization, late, sequence, sightings).await.unwrap();
+    }
     assert_eq!(world.due(late, VERSION).await, [0; 0]);
 }
 

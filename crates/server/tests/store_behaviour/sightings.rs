@@ -1,5 +1,5 @@
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use model::act::{CopyState, Terms};
@@ -117,8 +117,23 @@ pub(crate) async fn where_a_file_comes_from_is_counted_by_machine(world: World) 
     let newer = origin("2", Some("Example Works"), None);
     let copies = ["/a", "/b"].map(|path| from(path, Seen::Traced, newer.clone()));
     world.saw(6, copies.to_vec()).await;
-    assert_eq!(told().await, [(whole, 1), (newer, 1)]);
+    assert_eq!(told().await, [(whole.clone(), 1), (newer.clone(), 1)]);
     assert_eq!(world.store.file(organization, sha1(1)).await.unwrap().unwrap().denials, 0);
+
+    // It neither brings back what is gone, nor buries what lies there now, nor makes a copy known.
+    let other = sighting(2, "/b", Seen::AtRest);
+    world.saw(7, vec![sighting(1, "/a", Seen::Gone), other]).await;
+    let copies = ["/a", "/b", "/c"].map(|path| from(path, Seen::Traced, newer.clone()));
+    world.saw(8, copies.to_vec()).await;
+    let present = async |sha1| {
+        let copies = world.store.copies(organization, sha1).await.unwrap();
+        let own = copies.into_iter().filter(|copy| copy.machine == world.home.machine);
+        own.map(|copy| (copy.path, copy.present)).collect::<Vec<_>>()
+    };
+    let mut gone = present(sha1(1)).await;
+    gone.sort();
+    assert_eq!(gone, [(PathBuf::from("/a"), false), (PathBuf::from("/b"), false)]);
+    assert_eq!(present(sha1(2)).await, [(PathBuf::from("/b"), true)]);
 }
 
 pub(crate) async fn places_that_make_room_are_not_counted(world: World) {

@@ -1,6 +1,6 @@
 //! What inspection says of files, and who is to be asked.
 
-use model::inspection::{Inspection, Outcome, VERSION};
+use model::inspection::{Inspection, VERSION};
 use model::{MachineId, OrganizationId, Sha256};
 use rusqlite::{Connection, OptionalExtension, params};
 use wire::link::inspection::{decode, encode};
@@ -34,7 +34,8 @@ pub(super) fn want(tx: &Tx<'_>, machine: i64, file: i64) -> rusqlite::Result<()>
     .map(drop)
 }
 
-/// Files of which that machine, whose inspection is of that version, can say more than is known.
+/// The next places of files that a machine may be asked about, with each file of which its inspection, of that version,
+/// can say more than is known. No more than `limit` are looked at.
 pub(in crate::store) fn due(
     connection: &Connection,
     organization: OrganizationId,
@@ -42,19 +43,21 @@ pub(in crate::store) fn due(
     version: u32,
     after: u64,
     limit: u32,
-) -> Result<Vec<(u64, Sha256)>, StoreError> {
+) -> Result<Vec<(u64, Option<Sha256>)>, StoreError> {
     let organization = organizations::get(connection, organization)?.number;
     let (machine, _) = machines::known(connection, organization, machine)?;
     let mut rows = connection.prepare_cached(
-        "SELECT f.number, f.sha256 FROM inspection_due d JOIN file f ON f.number = d.file
+        "SELECT f.number, CASE WHEN (i.version IS NULL OR i.version <= ?3) AND (w.version IS NULL OR w.version < ?3)
+             AND (SELECT count(*) FROM inspection_word o WHERE o.file = d.file AND o.version >= ?3) < ?5
+             THEN f.sha256 END AS sha256
+         FROM inspection_due d JOIN file f ON f.number = d.file
              LEFT JOIN inspection i ON i.file = d.file
              LEFT JOIN inspection_word w ON w.file = d.file AND w.machine = d.machine
          WHERE d.machine = ?1 AND d.file > ?2
-             AND (i.version IS NULL OR i.version <= ?3) AND (w.version IS NULL OR w.version < ?3)
          ORDER BY d.file LIMIT ?4",
     )?;
-    let rows = rows.query_map(params![machine, int(after), version.min(VERSION), limit], |row| {
-        Ok((uint(row, "number")?, Sha256(row.get("sha256")?)))
+    let rows = rows.query_map(params![machine, int(after), version.min(VERSION), limit, WORDS], |row| {
+        Ok((uint(row, "number")?, row.get::<_, Option<_>>("sha256")?.map(Sha256)))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -135,8 +138,12 @@ pub(in crate::store) fn take(
         .prepare_cached("SELECT told_by FROM inspection WHERE file = ?1")?
         .query_row([file], |row| row.get(0))
         .optional()?;
-    let agrees = before.as_ref().is_none_or(|before| before.record.agrees_with(record));
-    if before.as_ref().is_none_or(|before| is_better(version, record, before)) {
+    let replaces = before.as_ref().is_none_or(|before| is_better(version, record, before));
+    // Of another version it may say something else of the same bytes.
+    let agrees = before
+        .as_ref()
+        .is_none_or(|before| replaces || before.version != version || before.record.agrees_with(record));
+    if replaces {
         put(tx, organization, file, number, version, record)?;
     }
     let is_news = note(tx, file, number, version, agrees)?;
@@ -150,9 +157,8 @@ pub(in crate::store) fn take(
 
 /// Whether a record takes the place of what is known.
 fn is_better(version: u32, record: &Inspection, before: &KnownInspection) -> bool {
-    let is_cut_short = |record: &Inspection| record.outcome == Outcome::TimedOut;
     version > before.version
-        || version == before.version && is_cut_short(&before.record) && !is_cut_short(record)
+        || version == before.version && before.record.is_cut_short() && !record.is_cut_short()
 }
 
 fn put(
@@ -198,14 +204,11 @@ fn note(tx: &Tx<'_>, file: i64, machine: i64, version: u32, agrees: bool) -> rus
          WHERE excluded.version > version",
         )?
         .execute(params![file, machine, version, agrees])?;
-    if version < VERSION {
-        return Ok(said > 0);
-    }
     tx.prepare_cached(
-        "DELETE FROM inspection_due WHERE file = ?1 AND (machine = ?2
-             OR (SELECT count(*) FROM inspection_word WHERE file = ?1 AND version = ?3) >= ?4)",
+        "DELETE FROM inspection_due WHERE file = ?1 AND ((machine = ?2 AND ?5)
+             OR (SELECT count(*) FROM inspection_word WHERE file = ?1 AND version >= ?3) >= ?4)",
     )?
-    .execute(params![file, machine, version, WORDS])?;
+    .execute(params![file, machine, VERSION, WORDS, version >= VERSION])?;
     Ok(said > 0)
 }
 

@@ -43,6 +43,7 @@ pub(in crate::store) fn record(
         let place = Place { organization, machine, path: bytes_of(&sighting.path), at };
         match sighting.seen {
             Seen::Gone => gone(tx, &place, sighting)?,
+            Seen::Traced => traced(tx, &place, sighting)?,
             _ => there(tx, &place, sighting)?,
         }
     }
@@ -66,6 +67,23 @@ fn gone(tx: &Tx<'_>, place: &Place<'_>, sighting: &Sighting) -> rusqlite::Result
     )?
     .execute(params![place.organization, sighting.digests.sha256.0, place.machine, place.path, place.at])
     .map(drop)
+}
+
+/// Where a copy comes from says nothing of whether it still lies there, and makes none known: that of its going may have
+/// been told before.
+fn traced(tx: &Tx<'_>, place: &Place<'_>, sighting: &Sighting) -> rusqlite::Result<()> {
+    let Some(origin) = &sighting.origin else { return Ok(()) };
+    let present: Option<i64> = tx
+        .prepare_cached(
+            "SELECT c.file FROM copy c JOIN file f ON f.number = c.file
+             WHERE f.organization = ?1 AND f.sha256 = ?2 AND c.machine = ?3 AND c.path = ?4 AND c.present = 1",
+        )?
+        .query_row(
+            params![place.organization, sighting.digests.sha256.0, place.machine, place.path],
+            |row| row.get(0),
+        )
+        .optional()?;
+    present.map_or(Ok(()), |file| comes_from(tx, place, file, origin))
 }
 
 fn there(tx: &Tx<'_>, place: &Place<'_>, sighting: &Sighting) -> rusqlite::Result<()> {

@@ -91,7 +91,7 @@ impl TryFrom<v1::Inspection> for Inspection {
         if facts.subtype.len() > SHORT {
             return Err(Malformed("subtype"));
         }
-        Ok(Self {
+        let inspection = Self {
             facts: facts.into(),
             outcome: Outcome::from_word(&told.outcome, &reason).ok_or(Malformed("outcome"))?,
             publisher: some_text(told.publisher, TEXT, "publisher")?,
@@ -102,7 +102,12 @@ impl TryFrom<v1::Inspection> for Inspection {
             further_signatures: few(told.further_signatures, FURTHER, "further signatures")?,
             script_interpreter: some_text(told.script_interpreter, SHORT, "script interpreter")?,
             is_shortened: told.shortened,
-        })
+        };
+        // What runs out of time says nothing of what it had found.
+        if inspection.outcome == Outcome::TimedOut && !inspection.is_cut_short() {
+            return Err(Malformed("inspection (of a file that was not read)"));
+        }
+        Ok(inspection)
     }
 }
 

@@ -148,9 +148,10 @@ fn what_no_inspection_says_is_refused() {
         decode(&told.encode_to_vec()).map(drop)
     };
     assert_eq!(told(|_| ()), Ok(()));
-    let table: [(Change, &str); 14] = [
+    let table: [(Change, &str); 15] = [
         (|told| told.facts = None, "facts"),
         (|told| told.outcome = "fine".to_owned(), "outcome"),
+        (|told| told.outcome = "timed out".to_owned(), "inspection (of a file that was not read)"),
         (|told| told.reason = "x".repeat(513), "reason"),
         (|told| told.publisher = Some("x".repeat(4097)), "publisher"),
         (|told| told.further_signatures = vec![v1::Signature::default(); 17], "further signatures"),
