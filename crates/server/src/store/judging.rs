@@ -130,11 +130,20 @@ impl Store {
     /// it now stands it comes back.
     ///
     /// # Errors
-    /// When the store fails.
+    /// [`StoreError::Refused`] when there is no room for it beside the others; or when the store fails.
     pub async fn put_list(&self, by: &Caller, list: KnownList) -> Result<KnownList, StoreError> {
         let by = by.clone();
         let Back::Sqlite(db) = &*self.back;
         db.order("put_list", move |tx| sqlite::lists::put(tx, &by, &list)).await
+    }
+
+    /// Whether a list of that name may come beside the others.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] when it may not, which says why; or when the store fails.
+    pub fn check_room_for_list(&self, organization: OrganizationId, name: &str) -> Result<(), StoreError> {
+        let Back::Sqlite(db) = &*self.back;
+        db.read("check_room_for_list", |look| sqlite::lists::check_room(look, organization, name, [0; 3]))
     }
 
     /// Removes a list. False if there is none of that name.

@@ -23,7 +23,7 @@ use crate::api::door::LONGEST_VALUE;
 use crate::api::errors::ApiError;
 use crate::app::App;
 use crate::lists::{Importing, Unmade};
-use crate::store::KnownList;
+use crate::store::{KnownList, StoreError};
 
 /// A list may take so long to come,
 pub(in crate::api) const PATIENCE: Duration = Duration::from_secs(3600);
@@ -40,6 +40,7 @@ pub(in crate::api) async fn handle(
     body: Body,
 ) -> Result<impl IntoResponse, ApiError> {
     let organization = calling.identity.organization;
+    app.store.check_room_for_list(organization, &name.0).map_err(unnoted)?;
     let importing = app.lists.begin(terms.format).map_err(|error| unmade(Unmade::Io(error)))?;
     let importing = importing.ok_or(ApiError::Importing)?;
     receive(&importing, body).await?;
@@ -65,7 +66,7 @@ pub(in crate::api) async fn handle(
         |problem: &wire::lists::Problem| ListProblem { line: problem.line, why: problem.why.to_owned() };
     let problems = made.tally.problems.iter().map(problem).collect();
     let note = async {
-        kept = Some(app.store.put_list(&caller, list).await?);
+        kept = Some(app.store.put_list(&caller, list).await.map_err(unnoted)?);
         Ok::<_, ApiError>(())
     };
     app.lists.keep(organization, made, note).await?;
@@ -97,6 +98,13 @@ async fn next(body: &mut Body) -> Option<Result<Bytes, axum::Error>> {
             Ok(Err(_)) => {}
             Err(error) => return Some(Err(error)),
         }
+    }
+}
+
+fn unnoted(error: StoreError) -> ApiError {
+    match error {
+        StoreError::Refused(why) => ApiError::NoRoom(why),
+        error => error.into(),
     }
 }
 
@@ -230,6 +238,20 @@ mod tests {
         assert_eq!(scene.call("GET", "/api/quell/lists/feed", "").await.status, 404);
         scene.sweeps_lists().await;
         assert_eq!((scene.list_files(), scene.audited("list.remove").await.len()), ((0, 0), 1));
+    }
+
+    #[tokio::test]
+    async fn an_organization_has_at_most_64_lists() {
+        let scene = Scene::new().await;
+        let text = file(1).sha1.to_string();
+        let path = |number: u32| format!("/api/quell/lists/l{number}?as=Malware&comment=c");
+        for number in 0..64 {
+            assert_eq!(scene.call("PUT", &path(number), &text).await.status, 200);
+        }
+        let answer = scene.call("PUT", &path(64), &text).await;
+        assert_eq!((answer.status, &answer.json()["error"]["code"]), (507, &"QuotaExceeded".into()));
+        assert!(answer.text.contains("64 lists"), "{}", answer.text);
+        assert_eq!(scene.call("PUT", &path(63), &text).await.status, 200, "one may be replaced");
     }
 
     #[tokio::test]
