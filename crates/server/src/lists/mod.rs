@@ -168,12 +168,13 @@ impl Lists {
     }
 
     /// Gives a list its name, durably; then `note` lets the store know of it, before anybody may take it for surplus.
-    pub(crate) async fn keep<E: From<io::Error>>(
+    /// Who calls it sees it through.
+    pub(crate) async fn keep<T, E: From<io::Error>>(
         &self,
         organization: OrganizationId,
         made: Made,
-        note: impl Future<Output = Result<(), E>>,
-    ) -> Result<(), E> {
+        note: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         let _naming = self.naming.lock().await;
         let place = self.place(organization, made.id);
         if let Some(dir) = place.parent() {

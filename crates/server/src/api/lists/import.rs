@@ -41,12 +41,11 @@ pub(in crate::api) async fn handle(
 ) -> Result<impl IntoResponse, ApiError> {
     let organization = calling.identity.organization;
     app.store.check_room_for_list(organization, &name.0).map_err(unnoted)?;
-    let importing = app.lists.begin(terms.format).map_err(|error| unmade(Unmade::Io(error)))?;
+    let importing = app.lists.begin(terms.format).await.map_err(|error| unmade(Unmade::Io(error)))?;
     let importing = importing.ok_or(ApiError::Importing)?;
     receive(&importing, body).await?;
     let made = importing.done().await.map_err(unmade)?;
 
-    let (caller, mut kept) = (calling.caller(), None);
     let list = KnownList {
         id: made.id,
         name: name.0,
@@ -65,12 +64,13 @@ pub(in crate::api) async fn handle(
     let problem =
         |problem: &wire::lists::Problem| ListProblem { line: problem.line, why: problem.why.to_owned() };
     let problems = made.tally.problems.iter().map(problem).collect();
-    let note = async {
-        kept = Some(app.store.put_list(&caller, list).await.map_err(unnoted)?);
-        Ok::<_, ApiError>(())
-    };
-    app.lists.keep(organization, made, note).await?;
-    let list = kept.ok_or(ApiError::Panicked)?;
+    let (lists, store, caller) = (app.lists.clone(), app.store.clone(), calling.caller());
+    // To its end, even when the caller has gone: the store would name a file that was taken for surplus.
+    let kept = tokio::spawn(async move {
+        let note = async { store.put_list(&caller, list).await.map_err(unnoted) };
+        lists.keep(organization, made, note).await
+    });
+    let list = kept.await.map_err(|_| ApiError::Panicked)??;
     tracing::info!(list = list.name, bytes = list.bytes, refused = list.refused, "list.imported");
     Ok(called.entity(Set::Lists, shape(&app, organization, list, problems)))
 }
