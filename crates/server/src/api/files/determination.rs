@@ -154,7 +154,7 @@ mod tests {
         for (body, code) in [
             (r#"{"comment":"c"}"#, "MissingRequiredParameter"),
             (r#"{"determinationType":"Malware"}"#, "MissingRequiredParameter"),
-            (r#"{"determinationType":"evil","comment":"c"}"#, "BadRequest"),
+            (r#"{"determinationType":"evil","comment":"c"}"#, "InvalidInput"),
             (r#"{"determinationType":7,"comment":"c"}"#, "InvalidRequestBody"),
         ] {
             let answer = scene.call("PUT", &path(1), body).await;

@@ -217,7 +217,7 @@ mod tests {
             ("\u{1f}\u{8b}", "holds no digest"),
         ] {
             let answer = scene.call("PUT", MALWARE, body).await;
-            assert_eq!((answer.status, &answer.json()["error"]["code"]), (400, &"BadRequest".into()));
+            assert_eq!((answer.status, &answer.json()["error"]["code"]), (400, &"InvalidInput".into()));
             assert!(answer.text.contains(why), "{body:?}: {}", answer.text);
             assert_eq!(kind().await, "Malware", "after {body:?}");
         }
