@@ -138,6 +138,11 @@ pub(super) struct Coming {
 }
 
 impl Coming {
+    /// Where it is until then.
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
     /// Gives it a name.
     pub(super) fn moved_to(mut self, place: &Path) -> io::Result<()> {
         if let Some(path) = &self.path {

@@ -127,14 +127,19 @@ impl Store {
     }
 
     /// A list is there from now on, in the place of the one that had its name. When and by whom is the store's word: as
-    /// it now stands it comes back.
+    /// it now stands it comes back. `same` is the list that was found to have the same digests, if one was.
     ///
     /// # Errors
     /// [`StoreError::Refused`] when there is no room for it beside the others; or when the store fails.
-    pub async fn put_list(&self, by: &Caller, list: KnownList) -> Result<KnownList, StoreError> {
+    pub async fn put_list(
+        &self,
+        by: &Caller,
+        list: KnownList,
+        same: Option<Uuid>,
+    ) -> Result<KnownList, StoreError> {
         let by = by.clone();
         let Back::Sqlite(db) = &*self.back;
-        db.order("put_list", move |tx| sqlite::lists::put(tx, &by, &list)).await
+        db.order("put_list", move |tx| sqlite::lists::put(tx, &by, &list, same)).await
     }
 
     /// Whether a list of that name may come beside the others.

@@ -64,10 +64,15 @@ pub(in crate::api) async fn handle(
     let problem =
         |problem: &wire::lists::Problem| ListProblem { line: problem.line, why: problem.why.to_owned() };
     let problems = made.tally.problems.iter().map(problem).collect();
+    let replaced = app.store.list(organization, &list.name).await?;
+    let same = match replaced {
+        Some(replaced) => app.lists.is_same(organization, replaced.id, &made).await.then_some(replaced.id),
+        None => None,
+    };
     let (lists, store, caller) = (app.lists.clone(), app.store.clone(), calling.caller());
     // To its end, even when the caller has gone: the store would name a file that was taken for surplus.
     let kept = tokio::spawn(async move {
-        let note = async { store.put_list(&caller, list).await.map_err(unnoted) };
+        let note = async { store.put_list(&caller, list, same).await.map_err(unnoted) };
         lists.keep(organization, made, note).await
     });
     let list = kept.await.map_err(|_| ApiError::Panicked)??;

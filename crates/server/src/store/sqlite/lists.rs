@@ -44,11 +44,21 @@ pub(in crate::store) fn check_room(
     Ok(())
 }
 
-/// A list is there from now on, in the place of the one that had its name. As it now stands it comes back.
-pub(in crate::store) fn put(tx: &Tx<'_>, by: &Caller, list: &KnownList) -> Result<KnownList, StoreError> {
+/// A list is there from now on, in the place of the one that had its name. As it now stands it comes back. `same` is the
+/// list whose digests are the same.
+pub(in crate::store) fn put(
+    tx: &Tx<'_>,
+    by: &Caller,
+    list: &KnownList,
+    same: Option<Uuid>,
+) -> Result<KnownList, StoreError> {
     check_room(tx, by.organization, &list.name, list.counts)?;
     let organization = organizations::get(tx, by.organization)?.number;
     let list = KnownList { imported: tx.now, requestor: by.name.clone(), ..list.clone() };
+    let replaced = get(tx, by.organization, &list.name)?;
+    let says_the_same = replaced.is_some_and(|replaced| {
+        Some(replaced.id) == same && replaced.kind == list.kind && replaced.value == list.value
+    });
     tx.prepare_cached(
         "INSERT OR REPLACE INTO list (organization, name, id, type, value, sha256, sha1, md5, format, version, bytes,
                                       skipped, refused, imported, requestor, comment)
@@ -72,7 +82,10 @@ pub(in crate::store) fn put(tx: &Tx<'_>, by: &Caller, list: &KnownList) -> Resul
         list.requestor,
         list.comment
     ])?;
-    policy::all_changed(tx, organization)?;
+    // A feed that comes every few minutes would otherwise have all files looked at again, and never to the end.
+    if !says_the_same {
+        policy::all_changed(tx, organization)?;
+    }
     let entries: u64 = list.counts.iter().sum();
     let subject =
         format!("{} {} {entries} digests {}", list.name, list.kind.word(), model::Sha256(list.version));

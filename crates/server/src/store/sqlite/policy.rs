@@ -22,6 +22,8 @@ const SIGNATURE: &str = "policy on-determination malware";
 /// A policy makes no more blocks in an hour: what is judged wrongly by the thousand shall not be denied by the thousand.
 pub(in crate::store) const MOST_AN_HOUR: u64 = 100;
 const HOUR: Duration = Duration::from_secs(3600);
+/// So many of the newest files that were not looked at yet come first when all are to be looked at again.
+const MOST_AHEAD: u32 = 2000;
 
 /// Files judged so are blocked from now on.
 pub(in crate::store) fn put(tx: &Tx<'_>, by: &Caller, comment: &str) -> Result<(), StoreError> {
@@ -86,8 +88,15 @@ pub(super) fn said(tx: &Tx<'_>, organization: i64, file: FileId) -> rusqlite::Re
     .map(drop)
 }
 
-/// Something changed that may concern every file: those that are blocked are looked at first.
+/// Something changed that may concern every file: those that are blocked are looked at first, then the newest of those
+/// that were not looked at, which would otherwise never be when this comes again and again.
 pub(super) fn all_changed(tx: &Tx<'_>, organization: i64) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT OR REPLACE INTO policy_look (organization, file, token)
+         SELECT f.organization, f.number, random() FROM file f JOIN policy p ON p.organization = f.organization
+         WHERE f.organization = ?1 AND f.number > p.looked ORDER BY f.number DESC LIMIT ?2",
+    )?
+    .execute(params![organization, MOST_AHEAD])?;
     tx.prepare_cached("UPDATE policy SET looked = 0, changes = changes + 1 WHERE organization = ?1")?
         .execute([organization])?;
     tx.prepare_cached(
