@@ -196,8 +196,20 @@ mod tests {
         scene.call("PUT", "/api/quell/lists/feed?as=Malware&comment=c", &text).await;
         scene.polices().await;
         assert_eq!(blocks(&scene).await.len(), 100);
+        // Some are let go: their blocks were made all the same.
+        let list = "/api/quell/lists/feed?as=Malware&comment=c";
+        scene.call("PUT", list, &file(120).sha1.to_string()).await;
+        scene.polices().await;
+        assert_eq!(blocks(&scene).await.len(), 0);
+        scene.call("PUT", list, &text).await;
+        scene.polices().await;
+        assert_eq!(blocks(&scene).await.len(), 0);
         scene.later(3601);
         scene.polices().await;
-        assert_eq!(blocks(&scene).await.len(), 120);
+        assert_eq!(blocks(&scene).await.len(), 100);
+        scene.later(3601);
+        scene.polices().await;
+        let policy = scene.store().policy(scene.organization).await.unwrap().unwrap();
+        assert_eq!(policy.blocked, 120);
     }
 }

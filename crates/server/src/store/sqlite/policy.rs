@@ -176,16 +176,16 @@ pub(in crate::store) fn follow(
         confirms: false,
     };
     let comment = format!("{comment} (policy of {requestor})");
-    let mut rests = false;
+    let (mut rests, mut made) = (false, made_lately(tx, &organization)?);
     for Looked { file, token, digests, kind } in looked {
         let deed = deed(tx, &organization, *file)?;
         match (kind, deed) {
             (DeterminationType::Malware, None) => {
-                if made_lately(tx, &organization)? >= MOST_AN_HOUR {
+                if made >= MOST_AN_HOUR {
                     rests = true;
                     if token.is_some() { continue } else { break }
                 }
-                deny(tx, &organization, &by, *file, digests, &comment)?;
+                made += u64::from(deny(tx, &organization, &by, *file, digests, &comment)?);
             }
             (DeterminationType::Malware, Some(_)) | (_, None) => {}
             (_, Some(order)) => let_go(tx, &organization, &by, *file, digests, order)?,
@@ -213,14 +213,18 @@ fn deed(tx: &Tx<'_>, organization: &Organization, file: i64) -> rusqlite::Result
         .optional()
 }
 
+/// How many blocks policies made in the last hour, whatever became of them since: a list that changes to and fro has
+/// files let go and blocked again.
 fn made_lately(tx: &Tx<'_>, organization: &Organization) -> rusqlite::Result<u64> {
     tx.prepare_cached(
-        "SELECT count(*) AS many FROM policy_deed WHERE organization = ?1 AND at > ?2 AND \"order\" IS NOT NULL",
+        "SELECT count(*) AS many FROM \"order\" WHERE organization = ?1 AND want = 'block' AND requestor = ?3
+             AND number > coalesce((SELECT number FROM \"order\" WHERE organization = ?1 AND created <= ?2
+                 ORDER BY number DESC LIMIT 1), 0)",
     )?
-    .query_row(params![organization.number, tx.now.before(HOUR).ticks()], |row| uint(row, "many"))
+    .query_row(params![organization.number, tx.now.before(HOUR).ticks(), SIGNATURE], |row| uint(row, "many"))
 }
 
-/// Blocks the file, unless it is spared: then it is said why not, once.
+/// Blocks the file, unless it is spared: then it is said why not, once. Whether it is blocked comes back.
 fn deny(
     tx: &Tx<'_>,
     organization: &Organization,
@@ -228,7 +232,7 @@ fn deny(
     file: i64,
     digests: &Digests,
     comment: &str,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let name = FileId::Sha256(digests.sha256);
     let (order, refused) = match block::begin(tx, organization, by, name, comment, None) {
         Ok((_, order)) => (Some(order), None),
@@ -248,7 +252,7 @@ fn deny(
         refused,
         tx.now.ticks()
     ])?;
-    Ok(())
+    Ok(order.is_some())
 }
 
 /// The file is judged otherwise: its block ends, unless somebody else wants it, or has ended it already.
