@@ -86,6 +86,9 @@ pub(crate) enum ApiError {
     /// The body does not come.
     #[error("Request body did not come within 10 seconds")]
     TooSlow,
+    /// The list does not come: others wait for it to be done.
+    #[error("The list came too slowly: 32 KiB a second are asked for, and a minute is lent")]
+    ListTooSlow,
     /// The budget is spent.
     #[error("API calls quota exceeded! maximum allowed {max} per {}", clock_face(*span))]
     TooManyRequests {
@@ -143,7 +146,7 @@ impl ApiError {
             Self::NotFound(_) => ("ResourceNotFound", StatusCode::NOT_FOUND),
             Self::WrongMethod => ("MethodNotAllowed", StatusCode::METHOD_NOT_ALLOWED),
             Self::TooLarge => ("RequestBodyTooLarge", StatusCode::PAYLOAD_TOO_LARGE),
-            Self::TooSlow => ("RequestTimeout", StatusCode::REQUEST_TIMEOUT),
+            Self::TooSlow | Self::ListTooSlow => ("RequestTimeout", StatusCode::REQUEST_TIMEOUT),
             Self::TooManyRequests { .. } | Self::TooManyReaders { .. } => {
                 ("TooManyRequests", StatusCode::TOO_MANY_REQUESTS)
             }

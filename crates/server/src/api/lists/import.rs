@@ -13,6 +13,7 @@ use axum::response::IntoResponse;
 use hyper::body::Body as _;
 use model::Time;
 use model::determination::DeterminationType;
+use tokio::time::Instant;
 use wire::lists::{Format, Unread};
 use wire::rest::{BodyError, ListProblem, Set};
 
@@ -21,14 +22,13 @@ use crate::api::called::Called;
 use crate::api::caller::Calling;
 use crate::api::door::LONGEST_VALUE;
 use crate::api::errors::ApiError;
+use crate::api::pace::Credit;
 use crate::app::App;
 use crate::lists::{Importing, Unmade};
 use crate::store::{KnownList, StoreError};
 
-/// A list may take so long to come,
+/// A list may take so long to come.
 pub(in crate::api) const PATIENCE: Duration = Duration::from_secs(3600);
-/// and be silent for so long.
-const SILENCE: Duration = Duration::from_secs(60);
 
 /// Takes the list in.
 pub(in crate::api) async fn handle(
@@ -83,13 +83,25 @@ pub(in crate::api) async fn handle(
 /// Hands the body on as it comes. What comes after the reader has had enough is thrown away: who is told before he has
 /// sent all may never read the answer.
 async fn receive(importing: &Importing, mut body: Body) -> Result<(), ApiError> {
-    let mut is_wanted = true;
-    loop {
-        match tokio::time::timeout(SILENCE, next(&mut body)).await {
-            Err(_) => return Err(ApiError::TooSlow),
-            Ok(None) => return Ok(()),
-            Ok(Some(Err(error))) => return Err(ApiError::Unfit(format!("The list broke off: {error}"))),
-            Ok(Some(Ok(bytes))) => is_wanted = is_wanted && importing.take(bytes).await,
+    let (mut is_wanted, mut credit) = (true, Credit::full());
+    while let Some(bytes) = in_time(&mut body, &mut credit).await? {
+        is_wanted = is_wanted && importing.take(bytes).await;
+    }
+    Ok(())
+}
+
+/// The next bytes. Only the time counts in which they are waited for: no other list may come all the while.
+async fn in_time(body: &mut Body, credit: &mut Credit) -> Result<Option<Bytes>, ApiError> {
+    let since = Instant::now();
+    let come = tokio::time::timeout(credit.left(), next(body)).await;
+    credit.waited(since.elapsed());
+    match come {
+        Err(_) => Err(ApiError::ListTooSlow),
+        Ok(None) => Ok(None),
+        Ok(Some(Err(error))) => Err(ApiError::Unfit(format!("The list broke off: {error}"))),
+        Ok(Some(Ok(bytes))) => {
+            credit.earned(bytes.len());
+            Ok(Some(bytes))
         }
     }
 }
@@ -173,7 +185,47 @@ impl<S: Sync> FromRequestParts<S> for Terms {
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Poll, ready};
+
+    use super::*;
     use crate::api::tests::{Scene, file};
+
+    /// So many bytes a second, for so many seconds.
+    struct Drip(tokio::time::Interval, usize, u32);
+
+    impl hyper::body::Body for Drip {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, std::io::Error>>> {
+            if self.2 == 0 {
+                return Poll::Ready(None);
+            }
+            ready!(self.0.poll_tick(context));
+            self.2 -= 1;
+            Poll::Ready(Some(Ok(hyper::body::Frame::data(Bytes::from(vec![0; self.1])))))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_drips_is_cut_off_and_one_that_waits_for_us_is_not() {
+        let comes = async |bytes, seconds, ours: Duration| {
+            let drip = Drip(tokio::time::interval(Duration::from_secs(1)), bytes, seconds);
+            let (mut body, mut credit) = (Body::new(drip), Credit::full());
+            while in_time(&mut body, &mut credit).await?.is_some() {
+                tokio::time::sleep(ours).await;
+            }
+            Ok::<_, ApiError>(())
+        };
+        let begun = Instant::now();
+        assert_eq!(comes(1, 3600, Duration::ZERO).await, Err(ApiError::ListTooSlow));
+        assert!(begun.elapsed() < Duration::from_secs(70), "{:?}", begun.elapsed());
+        assert_eq!(comes(33 << 10, 600, Duration::ZERO).await, Ok(()));
+        assert_eq!(comes(1, 3600, Duration::from_secs(2)).await, Ok(()), "the disk is slow");
+    }
 
     const MALWARE: &str = "/api/quell/lists/feed?as=malware&value=Feed/Evil&comment=c";
 
