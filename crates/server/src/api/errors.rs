@@ -114,6 +114,11 @@ pub(crate) enum ApiError {
         "The server could not do it and nothing was changed. Try again; its log says more under the target"
     )]
     Store(StoreError),
+    /// It was done, and what became of it could not be read.
+    #[error(
+        "It is done, but can't be shown now: look at it again. The server's log says more under the target"
+    )]
+    Unshown(StoreError),
     /// A bug.
     #[error("The server failed. Its log says more under the target")]
     Panicked,
@@ -150,7 +155,9 @@ impl ApiError {
             Self::TooManyRequests { .. } | Self::TooManyReaders { .. } => {
                 ("TooManyRequests", StatusCode::TOO_MANY_REQUESTS)
             }
-            Self::Store(_) | Self::Panicked => ("InternalServerError", StatusCode::INTERNAL_SERVER_ERROR),
+            Self::Store(_) | Self::Unshown(_) | Self::Panicked => {
+                ("InternalServerError", StatusCode::INTERNAL_SERVER_ERROR)
+            }
             Self::Overdue => ("ServiceUnavailable", StatusCode::SERVICE_UNAVAILABLE),
         }
     }
@@ -161,6 +168,14 @@ impl ApiError {
             Self::TooManyRequests { wait, .. } | Self::TooManyReaders { wait, .. } => Some(*wait),
             Self::Overdue => Some(Duration::from_secs(1)),
             _ => None,
+        }
+    }
+
+    /// The refusal to show what was done already: none that says that nothing was changed.
+    pub(super) fn after_the_fact(self) -> Self {
+        match self {
+            Self::Store(cause) => Self::Unshown(cause),
+            _ => Self::Panicked,
         }
     }
 
@@ -247,6 +262,12 @@ mod tests {
     fn what_the_store_said_is_not_told_to_callers() {
         let error = ApiError::from(StoreError::Database("SELECT secret".into()));
         assert!(!error.to_string().contains("SELECT"));
+    }
+
+    #[test]
+    fn what_was_done_is_not_told_as_if_it_were_not() {
+        let error = ApiError::from(StoreError::Database("busy".into())).after_the_fact();
+        assert!(error.to_string().starts_with("It is done"), "{error}");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use wire::rest::{BodyError, ListProblem, Set};
 use super::{ListInPath, shape};
 use crate::api::called::Called;
 use crate::api::caller::Calling;
-use crate::api::door::LONGEST_VALUE;
+use crate::api::door::{LONGEST_COMMENT, LONGEST_VALUE};
 use crate::api::errors::ApiError;
 use crate::api::pace::Credit;
 use crate::app::App;
@@ -164,6 +164,9 @@ impl Terms {
                     let known = Format::from_word(&text);
                     let words = Format::ALL.map(Format::word).join(", ");
                     format = Some(known.ok_or_else(|| unfit(format!("format={text} is none of {words}")))?);
+                }
+                "comment" if text.len() > LONGEST_COMMENT => {
+                    return Err(ApiError::LongComment { max: LONGEST_COMMENT });
                 }
                 "comment" => comment = Some(text.into_owned()),
                 _ => {}
@@ -367,6 +370,9 @@ mod tests {
         ] {
             assert_eq!(scene.call("PUT", path, &text).await.status, 400, "{path}");
         }
+        let long = format!("/api/quell/lists/feed?as=Pua&comment={}", "c".repeat(4097));
+        let answer = scene.call("PUT", &long, &text).await;
+        assert_eq!((answer.status, &answer.json()["error"]["code"]), (400, &"InvalidInput".into()));
         let reader = scene.token_with(&["File.Read.All", "File.ReadWrite.All"]).await;
         assert_eq!(scene.call_with(Some(&reader), "GET", "/api/quell/lists", "", &[]).await.status, 200);
         assert_eq!(scene.call_with(Some(&reader), "PUT", MALWARE, &text, &[]).await.status, 403);
