@@ -170,7 +170,17 @@ async fn take_replacement(
     if !place.exists() {
         return Ok(());
     }
-    let to = OperatorKey::read(&place)?.public();
+    let to = match OperatorKey::read(&place) {
+        Ok(key) => key.public(),
+        Err(error) => {
+            let error = format!("{error:#}");
+            tracing::error!(
+                error,
+                "the key that is to replace the lost one can't be read: the one of now goes on"
+            );
+            return Ok(());
+        }
+    };
     // Otherwise it is the first one, or was cut short here before.
     if let Some(from) = store.operator_key(organization).await?.filter(|kept| *kept != to) {
         let change = KeyChange { from, to, signature: Vec::new() };
