@@ -152,9 +152,11 @@ async fn keep_operator_key(
     let was_before = store.operator_key_changes(organization).await?;
     anyhow::ensure!(
         was_before.iter().any(|change| change.from == key.public()),
-        "{} is not the operator key {} that the machines know: move it away, or put that one in its place",
+        "{} is not the operator key {} that the store knows: put that one in its place, or move this one away. If an \
+         older database was restored, rename this one to {}: root then takes it on machines that do not have it yet",
         path.display(),
-        operator::fingerprint(&kept)
+        operator::fingerprint(&kept),
+        OperatorKey::replacement_path(data_dir).display()
     );
     tracing::warn!(path = %path.display(), "this operator key counts no more: another has followed; remove the file");
     Ok(())

@@ -236,7 +236,8 @@ mod tests {
         start().await.unwrap();
         fs::remove_file(&path).unwrap();
         OperatorKey::new().unwrap().write(&path).unwrap();
-        assert!(start().await.unwrap_err().to_string().contains("is not the operator key"));
+        let error = start().await.unwrap_err().to_string();
+        assert!(error.contains("is not the operator key") && error.contains("pem.replacement"), "{error}");
 
         // The private half is lost.
         fs::remove_file(&path).unwrap();
