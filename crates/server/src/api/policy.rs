@@ -150,6 +150,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_was_refused_is_tried_again_each_hour_and_told_once() {
+        let scene = Scene::new().await;
+        scene.call("PUT", POLICY, WHY).await;
+        scene.spares(file(1), "/usr/bin/bash", "bash").await;
+        scene.sees(file(1), "/opt/1").await;
+        judge(&scene, 1, "Malware").await;
+        let goes_on = async |seconds| {
+            scene.later(seconds);
+            scene.store().expire().await.unwrap();
+            scene.polices().await;
+            let policy = scene.store().policy(scene.organization).await.unwrap().unwrap();
+            (policy.blocked, policy.refused)
+        };
+        assert_eq!(goes_on(1).await, (0, 1));
+        assert_eq!(goes_on(3601).await, (0, 1));
+        assert_eq!(scene.audited("policy.refused").await.len(), 1, "for the same reason");
+        scene.spares(file(2), "/usr/bin/bash", "bash").await;
+        assert_eq!(goes_on(600).await, (0, 1));
+        assert_eq!(goes_on(3001).await, (1, 0));
+    }
+
+    #[tokio::test]
     async fn a_feed_that_says_the_same_again_has_nothing_looked_at_and_the_newest_wait_for_no_other() {
         let scene = Scene::new().await;
         for number in 1..=4 {

@@ -24,6 +24,8 @@ pub(in crate::store) const MOST_AN_HOUR: u64 = 100;
 const HOUR: Duration = Duration::from_secs(3600);
 /// So many of the newest files that were not looked at yet come first when all are to be looked at again.
 const MOST_AHEAD: u32 = 2000;
+/// So many files whose blocks were refused are tried again at once.
+const MOST_AGAIN: u32 = 200;
 
 /// Files judged so are blocked from now on.
 pub(in crate::store) fn put(tx: &Tx<'_>, by: &Caller, comment: &str) -> Result<(), StoreError> {
@@ -180,7 +182,7 @@ pub(in crate::store) fn follow(
     for Looked { file, token, digests, kind } in looked {
         let deed = deed(tx, &organization, *file)?;
         match (kind, deed) {
-            (DeterminationType::Malware, None) => {
+            (DeterminationType::Malware, None | Some(Deed { order: None, is_old: true })) => {
                 if made >= MOST_AN_HOUR {
                     rests = true;
                     if token.is_some() { continue } else { break }
@@ -188,7 +190,7 @@ pub(in crate::store) fn follow(
                 made += u64::from(deny(tx, &organization, &by, *file, digests, &comment)?);
             }
             (DeterminationType::Malware, Some(_)) | (_, None) => {}
-            (_, Some(order)) => let_go(tx, &organization, &by, *file, digests, order)?,
+            (_, Some(deed)) => let_go(tx, &organization, &by, *file, digests, deed.order)?,
         }
         if token.is_some() {
             tx.prepare_cached(
@@ -203,14 +205,34 @@ pub(in crate::store) fn follow(
     Ok(!rests)
 }
 
-/// The deed about a file, if there is one, and its order, if it made one.
-fn deed(tx: &Tx<'_>, organization: &Organization, file: i64) -> rusqlite::Result<Option<Option<OrderId>>> {
-    tx.prepare_cached("SELECT \"order\" FROM policy_deed WHERE organization = ?1 AND file = ?2")?
+/// What came of a file.
+struct Deed {
+    /// The block that was made; none when it was refused,
+    order: Option<OrderId>,
+    /// and whether that was more than an hour ago: what stood against it may be gone.
+    is_old: bool,
+}
+
+/// The deed about a file, if there is one.
+fn deed(tx: &Tx<'_>, organization: &Organization, file: i64) -> rusqlite::Result<Option<Deed>> {
+    tx.prepare_cached("SELECT \"order\", at FROM policy_deed WHERE organization = ?1 AND file = ?2")?
         .query_row(params![organization.number, file], |row| {
             let order: Option<[u8; 16]> = row.get(0)?;
-            Ok(order.map(|id| OrderId(uuid::Uuid::from_bytes(id))))
+            let order = order.map(|id| OrderId(uuid::Uuid::from_bytes(id)));
+            Ok(Deed { order, is_old: time(row, "at")? <= tx.now.before(HOUR) })
         })
         .optional()
+}
+
+/// Files whose blocks were refused an hour ago are looked at again.
+pub(super) fn try_refused_again(tx: &Tx<'_>) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT OR IGNORE INTO policy_look (organization, file, token)
+         SELECT d.organization, d.file, random() FROM policy p JOIN policy_deed d ON d.organization = p.organization
+         WHERE d.\"order\" IS NULL AND d.at <= ?1 ORDER BY d.at LIMIT ?2",
+    )?
+    .execute(params![tx.now.before(HOUR).ticks(), MOST_AGAIN])
+    .map(drop)
 }
 
 /// How many blocks policies made in the last hour, whatever became of them since: a list that changes to and fro has
@@ -224,7 +246,7 @@ fn made_lately(tx: &Tx<'_>, organization: &Organization) -> rusqlite::Result<u64
     .query_row(params![organization.number, tx.now.before(HOUR).ticks(), SIGNATURE], |row| uint(row, "many"))
 }
 
-/// Blocks the file, unless it is spared: then it is said why not, once. Whether it is blocked comes back.
+/// Blocks the file, unless it is spared: then it is said why not, once for each reason. Whether it is blocked comes back.
 fn deny(
     tx: &Tx<'_>,
     organization: &Organization,
@@ -239,11 +261,16 @@ fn deny(
         Err(SubmitError::Store(error)) => return Err(error),
         Err(refusal) => (None, Some(refusal.to_string())),
     };
-    if let Some(refused) = &refused {
+    let said: Option<String> = tx
+        .prepare_cached("SELECT refused FROM policy_deed WHERE organization = ?1 AND file = ?2")?
+        .query_row(params![organization.number, file], |row| row.get(0))
+        .optional()?
+        .flatten();
+    if let Some(refused) = refused.as_ref().filter(|refused| said.as_ref() != Some(refused)) {
         audit::write(tx, organization.number, &by.into(), "policy.refused", &name.to_string(), refused)?;
     }
     tx.prepare_cached(
-        "INSERT INTO policy_deed (organization, file, \"order\", refused, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT OR REPLACE INTO policy_deed (organization, file, \"order\", refused, at) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?
     .execute(params![
         organization.number,
