@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::lists::Lists;
 use crate::policing;
 use crate::samples::Samples;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// How often acts and rules are looked through for those whose time is over.
 const EXPIRE_EVERY: Duration = Duration::from_secs(30);
@@ -15,6 +15,8 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(30);
 const UPKEEP_EVERY: Duration = Duration::from_secs(600);
 /// How often files are looked at that a policy may concern.
 const POLICE_EVERY: Duration = Duration::from_secs(1);
+/// For so long one chore may look at files while there are more.
+const POLICE_FOR: Duration = Duration::from_millis(500);
 /// How often what is no sample or list any more is removed from where they are kept.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
@@ -32,7 +34,7 @@ pub async fn run(store: Store, samples: Samples, lists: Lists) {
         let (chore, done) = tokio::select! {
             _ = expire.tick() => ("expire", store.expire().await),
             _ = upkeep.tick() => ("upkeep", store.upkeep().await),
-            _ = police.tick() => ("police", policing::turn(&store, &lists).await.map(drop)),
+            _ = police.tick() => ("police", look_at_files(&store, &lists).await),
             _ = sweep.tick() => (
                 "sweep samples and lists",
                 samples.sweep(&store).await.and(lists.sweep(&store).await),
@@ -42,4 +44,10 @@ pub async fn run(store: Store, samples: Samples, lists: Lists) {
             tracing::warn!(chore, %error, "a chore failed; it will be tried again");
         }
     }
+}
+
+async fn look_at_files(store: &Store, lists: &Lists) -> Result<(), StoreError> {
+    let begun = Instant::now();
+    while policing::turn(store, lists).await? && begun.elapsed() < POLICE_FOR {}
+    Ok(())
 }

@@ -152,9 +152,11 @@ async fn keep_operator_key(
     let was_before = store.operator_key_changes(organization).await?;
     anyhow::ensure!(
         was_before.iter().any(|change| change.from == key.public()),
-        "{} is not the operator key {} that the machines know: move it away, or put that one in its place",
+        "{} is not the operator key {} that the store knows: put that one in its place, or move this one away. If an \
+         older database was restored, rename this one to {}: root then takes it on machines that do not have it yet",
         path.display(),
-        operator::fingerprint(&kept)
+        operator::fingerprint(&kept),
+        OperatorKey::replacement_path(data_dir).display()
     );
     tracing::warn!(path = %path.display(), "this operator key counts no more: another has followed; remove the file");
     Ok(())
@@ -170,7 +172,17 @@ async fn take_replacement(
     if !place.exists() {
         return Ok(());
     }
-    let to = OperatorKey::read(&place)?.public();
+    let to = match OperatorKey::read(&place) {
+        Ok(key) => key.public(),
+        Err(error) => {
+            let error = format!("{error:#}");
+            tracing::error!(
+                error,
+                "the key that is to replace the lost one can't be read: the one of now goes on"
+            );
+            return Ok(());
+        }
+    };
     // Otherwise it is the first one, or was cut short here before.
     if let Some(from) = store.operator_key(organization).await?.filter(|kept| *kept != to) {
         let change = KeyChange { from, to, signature: Vec::new() };

@@ -61,6 +61,25 @@ impl OperatorKey {
         File::open(data_dir)?.sync_all()
     }
 
+    /// Puts the private half where it takes the place of a lost one, for who owns the data directory: whole or not at all,
+    /// and durable when it returns.
+    ///
+    /// # Errors
+    /// When one is there already or it can't be written.
+    pub fn write_replacement(&self, data_dir: &Path) -> anyhow::Result<()> {
+        let place = Self::replacement_path(data_dir);
+        let unfinished = data_dir.join("operator-key.pem.replacement.new");
+        remove_unfinished(&unfinished)?;
+        self.write(&unfinished)?;
+        let owner = fs::metadata(data_dir)?;
+        std::os::unix::fs::chown(&unfinished, Some(owner.uid()), Some(owner.gid()))?;
+        // Unlike a rename it replaces nothing.
+        let linked = fs::hard_link(&unfinished, &place).with_context(|| place.display().to_string());
+        fs::remove_file(&unfinished)?;
+        linked?;
+        Ok(File::open(data_dir)?.sync_all()?)
+    }
+
     /// Reads the private half.
     ///
     /// # Errors
@@ -75,10 +94,7 @@ impl OperatorKey {
     pub(crate) fn make(data_dir: &Path) -> anyhow::Result<Self> {
         let key = Self::new()?;
         let unfinished = data_dir.join("operator-key.pem.new");
-        match fs::remove_file(&unfinished) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
+        remove_unfinished(&unfinished)?;
         key.write(&unfinished)?;
         Self::settle(data_dir, &unfinished)?;
         Ok(key)
@@ -129,6 +145,14 @@ impl OperatorKey {
     pub fn sign(&self, approval: &Approval) -> v1::SignedApproval {
         let signature = self.0.sign(&signed_bytes(approval)).to_bytes().to_vec();
         v1::SignedApproval { signature, ..approval.into() }
+    }
+}
+
+/// What was cut short before.
+fn remove_unfinished(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -212,12 +236,26 @@ mod tests {
         start().await.unwrap();
         fs::remove_file(&path).unwrap();
         OperatorKey::new().unwrap().write(&path).unwrap();
-        assert!(start().await.unwrap_err().to_string().contains("is not the operator key"));
+        let error = start().await.unwrap_err().to_string();
+        assert!(error.contains("is not the operator key") && error.contains("pem.replacement"), "{error}");
 
         // The private half is lost.
         fs::remove_file(&path).unwrap();
         let third = OperatorKey::new().unwrap();
-        third.write(&OperatorKey::replacement_path(dir.path())).unwrap();
+        fs::write(OperatorKey::replacement_path(dir.path()), "half of a k").unwrap();
+        start().await.unwrap();
+        assert_eq!(now().await, second.public(), "one that can't be read hinders nobody");
+        assert!(third.write_replacement(dir.path()).is_err(), "nothing is replaced");
+        fs::remove_file(OperatorKey::replacement_path(dir.path())).unwrap();
+        third.write_replacement(dir.path()).unwrap();
+        assert_eq!(
+            fs::read_dir(dir.path())
+                .unwrap()
+                .flatten()
+                .filter(|file| { file.file_name().to_string_lossy().starts_with("operator-key") })
+                .count(),
+            1
+        );
         for _ in 0..2 {
             start().await.unwrap();
             assert_eq!((lies().public(), now().await), (third.public(), third.public()));

@@ -77,7 +77,7 @@ fn hint(status: u16, code: &str, retry_after: Option<u64>) -> Option<String> {
         }
         (_, "ConfirmationRequired") => "if that copy itself is meant: --confirm-spared-path",
         (_, "QuotaExceeded") => {
-            "samples are deleted by undoing the orders that collected them: quell order list"
+            "samples are deleted by undoing the orders that collected them: quell order list; lists by `quell list remove NAME`"
         }
         (_, "OsPlatformNotSupported") => "restart `quell up` on that machine with --guard PATH",
         (_, "invalid_client" | "unauthorized_client") => {
@@ -124,6 +124,7 @@ mod tests {
         let table = [
             (400, "InvalidHashValue", Exit::Usage),
             (400, "MissingRequiredParameter", Exit::Usage),
+            (400, "InvalidInput", Exit::Usage),
             (400, "ActiveRequestAlreadyExists", Exit::Conflict),
             (400, "OsPlatformNotSupported", Exit::Refused),
             (401, "Unauthorized", Exit::NotPermitted),

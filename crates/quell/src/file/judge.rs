@@ -22,7 +22,7 @@ pub(super) struct Judgement {
 }
 
 /// The type that a word of the command line means.
-pub(crate) fn kind(word: &str) -> Result<DeterminationType, String> {
+fn kind(word: &str) -> Result<DeterminationType, String> {
     DeterminationType::from_word(word).ok_or_else(|| "there are clean, pua, malware and unknown".to_owned())
 }
 

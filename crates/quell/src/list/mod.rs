@@ -32,7 +32,7 @@ enum Verb {
         #[arg(long, value_name = "NAME", value_parser = name)]
         name: String,
         /// What a file on it is: clean, pua, malware
-        #[arg(long = "as", value_name = "TYPE", value_parser = crate::file::judge::kind)]
+        #[arg(long = "as", value_name = "TYPE", value_parser = kind)]
         kind: DeterminationType,
         /// The threat's name, for all of them
         #[arg(long, value_name = "NAME")]
@@ -74,6 +74,13 @@ fn name(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// What files on a list can be.
+fn kind(word: &str) -> Result<DeterminationType, String> {
+    DeterminationType::from_word(word)
+        .filter(|kind| *kind != DeterminationType::Unknown)
+        .ok_or_else(|| "there are clean, pua and malware".to_owned())
+}
+
 /// Does what the verb says.
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let format = args.connection.format();
@@ -92,6 +99,12 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_says_something_of_its_files() {
+        assert_eq!(kind("Malware"), Ok(DeterminationType::Malware));
+        assert!(kind("unknown").is_err() && kind("evil").is_err());
+    }
 
     #[test]
     fn names_are_those_that_the_server_takes() {

@@ -31,14 +31,15 @@ pub(super) fn run(
     comment: Comment,
     timeout: Duration,
 ) -> Result<(), Failure> {
-    let patience = Patience::of(timeout);
-    let found = patience.call(|| find(api, hold))?;
+    let found = Patience::of(timeout).call(|| find(api, hold))?;
     if found["state"] != "Waiting" {
         return Err(no_more(&found));
     }
     let request = text(&found, "request");
     is_what_is_shown(&found, hold, &request)?;
     let signed = sign::signed(&request, with, comment)?;
+    // Somebody may have typed for long.
+    let patience = Patience::of(timeout);
     patience.call(|| bring(api, &signed))?;
     say::aside("the approval is on its way to the machine");
     follow(|| find(api, hold), patience, timeout)

@@ -80,7 +80,7 @@ pub(super) fn replace(args: &Replace, format: Format) -> Result<(), Failure> {
     let place = OperatorKey::replacement_path(&args.data_dir.path());
     let key = if place.exists() { read(&place)? } else { OperatorKey::new()? };
     if !place.exists() {
-        key.write(&place)?;
+        key.write_replacement(&args.data_dir.path())?;
     }
     let name = fingerprint(&key.public());
     say::out(match format {

@@ -21,7 +21,7 @@ const BODY_LIMIT: usize = 1 << 20;
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
 
 /// No reason is longer, in bytes: each list repeats that of each order.
-const LONGEST_COMMENT: usize = 4096;
+pub(super) const LONGEST_COMMENT: usize = 4096;
 
 /// The whole of a body.
 pub(super) async fn read(body: Body) -> Result<Bytes, ApiError> {

@@ -110,7 +110,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 /// Gives a refusal its envelope, and every answer the headers that keep it where it belongs.
 fn finish(mut response: Response, id: RequestId) -> Response {
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
-        if let ApiError::Store(cause) = &error {
+        if let ApiError::Store(cause) | ApiError::Unshown(cause) = &error {
             tracing::error!(request = %id.0, %cause, "the store refused");
         }
         response = envelope(response, &error, id);

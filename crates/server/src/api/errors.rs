@@ -86,6 +86,9 @@ pub(crate) enum ApiError {
     /// The body does not come.
     #[error("Request body did not come within 10 seconds")]
     TooSlow,
+    /// The list does not come: others wait for it to be done.
+    #[error("The list came too slowly: 32 KiB a second are asked for, and a minute is lent")]
+    ListTooSlow,
     /// The budget is spent.
     #[error("API calls quota exceeded! maximum allowed {max} per {}", clock_face(*span))]
     TooManyRequests {
@@ -111,6 +114,11 @@ pub(crate) enum ApiError {
         "The server could not do it and nothing was changed. Try again; its log says more under the target"
     )]
     Store(StoreError),
+    /// It was done, and what became of it could not be read.
+    #[error(
+        "It is done, but can't be shown now: look at it again. The server's log says more under the target"
+    )]
+    Unshown(StoreError),
     /// A bug.
     #[error("The server failed. Its log says more under the target")]
     Panicked,
@@ -125,13 +133,13 @@ impl ApiError {
         match self {
             Self::Body(BodyError::Incorrect) => ("InvalidRequestBody", StatusCode::BAD_REQUEST),
             Self::Body(BodyError::Missing(_)) => ("MissingRequiredParameter", StatusCode::BAD_REQUEST),
-            Self::LongComment { .. } => ("InvalidInput", StatusCode::BAD_REQUEST),
+            Self::LongComment { .. } | Self::Unfit(_) => ("InvalidInput", StatusCode::BAD_REQUEST),
             Self::Hash(_) => ("InvalidHashValue", StatusCode::BAD_REQUEST),
             Self::Query(_) => ("ODataError", StatusCode::BAD_REQUEST),
             Self::AlreadyOpen => ("ActiveRequestAlreadyExists", StatusCode::BAD_REQUEST),
             Self::NothingGuarded(_) => ("OsPlatformNotSupported", StatusCode::BAD_REQUEST),
             Self::Importing => ("Conflict", StatusCode::CONFLICT),
-            Self::Unfit(_) | Self::NotNow(_) => ("BadRequest", StatusCode::BAD_REQUEST),
+            Self::NotNow(_) => ("BadRequest", StatusCode::BAD_REQUEST),
             Self::NoApproval(_) => ("ApprovalRefused", StatusCode::BAD_REQUEST),
             Self::NoKeyChange(_) => ("KeyChangeRefused", StatusCode::BAD_REQUEST),
             Self::NoRoom(_) => ("QuotaExceeded", StatusCode::INSUFFICIENT_STORAGE),
@@ -143,11 +151,13 @@ impl ApiError {
             Self::NotFound(_) => ("ResourceNotFound", StatusCode::NOT_FOUND),
             Self::WrongMethod => ("MethodNotAllowed", StatusCode::METHOD_NOT_ALLOWED),
             Self::TooLarge => ("RequestBodyTooLarge", StatusCode::PAYLOAD_TOO_LARGE),
-            Self::TooSlow => ("RequestTimeout", StatusCode::REQUEST_TIMEOUT),
+            Self::TooSlow | Self::ListTooSlow => ("RequestTimeout", StatusCode::REQUEST_TIMEOUT),
             Self::TooManyRequests { .. } | Self::TooManyReaders { .. } => {
                 ("TooManyRequests", StatusCode::TOO_MANY_REQUESTS)
             }
-            Self::Store(_) | Self::Panicked => ("InternalServerError", StatusCode::INTERNAL_SERVER_ERROR),
+            Self::Store(_) | Self::Unshown(_) | Self::Panicked => {
+                ("InternalServerError", StatusCode::INTERNAL_SERVER_ERROR)
+            }
             Self::Overdue => ("ServiceUnavailable", StatusCode::SERVICE_UNAVAILABLE),
         }
     }
@@ -158,6 +168,14 @@ impl ApiError {
             Self::TooManyRequests { wait, .. } | Self::TooManyReaders { wait, .. } => Some(*wait),
             Self::Overdue => Some(Duration::from_secs(1)),
             _ => None,
+        }
+    }
+
+    /// The refusal to show what was done already: none that says that nothing was changed.
+    pub(super) fn after_the_fact(self) -> Self {
+        match self {
+            Self::Store(cause) => Self::Unshown(cause),
+            _ => Self::Panicked,
         }
     }
 
@@ -244,6 +262,12 @@ mod tests {
     fn what_the_store_said_is_not_told_to_callers() {
         let error = ApiError::from(StoreError::Database("SELECT secret".into()));
         assert!(!error.to_string().contains("SELECT"));
+    }
+
+    #[test]
+    fn what_was_done_is_not_told_as_if_it_were_not() {
+        let error = ApiError::from(StoreError::Database("busy".into())).after_the_fact();
+        assert!(error.to_string().starts_with("It is done"), "{error}");
     }
 
     #[test]

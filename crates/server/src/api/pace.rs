@@ -1,4 +1,4 @@
-//! How slowly an answer may be taken. Who takes nothing, or next to nothing, keeps a connection and what hangs on it: the
+//! How slowly an answer may be taken, or a list may come. Who takes nothing, or next to nothing, keeps a connection and what hangs on it: the
 //! place of a reader of samples, a long list in memory.
 
 use std::io::{self, ErrorKind, IoSlice};
@@ -14,11 +14,35 @@ const RATE: u64 = 32 << 10;
 /// and so long may nothing be.
 const CREDIT: Duration = Duration::from_secs(60);
 
+/// For how long the other end may do nothing from now on; each byte earns some of it back.
+#[derive(Debug)]
+pub(super) struct Credit(Duration);
+
+impl Credit {
+    pub(super) const fn full() -> Self {
+        Self(CREDIT)
+    }
+
+    pub(super) const fn left(&self) -> Duration {
+        self.0
+    }
+
+    /// So long it was waited for.
+    pub(super) const fn waited(&mut self, time: Duration) {
+        self.0 = self.0.saturating_sub(time);
+    }
+
+    /// So many bytes have come, or were taken.
+    pub(super) fn earned(&mut self, bytes: usize) {
+        let earned = Duration::from_micros((bytes as u64).saturating_mul(1_000_000) / RATE);
+        self.0 = (self.0 + earned).min(CREDIT);
+    }
+}
+
 /// A connection whose other end has to keep pace. Only the time counts in which we have something for it.
 pub(super) struct Paced<S> {
     stream: S,
-    /// For so long it may take nothing from now on; each byte that it takes earns some of it back.
-    credit: Duration,
+    credit: Credit,
     waiting: Option<Waiting>,
 }
 
@@ -29,7 +53,7 @@ struct Waiting {
 
 impl<S> Paced<S> {
     pub(super) const fn new(stream: S) -> Self {
-        Self { stream, credit: CREDIT, waiting: None }
+        Self { stream, credit: Credit::full(), waiting: None }
     }
 
     fn weigh(
@@ -39,17 +63,16 @@ impl<S> Paced<S> {
     ) -> Poll<io::Result<usize>> {
         if let Poll::Ready(taken) = taken {
             if let Some(waited) = self.waiting.take() {
-                self.credit = self.credit.saturating_sub(waited.since.elapsed());
+                self.credit.waited(waited.since.elapsed());
             }
             if let Ok(bytes) = &taken {
-                let earned = Duration::from_micros(*bytes as u64 * 1_000_000 / RATE);
-                self.credit = (self.credit + earned).min(CREDIT);
+                self.credit.earned(*bytes);
             }
             return Poll::Ready(taken);
         }
         let waiting = self.waiting.get_or_insert_with(|| {
             let since = Instant::now();
-            Waiting { since, end: Box::pin(sleep_until(since + self.credit)) }
+            Waiting { since, end: Box::pin(sleep_until(since + self.credit.left())) }
         });
         ready!(waiting.end.as_mut().poll(context));
         Poll::Ready(Err(io::Error::new(ErrorKind::TimedOut, "the answer is not taken, or too slowly")))

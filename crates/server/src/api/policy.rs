@@ -53,7 +53,10 @@ pub(super) async fn remove(
 
 #[cfg(test)]
 mod tests {
+    use model::determination::DeterminationType;
+
     use crate::api::tests::{Scene, file};
+    use crate::store::Looked;
 
     const POLICY: &str = "/api/quell/policies/malware";
     const WHY: &str = r#"{"Comment":"no malware here"}"#;
@@ -147,6 +150,63 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_was_refused_is_tried_again_each_hour_and_told_once() {
+        let scene = Scene::new().await;
+        scene.call("PUT", POLICY, WHY).await;
+        scene.spares(file(1), "/usr/bin/bash", "bash").await;
+        scene.sees(file(1), "/opt/1").await;
+        judge(&scene, 1, "Malware").await;
+        let goes_on = async |seconds| {
+            scene.later(seconds);
+            scene.store().expire().await.unwrap();
+            scene.polices().await;
+            let policy = scene.store().policy(scene.organization).await.unwrap().unwrap();
+            (policy.blocked, policy.refused)
+        };
+        assert_eq!(goes_on(1).await, (0, 1));
+        assert_eq!(goes_on(3601).await, (0, 1));
+        assert_eq!(scene.audited("policy.refused").await.len(), 1, "for the same reason");
+        scene.spares(file(2), "/usr/bin/bash", "bash").await;
+        assert_eq!(goes_on(600).await, (0, 1));
+        assert_eq!(goes_on(3001).await, (1, 0));
+    }
+
+    #[tokio::test]
+    async fn a_feed_that_says_the_same_again_has_nothing_looked_at_and_the_newest_wait_for_no_other() {
+        let scene = Scene::new().await;
+        for number in 1..=4 {
+            scene.sees(file(number), &format!("/opt/{number}")).await;
+        }
+        scene.call("PUT", POLICY, WHY).await;
+        let imports = async |kind: &str, text: String| {
+            let path = format!("/api/quell/lists/feed?as={kind}&comment=c");
+            assert_eq!(scene.call("PUT", &path, &text).await.status, 200);
+        };
+        let looks = |most| {
+            let looks = scene.store().policy_looks(most).unwrap();
+            looks.into_iter().flat_map(|look| look.files).collect::<Vec<_>>()
+        };
+        imports("Malware", format!("{}\n{}\n", file(8).sha1, file(9).sha1)).await;
+        scene.polices().await;
+        assert_eq!(looks(9), []);
+        imports("Malware", format!("# of today\n{}\n{}\n", file(9).sha1, file(8).sha1)).await;
+        assert_eq!(looks(9), [], "the same digests");
+        imports("Pua", format!("{}\n{}\n", file(8).sha1, file(9).sha1)).await;
+        let first = scene.store().policy_looks(2).unwrap().remove(0);
+        let numbers: Vec<_> = first.files.iter().map(|look| look.file).collect();
+        let looked = first.files.into_iter().map(|look| Looked {
+            file: look.file,
+            token: look.token,
+            digests: look.digests,
+            kind: DeterminationType::Unknown,
+        });
+        scene.store().policy_follows(scene.organization, first.changes, looked.collect()).await.unwrap();
+        imports("Pua", file(8).sha1.to_string()).await;
+        let next = looks(9);
+        assert!(next.len() == 2 && next.iter().all(|look| !numbers.contains(&look.file)), "{next:?}");
+    }
+
+    #[tokio::test]
     async fn it_blocks_no_more_than_a_hundred_files_an_hour() {
         let scene = Scene::new().await;
         scene.call("PUT", POLICY, WHY).await;
@@ -158,8 +218,20 @@ mod tests {
         scene.call("PUT", "/api/quell/lists/feed?as=Malware&comment=c", &text).await;
         scene.polices().await;
         assert_eq!(blocks(&scene).await.len(), 100);
+        // Some are let go: their blocks were made all the same.
+        let list = "/api/quell/lists/feed?as=Malware&comment=c";
+        scene.call("PUT", list, &file(120).sha1.to_string()).await;
+        scene.polices().await;
+        assert_eq!(blocks(&scene).await.len(), 0);
+        scene.call("PUT", list, &text).await;
+        scene.polices().await;
+        assert_eq!(blocks(&scene).await.len(), 0);
         scene.later(3601);
         scene.polices().await;
-        assert_eq!(blocks(&scene).await.len(), 120);
+        assert_eq!(blocks(&scene).await.len(), 100);
+        scene.later(3601);
+        scene.polices().await;
+        let policy = scene.store().policy(scene.organization).await.unwrap().unwrap();
+        assert_eq!(policy.blocked, 120);
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -63,6 +64,9 @@ fn nothing(tally: &Tally) -> String {
     text
 }
 
+/// So long a list waits for its turn: nothing sweeps for longer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// A list on its way in.
 pub(crate) struct Importing {
     pieces: mpsc::Sender<Piece>,
@@ -70,12 +74,13 @@ pub(crate) struct Importing {
 }
 
 impl Lists {
-    /// Begins to take a list in; none while another one comes.
+    /// Begins to take a list in; none when another one comes all the while.
     ///
     /// # Errors
     /// When there is no room.
-    pub(crate) fn begin(&self, format: Option<Format>) -> io::Result<Option<Importing>> {
-        let Ok(turn) = Arc::clone(&self.turn).try_acquire_owned() else { return Ok(None) };
+    pub(crate) async fn begin(&self, format: Option<Format>) -> io::Result<Option<Importing>> {
+        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.turn).acquire_owned());
+        let Ok(Ok(turn)) = turn.await else { return Ok(None) };
         let dir = self.dir.join(COMING);
         Room::of(&dir).check()?;
         let (pieces, feed) = feed::new();
@@ -133,6 +138,11 @@ pub(super) struct Coming {
 }
 
 impl Coming {
+    /// Where it is until then.
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
     /// Gives it a name.
     pub(super) fn moved_to(mut self, place: &Path) -> io::Result<()> {
         if let Some(path) = &self.path {
@@ -150,5 +160,24 @@ impl Drop for Coming {
         {
             tracing::warn!(path = %path.display(), %error, "a part of a list can't be removed");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_waits_for_a_sweep_and_not_for_another_list() {
+        let dir = tempfile::tempdir().unwrap();
+        let lists = Lists::open(dir.path()).unwrap();
+        let turn = Arc::clone(&lists.turn).try_acquire_owned().unwrap();
+        assert!(lists.begin(None).await.unwrap().is_none(), "its turn never comes");
+        let sweep = async {
+            tokio::time::sleep(PATIENCE / 2).await;
+            drop(turn);
+        };
+        let (begun, ()) = tokio::join!(lists.begin(None), sweep);
+        assert!(begun.unwrap().is_some());
     }
 }

@@ -167,13 +167,22 @@ impl Lists {
         files.filter_map(|path| Some((path.clone(), path.file_name()?.to_str()?.parse().ok()?))).collect()
     }
 
+    /// Whether a list that was made has the digests of another.
+    pub(crate) async fn is_same(&self, organization: OrganizationId, other: Uuid, made: &Made) -> bool {
+        let Some(coming) = made.coming.path().map(Path::to_owned) else { return false };
+        let place = self.place(organization, other);
+        let is_same = move || digests::are_same(&coming, &place).unwrap_or(false);
+        tokio::task::spawn_blocking(is_same).await.unwrap_or(false)
+    }
+
     /// Gives a list its name, durably; then `note` lets the store know of it, before anybody may take it for surplus.
-    pub(crate) async fn keep<E: From<io::Error>>(
+    /// Who calls it sees it through.
+    pub(crate) async fn keep<T, E: From<io::Error>>(
         &self,
         organization: OrganizationId,
         made: Made,
-        note: impl Future<Output = Result<(), E>>,
-    ) -> Result<(), E> {
+        note: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         let _naming = self.naming.lock().await;
         let place = self.place(organization, made.id);
         if let Some(dir) = place.parent() {

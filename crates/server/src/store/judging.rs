@@ -127,14 +127,28 @@ impl Store {
     }
 
     /// A list is there from now on, in the place of the one that had its name. When and by whom is the store's word: as
-    /// it now stands it comes back.
+    /// it now stands it comes back. `same` is the list that was found to have the same digests, if one was.
     ///
     /// # Errors
-    /// When the store fails.
-    pub async fn put_list(&self, by: &Caller, list: KnownList) -> Result<KnownList, StoreError> {
+    /// [`StoreError::Refused`] when there is no room for it beside the others; or when the store fails.
+    pub async fn put_list(
+        &self,
+        by: &Caller,
+        list: KnownList,
+        same: Option<Uuid>,
+    ) -> Result<KnownList, StoreError> {
         let by = by.clone();
         let Back::Sqlite(db) = &*self.back;
-        db.order("put_list", move |tx| sqlite::lists::put(tx, &by, &list)).await
+        db.order("put_list", move |tx| sqlite::lists::put(tx, &by, &list, same)).await
+    }
+
+    /// Whether a list of that name may come beside the others.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] when it may not, which says why; or when the store fails.
+    pub fn check_room_for_list(&self, organization: OrganizationId, name: &str) -> Result<(), StoreError> {
+        let Back::Sqlite(db) = &*self.back;
+        db.read("check_room_for_list", |look| sqlite::lists::check_room(look, organization, name, [0; 3]))
     }
 
     /// Removes a list. False if there is none of that name.

@@ -81,10 +81,11 @@ fn list(name: &str, kind: DeterminationType) -> KnownList {
 pub(crate) async fn a_list_takes_the_place_of_the_one_of_its_name(world: World) {
     let organization = world.home.organization;
     let first = list("feed", DeterminationType::Malware);
-    let kept = world.store.put_list(&world.caller(), first.clone()).await.unwrap();
+    let kept = world.store.put_list(&world.caller(), first.clone(), None).await.unwrap();
     assert_eq!((&*kept.requestor, kept.id), ("tests", first.id));
-    let second = world.store.put_list(&world.caller(), list("feed", DeterminationType::Clean)).await.unwrap();
-    let other = world.store.put_list(&world.caller(), list("a", DeterminationType::Pua)).await.unwrap();
+    let second =
+        world.store.put_list(&world.caller(), list("feed", DeterminationType::Clean), None).await.unwrap();
+    let other = world.store.put_list(&world.caller(), list("a", DeterminationType::Pua), None).await.unwrap();
     assert_eq!(world.store.lists(organization).await.unwrap(), [other.clone(), second.clone()]);
     assert_eq!(world.store.list(organization, "feed").await.unwrap(), Some(second.clone()));
     assert_eq!(world.store.kept_lists().await.unwrap(), [other.id, second.id].into());

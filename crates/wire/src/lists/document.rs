@@ -7,7 +7,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::rc::Rc;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::Unread;
 use super::lines::{Line, Lines, TOO_LONG, digest};
@@ -16,6 +16,9 @@ use super::tally::Counting;
 
 /// No text in a document is longer.
 const LONGEST: u64 = 1 << 20;
+/// Of texts in objects only such are kept, no more than this many bytes long: no digest and no name of a kind is longer,
+/// and objects stand in each other a hundred deep.
+const LONGEST_KEPT: usize = 4096;
 
 /// One object a line: a line that is broken does not spoil the next.
 pub(super) fn each_line(input: impl Read, tally: &mut Counting<'_>) -> Result<(), Unread> {
@@ -168,7 +171,8 @@ impl<'de> Visitor<'de> for Walk<'_, '_, '_> {
     fn visit_str<E: Error>(self, text: &str) -> Result<Found, E> {
         self.state.progress();
         if self.place == Place::Within {
-            return Ok(Found::Text(text.to_owned()));
+            let is_kept = text.len() <= LONGEST_KEPT;
+            return Ok(if is_kept { Found::Text(text.to_owned()) } else { Found::Other });
         }
         self.state.entry(text)?;
         Ok(Found::Other)
@@ -206,7 +210,7 @@ impl<'de> Visitor<'de> for Walk<'_, '_, '_> {
         self.state.progress();
         let before = self.state.tally.borrow().entries();
         let mut object = Object::default();
-        while let Some(key) = all.next_key::<String>()? {
+        while let Some(Key(key)) = all.next_key()? {
             // MISP's warning lists hold their entries so.
             let place = if key == "list" { Place::Top } else { Place::Within };
             let found = all.next_value_seed(Walk { state: self.state, place })?;
@@ -218,6 +222,27 @@ impl<'de> Visitor<'de> for Walk<'_, '_, '_> {
             self.state.refuse("no digest is in it");
         }
         Ok(Found::Other)
+    }
+}
+
+/// An object's key; of one that is too long to mean anything nothing is kept.
+struct Key(String);
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(key: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl Visitor<'_> for Reader {
+            type Value = Key;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Key, E> {
+                Ok(Key(if text.len() <= LONGEST_KEPT { text.to_owned() } else { String::new() }))
+            }
+        }
+        key.deserialize_str(Reader)
     }
 }
 

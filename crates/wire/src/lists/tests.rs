@@ -118,6 +118,18 @@ fn json_in_arrays_lines_and_one_after_the_other() {
 }
 
 #[test]
+fn of_long_texts_and_keys_in_objects_nothing_is_kept() {
+    let long_text = " ".repeat(1 << 16);
+    let text = format!(
+        "[{{\"sha256\":\"{}{long_text}\",\"sha1\":\"{}\"}},{{\"{long_text}\":{{\"md5\":\"{}\"}}}}]",
+        sha256(1),
+        sha1(2),
+        md5(3)
+    );
+    assert_eq!(found(text), (Format::Json, vec![middle(2), short(3)]));
+}
+
+#[test]
 fn what_misp_exports() {
     let list = format!(
         "{{\"name\":\"Known empty files\",\"type\":\"string\",\"version\":3,\"matching_attributes\":[\"md5\",\"sha256\"],\

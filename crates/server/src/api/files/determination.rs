@@ -41,7 +41,7 @@ pub(in crate::api) async fn set(
     } else {
         app.store.judge(&calling.caller(), id, judgement, comment).await?;
     }
-    let all = now(&app, calling.identity.organization, id).await?;
+    let all = after(&app, &calling, id).await?;
     Ok(called.entity(Set::Determinations, all))
 }
 
@@ -54,7 +54,7 @@ pub(in crate::api) async fn withdraw(
     body: ActionBody,
 ) -> Result<impl IntoResponse, ApiError> {
     take_back(&app, &calling, id, body.comment()?).await?;
-    let all = now(&app, calling.identity.organization, id).await?;
+    let all = after(&app, &calling, id).await?;
     Ok(called.entity(Set::Determinations, all))
 }
 
@@ -63,6 +63,11 @@ async fn take_back(app: &App, calling: &Calling, id: FileId, comment: String) ->
         0 => Err(ApiError::not_found("An analyst's determination of file", id)),
         _ => Ok(()),
     }
+}
+
+/// What is said of the file after a word that counts already: no failure may say that nothing was changed.
+async fn after(app: &App, calling: &Calling, id: FileId) -> Result<Judgements, ApiError> {
+    now(app, calling.identity.organization, id).await.map_err(ApiError::after_the_fact)
 }
 
 async fn now(app: &App, organization: OrganizationId, id: FileId) -> Result<Judgements, ApiError> {
@@ -154,7 +159,7 @@ mod tests {
         for (body, code) in [
             (r#"{"comment":"c"}"#, "MissingRequiredParameter"),
             (r#"{"determinationType":"Malware"}"#, "MissingRequiredParameter"),
-            (r#"{"determinationType":"evil","comment":"c"}"#, "BadRequest"),
+            (r#"{"determinationType":"evil","comment":"c"}"#, "InvalidInput"),
             (r#"{"determinationType":7,"comment":"c"}"#, "InvalidRequestBody"),
         ] {
             let answer = scene.call("PUT", &path(1), body).await;

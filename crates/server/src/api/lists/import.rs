@@ -13,22 +13,22 @@ use axum::response::IntoResponse;
 use hyper::body::Body as _;
 use model::Time;
 use model::determination::DeterminationType;
+use tokio::time::Instant;
 use wire::lists::{Format, Unread};
 use wire::rest::{BodyError, ListProblem, Set};
 
 use super::{ListInPath, shape};
 use crate::api::called::Called;
 use crate::api::caller::Calling;
-use crate::api::door::LONGEST_VALUE;
+use crate::api::door::{LONGEST_COMMENT, LONGEST_VALUE};
 use crate::api::errors::ApiError;
+use crate::api::pace::Credit;
 use crate::app::App;
 use crate::lists::{Importing, Unmade};
-use crate::store::KnownList;
+use crate::store::{KnownList, StoreError};
 
-/// A list may take so long to come,
+/// A list may take so long to come.
 pub(in crate::api) const PATIENCE: Duration = Duration::from_secs(3600);
-/// and be silent for so long.
-const SILENCE: Duration = Duration::from_secs(60);
 
 /// Takes the list in.
 pub(in crate::api) async fn handle(
@@ -40,12 +40,12 @@ pub(in crate::api) async fn handle(
     body: Body,
 ) -> Result<impl IntoResponse, ApiError> {
     let organization = calling.identity.organization;
-    let importing = app.lists.begin(terms.format).map_err(|error| unmade(Unmade::Io(error)))?;
+    app.store.check_room_for_list(organization, &name.0).map_err(unnoted)?;
+    let importing = app.lists.begin(terms.format).await.map_err(|error| unmade(Unmade::Io(error)))?;
     let importing = importing.ok_or(ApiError::Importing)?;
     receive(&importing, body).await?;
     let made = importing.done().await.map_err(unmade)?;
 
-    let (caller, mut kept) = (calling.caller(), None);
     let list = KnownList {
         id: made.id,
         name: name.0,
@@ -64,12 +64,18 @@ pub(in crate::api) async fn handle(
     let problem =
         |problem: &wire::lists::Problem| ListProblem { line: problem.line, why: problem.why.to_owned() };
     let problems = made.tally.problems.iter().map(problem).collect();
-    let note = async {
-        kept = Some(app.store.put_list(&caller, list).await?);
-        Ok::<_, ApiError>(())
+    let replaced = app.store.list(organization, &list.name).await?;
+    let same = match replaced {
+        Some(replaced) => app.lists.is_same(organization, replaced.id, &made).await.then_some(replaced.id),
+        None => None,
     };
-    app.lists.keep(organization, made, note).await?;
-    let list = kept.ok_or(ApiError::Panicked)?;
+    let (lists, store, caller) = (app.lists.clone(), app.store.clone(), calling.caller());
+    // To its end, even when the caller has gone: the store would name a file that was taken for surplus.
+    let kept = tokio::spawn(async move {
+        let note = async { store.put_list(&caller, list, same).await.map_err(unnoted) };
+        lists.keep(organization, made, note).await
+    });
+    let list = kept.await.map_err(|_| ApiError::Panicked)??;
     tracing::info!(list = list.name, bytes = list.bytes, refused = list.refused, "list.imported");
     Ok(called.entity(Set::Lists, shape(&app, organization, list, problems)))
 }
@@ -77,13 +83,25 @@ pub(in crate::api) async fn handle(
 /// Hands the body on as it comes. What comes after the reader has had enough is thrown away: who is told before he has
 /// sent all may never read the answer.
 async fn receive(importing: &Importing, mut body: Body) -> Result<(), ApiError> {
-    let mut is_wanted = true;
-    loop {
-        match tokio::time::timeout(SILENCE, next(&mut body)).await {
-            Err(_) => return Err(ApiError::TooSlow),
-            Ok(None) => return Ok(()),
-            Ok(Some(Err(error))) => return Err(ApiError::Unfit(format!("The list broke off: {error}"))),
-            Ok(Some(Ok(bytes))) => is_wanted = is_wanted && importing.take(bytes).await,
+    let (mut is_wanted, mut credit) = (true, Credit::full());
+    while let Some(bytes) = in_time(&mut body, &mut credit).await? {
+        is_wanted = is_wanted && importing.take(bytes).await;
+    }
+    Ok(())
+}
+
+/// The next bytes. Only the time counts in which they are waited for: no other list may come all the while.
+async fn in_time(body: &mut Body, credit: &mut Credit) -> Result<Option<Bytes>, ApiError> {
+    let since = Instant::now();
+    let come = tokio::time::timeout(credit.left(), next(body)).await;
+    credit.waited(since.elapsed());
+    match come {
+        Err(_) => Err(ApiError::ListTooSlow),
+        Ok(None) => Ok(None),
+        Ok(Some(Err(error))) => Err(ApiError::Unfit(format!("The list broke off: {error}"))),
+        Ok(Some(Ok(bytes))) => {
+            credit.earned(bytes.len());
+            Ok(Some(bytes))
         }
     }
 }
@@ -97,6 +115,13 @@ async fn next(body: &mut Body) -> Option<Result<Bytes, axum::Error>> {
             Ok(Err(_)) => {}
             Err(error) => return Some(Err(error)),
         }
+    }
+}
+
+fn unnoted(error: StoreError) -> ApiError {
+    match error {
+        StoreError::Refused(why) => ApiError::NoRoom(why),
+        error => error.into(),
     }
 }
 
@@ -140,6 +165,9 @@ impl Terms {
                     let words = Format::ALL.map(Format::word).join(", ");
                     format = Some(known.ok_or_else(|| unfit(format!("format={text} is none of {words}")))?);
                 }
+                "comment" if text.len() > LONGEST_COMMENT => {
+                    return Err(ApiError::LongComment { max: LONGEST_COMMENT });
+                }
                 "comment" => comment = Some(text.into_owned()),
                 _ => {}
             }
@@ -160,7 +188,47 @@ impl<S: Sync> FromRequestParts<S> for Terms {
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Poll, ready};
+
+    use super::*;
     use crate::api::tests::{Scene, file};
+
+    /// So many bytes a second, for so many seconds.
+    struct Drip(tokio::time::Interval, usize, u32);
+
+    impl hyper::body::Body for Drip {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, std::io::Error>>> {
+            if self.2 == 0 {
+                return Poll::Ready(None);
+            }
+            ready!(self.0.poll_tick(context));
+            self.2 -= 1;
+            Poll::Ready(Some(Ok(hyper::body::Frame::data(Bytes::from(vec![0; self.1])))))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_drips_is_cut_off_and_one_that_waits_for_us_is_not() {
+        let comes = async |bytes, seconds, ours: Duration| {
+            let drip = Drip(tokio::time::interval(Duration::from_secs(1)), bytes, seconds);
+            let (mut body, mut credit) = (Body::new(drip), Credit::full());
+            while in_time(&mut body, &mut credit).await?.is_some() {
+                tokio::time::sleep(ours).await;
+            }
+            Ok::<_, ApiError>(())
+        };
+        let begun = Instant::now();
+        assert_eq!(comes(1, 3600, Duration::ZERO).await, Err(ApiError::ListTooSlow));
+        assert!(begun.elapsed() < Duration::from_secs(70), "{:?}", begun.elapsed());
+        assert_eq!(comes(33 << 10, 600, Duration::ZERO).await, Ok(()));
+        assert_eq!(comes(1, 3600, Duration::from_secs(2)).await, Ok(()), "the disk is slow");
+    }
 
     const MALWARE: &str = "/api/quell/lists/feed?as=malware&value=Feed/Evil&comment=c";
 
@@ -209,7 +277,7 @@ mod tests {
             ("\u{1f}\u{8b}", "holds no digest"),
         ] {
             let answer = scene.call("PUT", MALWARE, body).await;
-            assert_eq!((answer.status, &answer.json()["error"]["code"]), (400, &"BadRequest".into()));
+            assert_eq!((answer.status, &answer.json()["error"]["code"]), (400, &"InvalidInput".into()));
             assert!(answer.text.contains(why), "{body:?}: {}", answer.text);
             assert_eq!(kind().await, "Malware", "after {body:?}");
         }
@@ -230,6 +298,20 @@ mod tests {
         assert_eq!(scene.call("GET", "/api/quell/lists/feed", "").await.status, 404);
         scene.sweeps_lists().await;
         assert_eq!((scene.list_files(), scene.audited("list.remove").await.len()), ((0, 0), 1));
+    }
+
+    #[tokio::test]
+    async fn an_organization_has_at_most_64_lists() {
+        let scene = Scene::new().await;
+        let text = file(1).sha1.to_string();
+        let path = |number: u32| format!("/api/quell/lists/l{number}?as=Malware&comment=c");
+        for number in 0..64 {
+            assert_eq!(scene.call("PUT", &path(number), &text).await.status, 200);
+        }
+        let answer = scene.call("PUT", &path(64), &text).await;
+        assert_eq!((answer.status, &answer.json()["error"]["code"]), (507, &"QuotaExceeded".into()));
+        assert!(answer.text.contains("64 lists"), "{}", answer.text);
+        assert_eq!(scene.call("PUT", &path(63), &text).await.status, 200, "one may be replaced");
     }
 
     #[tokio::test]
@@ -288,6 +370,9 @@ mod tests {
         ] {
             assert_eq!(scene.call("PUT", path, &text).await.status, 400, "{path}");
         }
+        let long = format!("/api/quell/lists/feed?as=Pua&comment={}", "c".repeat(4097));
+        let answer = scene.call("PUT", &long, &text).await;
+        assert_eq!((answer.status, &answer.json()["error"]["code"]), (400, &"InvalidInput".into()));
         let reader = scene.token_with(&["File.Read.All", "File.ReadWrite.All"]).await;
         assert_eq!(scene.call_with(Some(&reader), "GET", "/api/quell/lists", "", &[]).await.status, 200);
         assert_eq!(scene.call_with(Some(&reader), "PUT", MALWARE, &text, &[]).await.status, 403);

@@ -36,7 +36,8 @@ pub(in crate::api) async fn handle(
     }
     let caller = calling.caller();
     match app.store.change_operator_key(organization, Some(&caller), change, &comment).await {
-        Ok(()) => Ok(Json(show::shape(&app, organization).await?)),
+        // It counts, whatever fails from here on.
+        Ok(()) => Ok(Json(show::shape(&app, organization).await.map_err(ApiError::after_the_fact)?)),
         Err(StoreError::Refused(why)) => Err(ApiError::NoKeyChange(why)),
         Err(error) => Err(error.into()),
     }

@@ -8,6 +8,7 @@ use super::acts::{self, Kept};
 use super::audit::Actor;
 use super::cancel;
 use super::holds;
+use super::policy;
 use super::rules::{self, Cause};
 use super::tx::Tx;
 use crate::store::StoreError;
@@ -40,6 +41,7 @@ pub(in crate::store) fn expire(tx: &Tx<'_>) -> Result<(), StoreError> {
     for (organization, rule) in rules::overdue(tx, tx.now)? {
         rules::end(tx, organization, &rule, &Cause { by: &by, comment: "its time is over" })?;
     }
+    policy::try_refused_again(tx)?;
     Ok(())
 }
 

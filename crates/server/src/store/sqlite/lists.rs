@@ -13,10 +13,52 @@ use super::tx::Tx;
 use super::{organizations, policy};
 use crate::store::{Caller, KnownList, StoreError};
 
-/// A list is there from now on, in the place of the one that had its name. As it now stands it comes back.
-pub(in crate::store) fn put(tx: &Tx<'_>, by: &Caller, list: &KnownList) -> Result<KnownList, StoreError> {
+/// An organization has no more lists: each is a file that stays open, and is asked for every file that is looked at.
+const MOST: u64 = 64;
+/// So many bytes their digests may have together.
+const MOST_BYTES: u64 = 16 << 30;
+
+/// Refuses a list when there is no room for it beside the others. Its digests, if they are known already, count.
+pub(in crate::store) fn check_room(
+    connection: &Connection,
+    organization: OrganizationId,
+    name: &str,
+    counts: [u64; 3],
+) -> Result<(), StoreError> {
+    let organization = organizations::get(connection, organization)?.number;
+    let (lists, held) = connection
+        .prepare_cached(
+            "SELECT count(*) AS lists, coalesce(sum(32 * sha256 + 20 * sha1 + 16 * md5), 0) AS held
+             FROM list WHERE organization = ?1 AND name <> ?2",
+        )?
+        .query_row(params![organization, name], |row| Ok((uint(row, "lists")?, uint(row, "held")?)))?;
+    if lists >= MOST {
+        let why = format!("There are {MOST} lists already, and there may be no more");
+        return Err(StoreError::Refused(why));
+    }
+    let [sha256, sha1, md5] = counts;
+    if held.saturating_add(32 * sha256 + 20 * sha1 + 16 * md5) > MOST_BYTES {
+        let why = format!("The digests of all lists may have {} GiB together", MOST_BYTES >> 30);
+        return Err(StoreError::Refused(why));
+    }
+    Ok(())
+}
+
+/// A list is there from now on, in the place of the one that had its name. As it now stands it comes back. `same` is the
+/// list whose digests are the same.
+pub(in crate::store) fn put(
+    tx: &Tx<'_>,
+    by: &Caller,
+    list: &KnownList,
+    same: Option<Uuid>,
+) -> Result<KnownList, StoreError> {
+    check_room(tx, by.organization, &list.name, list.counts)?;
     let organization = organizations::get(tx, by.organization)?.number;
     let list = KnownList { imported: tx.now, requestor: by.name.clone(), ..list.clone() };
+    let replaced = get(tx, by.organization, &list.name)?;
+    let says_the_same = replaced.is_some_and(|replaced| {
+        Some(replaced.id) == same && replaced.kind == list.kind && replaced.value == list.value
+    });
     tx.prepare_cached(
         "INSERT OR REPLACE INTO list (organization, name, id, type, value, sha256, sha1, md5, format, version, bytes,
                                       skipped, refused, imported, requestor, comment)
@@ -40,7 +82,10 @@ pub(in crate::store) fn put(tx: &Tx<'_>, by: &Caller, list: &KnownList) -> Resul
         list.requestor,
         list.comment
     ])?;
-    policy::all_changed(tx, organization)?;
+    // A feed that comes every few minutes would otherwise have all files looked at again, and never to the end.
+    if !says_the_same {
+        policy::all_changed(tx, organization)?;
+    }
     let entries: u64 = list.counts.iter().sum();
     let subject =
         format!("{} {} {entries} digests {}", list.name, list.kind.word(), model::Sha256(list.version));

@@ -22,6 +22,10 @@ const SIGNATURE: &str = "policy on-determination malware";
 /// A policy makes no more blocks in an hour: what is judged wrongly by the thousand shall not be denied by the thousand.
 pub(in crate::store) const MOST_AN_HOUR: u64 = 100;
 const HOUR: Duration = Duration::from_secs(3600);
+/// So many of the newest files that were not looked at yet come first when all are to be looked at again.
+const MOST_AHEAD: u32 = 2000;
+/// So many files whose blocks were refused are tried again at once.
+const MOST_AGAIN: u32 = 200;
 
 /// Files judged so are blocked from now on.
 pub(in crate::store) fn put(tx: &Tx<'_>, by: &Caller, comment: &str) -> Result<(), StoreError> {
@@ -86,8 +90,15 @@ pub(super) fn said(tx: &Tx<'_>, organization: i64, file: FileId) -> rusqlite::Re
     .map(drop)
 }
 
-/// Something changed that may concern every file: those that are blocked are looked at first.
+/// Something changed that may concern every file: those that are blocked are looked at first, then the newest of those
+/// that were not looked at, which would otherwise never be when this comes again and again.
 pub(super) fn all_changed(tx: &Tx<'_>, organization: i64) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT OR REPLACE INTO policy_look (organization, file, token)
+         SELECT f.organization, f.number, random() FROM file f JOIN policy p ON p.organization = f.organization
+         WHERE f.organization = ?1 AND f.number > p.looked ORDER BY f.number DESC LIMIT ?2",
+    )?
+    .execute(params![organization, MOST_AHEAD])?;
     tx.prepare_cached("UPDATE policy SET looked = 0, changes = changes + 1 WHERE organization = ?1")?
         .execute([organization])?;
     tx.prepare_cached(
@@ -167,19 +178,19 @@ pub(in crate::store) fn follow(
         confirms: false,
     };
     let comment = format!("{comment} (policy of {requestor})");
-    let mut rests = false;
+    let (mut rests, mut made) = (false, made_lately(tx, &organization)?);
     for Looked { file, token, digests, kind } in looked {
         let deed = deed(tx, &organization, *file)?;
         match (kind, deed) {
-            (DeterminationType::Malware, None) => {
-                if made_lately(tx, &organization)? >= MOST_AN_HOUR {
+            (DeterminationType::Malware, None | Some(Deed { order: None, is_old: true })) => {
+                if made >= MOST_AN_HOUR {
                     rests = true;
                     if token.is_some() { continue } else { break }
                 }
-                deny(tx, &organization, &by, *file, digests, &comment)?;
+                made += u64::from(deny(tx, &organization, &by, *file, digests, &comment)?);
             }
             (DeterminationType::Malware, Some(_)) | (_, None) => {}
-            (_, Some(order)) => let_go(tx, &organization, &by, *file, digests, order)?,
+            (_, Some(deed)) => let_go(tx, &organization, &by, *file, digests, deed.order)?,
         }
         if token.is_some() {
             tx.prepare_cached(
@@ -194,24 +205,48 @@ pub(in crate::store) fn follow(
     Ok(!rests)
 }
 
-/// The deed about a file, if there is one, and its order, if it made one.
-fn deed(tx: &Tx<'_>, organization: &Organization, file: i64) -> rusqlite::Result<Option<Option<OrderId>>> {
-    tx.prepare_cached("SELECT \"order\" FROM policy_deed WHERE organization = ?1 AND file = ?2")?
+/// What came of a file.
+struct Deed {
+    /// The block that was made; none when it was refused,
+    order: Option<OrderId>,
+    /// and whether that was more than an hour ago: what stood against it may be gone.
+    is_old: bool,
+}
+
+/// The deed about a file, if there is one.
+fn deed(tx: &Tx<'_>, organization: &Organization, file: i64) -> rusqlite::Result<Option<Deed>> {
+    tx.prepare_cached("SELECT \"order\", at FROM policy_deed WHERE organization = ?1 AND file = ?2")?
         .query_row(params![organization.number, file], |row| {
             let order: Option<[u8; 16]> = row.get(0)?;
-            Ok(order.map(|id| OrderId(uuid::Uuid::from_bytes(id))))
+            let order = order.map(|id| OrderId(uuid::Uuid::from_bytes(id)));
+            Ok(Deed { order, is_old: time(row, "at")? <= tx.now.before(HOUR) })
         })
         .optional()
 }
 
-fn made_lately(tx: &Tx<'_>, organization: &Organization) -> rusqlite::Result<u64> {
+/// Files whose blocks were refused an hour ago are looked at again.
+pub(super) fn try_refused_again(tx: &Tx<'_>) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "SELECT count(*) AS many FROM policy_deed WHERE organization = ?1 AND at > ?2 AND \"order\" IS NOT NULL",
+        "INSERT OR IGNORE INTO policy_look (organization, file, token)
+         SELECT d.organization, d.file, random() FROM policy p JOIN policy_deed d ON d.organization = p.organization
+         WHERE d.\"order\" IS NULL AND d.at <= ?1 ORDER BY d.at LIMIT ?2",
     )?
-    .query_row(params![organization.number, tx.now.before(HOUR).ticks()], |row| uint(row, "many"))
+    .execute(params![tx.now.before(HOUR).ticks(), MOST_AGAIN])
+    .map(drop)
 }
 
-/// Blocks the file, unless it is spared: then it is said why not, once.
+/// How many blocks policies made in the last hour, whatever became of them since: a list that changes to and fro has
+/// files let go and blocked again.
+fn made_lately(tx: &Tx<'_>, organization: &Organization) -> rusqlite::Result<u64> {
+    tx.prepare_cached(
+        "SELECT count(*) AS many FROM \"order\" WHERE organization = ?1 AND want = 'block' AND requestor = ?3
+             AND number > coalesce((SELECT number FROM \"order\" WHERE organization = ?1 AND created <= ?2
+                 ORDER BY number DESC LIMIT 1), 0)",
+    )?
+    .query_row(params![organization.number, tx.now.before(HOUR).ticks(), SIGNATURE], |row| uint(row, "many"))
+}
+
+/// Blocks the file, unless it is spared: then it is said why not, once for each reason. Whether it is blocked comes back.
 fn deny(
     tx: &Tx<'_>,
     organization: &Organization,
@@ -219,18 +254,23 @@ fn deny(
     file: i64,
     digests: &Digests,
     comment: &str,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let name = FileId::Sha256(digests.sha256);
     let (order, refused) = match block::begin(tx, organization, by, name, comment, None) {
         Ok((_, order)) => (Some(order), None),
         Err(SubmitError::Store(error)) => return Err(error),
         Err(refusal) => (None, Some(refusal.to_string())),
     };
-    if let Some(refused) = &refused {
+    let said: Option<String> = tx
+        .prepare_cached("SELECT refused FROM policy_deed WHERE organization = ?1 AND file = ?2")?
+        .query_row(params![organization.number, file], |row| row.get(0))
+        .optional()?
+        .flatten();
+    if let Some(refused) = refused.as_ref().filter(|refused| said.as_ref() != Some(refused)) {
         audit::write(tx, organization.number, &by.into(), "policy.refused", &name.to_string(), refused)?;
     }
     tx.prepare_cached(
-        "INSERT INTO policy_deed (organization, file, \"order\", refused, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT OR REPLACE INTO policy_deed (organization, file, \"order\", refused, at) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?
     .execute(params![
         organization.number,
@@ -239,7 +279,7 @@ fn deny(
         refused,
         tx.now.ticks()
     ])?;
-    Ok(())
+    Ok(order.is_some())
 }
 
 /// The file is judged otherwise: its block ends, unless somebody else wants it, or has ended it already.
