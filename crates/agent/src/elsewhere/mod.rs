@@ -62,8 +62,14 @@ pub(crate) fn known() -> Arc<Vec<Arc<Elsewhere>>> {
 
 /// Looks for them now.
 pub fn look() -> Arc<Vec<Arc<Elsewhere>>> {
-    set(crate::filesystems::elsewhere());
-    NOW.load_full()
+    look_and_tell().0
+}
+
+/// As [`look`]; also whether these are certainly all.
+pub(crate) fn look_and_tell() -> (Arc<Vec<Arc<Elsewhere>>>, bool) {
+    let looked = crate::filesystems::elsewhere();
+    set(looked.found);
+    (NOW.load_full(), looked.is_whole)
 }
 
 /// These are all of them, from now on.
