@@ -194,24 +194,43 @@ impl Search {
 
     /// Whether all that is guarded was looked through since the start, and so was what has changed before this began.
     pub(crate) fn is_whole(&mut self, core: &Core) -> bool {
-        core.progress.guarded_complete.load(Ordering::Relaxed) && self.behind.waits_since(core).is_none()
+        core.progress.guarded_complete.load(Ordering::Relaxed)
+            && self.behind.waits_since(core).is_none()
+            && left_out(core).is_none()
     }
 
     /// Why that is not waited for any more, once it is not. Acts that come later don't wait for the same again.
-    pub(crate) fn given_up(&mut self, core: &Core) -> Option<&'static str> {
+    pub(crate) fn given_up(&mut self, core: &Core) -> Option<String> {
         let is_complete = core.progress.guarded_complete.load(Ordering::Relaxed);
         if !is_complete && Instant::now() > self.deadline {
             return Some(
                 "the agent has not yet looked through all it guards since it started, so there may be more copies; \
-                 order it again",
+                 order it again"
+                    .to_owned(),
             );
         }
-        let waits = self.behind.waits_since(core).filter(|_| is_complete)?;
-        (waits.elapsed() > SWEEP_PATIENCE).then_some(
+        if !is_complete {
+            return None;
+        }
+        let Some(waits) = self.behind.waits_since(core) else {
+            let point = left_out(core)?;
+            return Some(format!(
+                "the agent could not look through all of {}, so there may be more copies; order it again",
+                point.display()
+            ));
+        };
+        let is_over = waits.elapsed() > SWEEP_PATIENCE;
+        is_over.then(|| {
             "the agent has not yet looked through directories that were moved or mounted, or what changed while it lost \
-             notes, so there may be more copies; order it again",
-        )
+             notes, so there may be more copies; order it again"
+                .to_owned()
+        })
     }
+}
+
+/// What is guarded and could not be looked through, so that nobody knows what lies there.
+fn left_out(core: &Core) -> Option<PathBuf> {
+    core.errands.left_out(|point| core.places.guards(point))
 }
 
 /// What is known goes at once. Where this agent has not yet looked through all it guards since it started, or what

@@ -34,6 +34,8 @@ struct Wanted {
     turn: u64,
     /// What is being done, and nothing that waits stands for; no directory for everything.
     now: Option<(Option<PathBuf>, Asked)>,
+    /// Mount points below which not everything could be looked at, and how often that was tried again.
+    left_out: BTreeMap<PathBuf, u32>,
 }
 
 /// When something was asked for.
@@ -78,6 +80,8 @@ impl Wanted {
 impl Errands {
     /// Beyond so many directories everything is looked through instead.
     pub(super) const MOST: usize = 1000;
+    /// So often what was left out is tried again by itself: who keeps us from looking could do so for ever.
+    const TRIES: u32 = 8;
 
     /// Asks for all that is watched.
     pub(crate) fn everything(&self) {
@@ -101,6 +105,31 @@ impl Errands {
             wanted.want_everything(asked);
         }
         self.0.1.notify_all();
+    }
+
+    /// Below this mount point not everything could be looked at.
+    pub(super) fn leave_out(&self, point: PathBuf) {
+        self.0.0.lock().left_out.entry(point).or_insert(0);
+    }
+
+    /// Now it was, or nothing is mounted there any more.
+    pub(crate) fn no_more_left_out(&self, point: &Path) {
+        self.0.0.lock().left_out.remove(point);
+    }
+
+    /// A mount point, of those that are meant, below which not everything could be looked at.
+    pub(crate) fn left_out(&self, is_meant: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+        self.0.0.lock().left_out.keys().find(|point| is_meant(point)).cloned()
+    }
+
+    /// Asks once more for what was left out, a few times.
+    pub(crate) fn try_again(&self) {
+        let again: Vec<PathBuf> = {
+            let mut wanted = self.0.0.lock();
+            let tried = wanted.left_out.iter_mut().filter(|(_, times)| **times < Self::TRIES);
+            tried.map(|(point, times)| (*times += 1, point.clone()).1).collect()
+        };
+        again.into_iter().for_each(|point| self.below(point));
     }
 
     /// How often something was asked for.
@@ -224,6 +253,24 @@ mod tests {
         assert!(waits(turn));
         errands.done();
         assert!(!waits(errands.turn()));
+    }
+
+    #[test]
+    fn what_was_left_out_is_tried_again_and_told_until_it_was_looked_at() {
+        let (errands, halt) = (Errands::default(), Halt::default());
+        errands.leave_out("/container:x/tmp".into());
+        assert_eq!(errands.left_out(|_| false), None);
+        for _ in 0..Errands::TRIES {
+            errands.try_again();
+            assert_eq!(errands.next(&halt).unwrap(), Errand::Below("/container:x/tmp".into()));
+            errands.leave_out("/container:x/tmp".into());
+            errands.done();
+        }
+        errands.try_again();
+        assert_eq!(errands.next(&halt).unwrap(), Errand::Nothing, "not for ever");
+        assert_eq!(errands.left_out(|_| true), Some("/container:x/tmp".into()));
+        errands.no_more_left_out(Path::new("/container:x/tmp"));
+        assert_eq!(errands.left_out(|_| true), None);
     }
 
     #[test]
