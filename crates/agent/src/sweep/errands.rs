@@ -25,6 +25,8 @@ pub(crate) struct Errands(Arc<(Mutex<Wanted>, Condvar, AtomicBool)>);
 #[derive(Default)]
 struct Wanted {
     everything: Option<Asked>,
+    /// What is not guarded is still to be looked through, of everything.
+    unguarded: bool,
     below: BTreeMap<PathBuf, Asked>,
     /// When the last directory was asked for.
     last: Option<Instant>,
@@ -48,7 +50,10 @@ struct Asked {
 /// What there is to do.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Errand {
+    /// All that is guarded; the rest follows as an errand of its own.
     Everything,
+    /// All that is not guarded. No act waits for it.
+    Unguarded,
     Below(PathBuf),
     /// Nothing but what is done now and then.
     Nothing,
@@ -64,6 +69,13 @@ impl Wanted {
     fn want_everything(&mut self, asked: Asked) {
         let waits = std::mem::take(&mut self.below).into_values().chain(self.everything);
         self.everything = Some(waits.fold(asked, Asked::min));
+    }
+
+    fn take_everything(&mut self) -> Option<Errand> {
+        let asked = self.everything.take()?;
+        self.now = Some((None, asked));
+        self.unguarded = true;
+        Some(Errand::Everything)
     }
 
     /// What has waited longest comes first: nobody puts off what was asked for before.
@@ -170,6 +182,11 @@ impl Errands {
         self.0.0.lock().take_below(is_meant)
     }
 
+    /// Everything, if that was asked for, without waiting.
+    pub(super) fn next_everything(&self) -> Option<Errand> {
+        self.0.0.lock().take_everything()
+    }
+
     pub(super) fn next(&self, halt: &Halt) -> Result<Errand, Stopped> {
         let mut wanted = self.0.0.lock();
         let until = Instant::now() + TELL;
@@ -177,9 +194,11 @@ impl Errands {
             if halt.is_asked() {
                 return Err(Stopped);
             }
-            if let Some(asked) = wanted.everything.take() {
-                wanted.now = Some((None, asked));
-                return Ok(Errand::Everything);
+            if let Some(everything) = wanted.take_everything() {
+                return Ok(everything);
+            }
+            if std::mem::take(&mut wanted.unguarded) {
+                return Ok(Errand::Unguarded);
             }
             let wait = match wanted.last {
                 // Who goes on asking does not put it off for ever.
@@ -224,6 +243,7 @@ mod tests {
         }
         errands.everything();
         assert_eq!(errands.next(&halt).unwrap(), Errand::Everything);
+        assert_eq!(errands.next(&halt).unwrap(), Errand::Unguarded);
         assert_eq!(errands.next(&halt).unwrap(), Errand::Nothing);
         halt.now();
         assert!(errands.next(&halt).is_err(), "that was all");
@@ -253,6 +273,16 @@ mod tests {
         assert!(waits(turn));
         errands.done();
         assert!(!waits(errands.turn()));
+
+        // Nor is what is not guarded waited for, and it is put off by what is.
+        assert_eq!(errands.next(&halt).unwrap(), Errand::Unguarded);
+        assert!(!waits(errands.turn()));
+        errands.everything();
+        assert_eq!(errands.next_everything(), Some(Errand::Everything));
+        assert_eq!(errands.next_everything(), None);
+        errands.done();
+        assert!(!waits(errands.turn()));
+        assert_eq!(errands.next(&halt).unwrap(), Errand::Unguarded, "once more, after what was asked for");
     }
 
     #[test]

@@ -175,6 +175,7 @@ impl Sweep {
             return Ok(());
         }
         let enters = |path: &Path| !closed.iter().any(|closed| closed == path) && part.enters(path);
+        let is_guarded = self.places.guards(top);
         let mut levels: Vec<Level> = Vec::new();
         let mut next = Some((top.to_owned(), None));
         loop {
@@ -194,7 +195,7 @@ impl Sweep {
             }
             *self.progress.at.lock() = Some(path.clone());
             self.tick(&path, part.is_first())?;
-            if part.is_first() && self.progress.guarded_complete.load(Ordering::Relaxed) {
+            if !is_guarded && self.progress.guarded_complete.load(Ordering::Relaxed) {
                 self.run_guarded_errands()?;
             }
             let Some(at) = open(&path, device, room) else { continue };
