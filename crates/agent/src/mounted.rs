@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
 
 use crate::core::Core;
 use crate::elsewhere;
@@ -12,6 +13,9 @@ use crate::guard::client::Guard;
 use crate::places::guards_all;
 use crate::sweep::Errands;
 use crate::watch::Marker;
+
+/// How often is tried again what could not be watched or looked through.
+const AGAIN: Duration = Duration::from_secs(30);
 
 /// Follows what is mounted from now on.
 ///
@@ -32,17 +36,27 @@ pub(crate) fn follow(
     // Not by the follower: places are opened here, by paths that may have changed meanwhile.
     std::thread::Builder::new().name("places".to_owned()).spawn(move || {
         let _follower = follower;
-        while let Some(told) = newest(&told) {
-            take(&core, &told, &marker, &errands);
+        let mut again = Instant::now() + AGAIN;
+        loop {
+            match newest(&told, again) {
+                Ok(told) => take(&core, &told, &marker, &errands),
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {
+                    again = Instant::now() + AGAIN;
+                    // What has changed meanwhile went unnoticed.
+                    marker.try_again(&core.places).into_iter().for_each(|point| errands.below(point));
+                    errands.try_again();
+                }
+            }
         }
     })?;
     Ok(())
 }
 
 /// The last that was told, whenever something was. What came before it is out of date.
-fn newest(told: &Receiver<Told>) -> Option<Told> {
-    let first = told.recv().ok()?;
-    Some(told.try_iter().last().unwrap_or(first))
+fn newest(told: &Receiver<Told>, until: Instant) -> Result<Told, RecvTimeoutError> {
+    let first = told.recv_deadline(until)?;
+    Ok(told.try_iter().last().unwrap_or(first))
 }
 
 fn take(core: &Core, told: &Told, marker: &Marker, errands: &Errands) {
@@ -53,7 +67,10 @@ fn take(core: &Core, told: &Told, marker: &Marker, errands: &Errands) {
     // Before anything is looked for that is not there any more: it may only be mounted no more.
     core.inventory.set_seats(core.places.seats());
     change.other.iter().for_each(|place| marker.mark(place));
-    change.come.into_iter().chain(change.gone).for_each(|root| errands.below(root));
+    for root in change.come.into_iter().chain(change.gone) {
+        errands.no_more_left_out(&root);
+        errands.below(root);
+    }
     let places = core.places.now();
     let with_watched = |filesystem: &Filesystem| {
         let mut filesystem = filesystem.clone();

@@ -26,6 +26,8 @@ use crate::warden::Level;
 const RULES_PATIENCE: Duration = Duration::from_secs(5);
 /// How long an act waits for the first look at all that is guarded.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(60);
+/// How long each act waits for what others have waited for in vain.
+const LEAST_PATIENCE: Duration = Duration::from_secs(10);
 /// How long an act waits until what was seen before it is in the inventory.
 const RECORD_PATIENCE: Duration = Duration::from_secs(5);
 /// How often an act is begun before the agent believes that it ends because of it.
@@ -183,35 +185,56 @@ fn perform(core: &Core, act: &Act) -> Option<Outcome> {
 
 /// What the inventory must have looked at before it can be said that nothing more is there.
 pub(crate) struct Search {
+    begun: Instant,
     behind: Behind,
     deadline: Instant,
 }
 
 impl Search {
     pub(crate) fn begin(core: &Core) -> Self {
-        Self { behind: Behind::now(core), deadline: Instant::now() + SWEEP_PATIENCE }
+        Self { begun: Instant::now(), behind: Behind::now(core), deadline: Instant::now() + SWEEP_PATIENCE }
     }
 
     /// Whether all that is guarded was looked through since the start, and so was what has changed before this began.
     pub(crate) fn is_whole(&mut self, core: &Core) -> bool {
-        core.progress.guarded_complete.load(Ordering::Relaxed) && self.behind.waits_since(core).is_none()
+        core.progress.guarded_complete.load(Ordering::Relaxed)
+            && self.behind.waits_since(core).is_none()
+            && left_out(core).is_none()
     }
 
-    /// Why that is not waited for any more, once it is not. Acts that come later don't wait for the same again.
-    pub(crate) fn given_up(&mut self, core: &Core) -> Option<&'static str> {
+    /// Why that is not waited for any more, once it is not. Acts that come later don't wait as long for the same.
+    pub(crate) fn given_up(&mut self, core: &Core) -> Option<String> {
         let is_complete = core.progress.guarded_complete.load(Ordering::Relaxed);
         if !is_complete && Instant::now() > self.deadline {
             return Some(
                 "the agent has not yet looked through all it guards since it started, so there may be more copies; \
-                 order it again",
+                 order it again"
+                    .to_owned(),
             );
         }
-        let waits = self.behind.waits_since(core).filter(|_| is_complete)?;
-        (waits.elapsed() > SWEEP_PATIENCE).then_some(
+        if !is_complete {
+            return None;
+        }
+        let Some(waits) = self.behind.waits_since(core) else {
+            let point = left_out(core)?;
+            return Some(format!(
+                "the agent could not look through all of {}, so there may be more copies; order it again",
+                point.display()
+            ));
+        };
+        // Its own hurry may be what is lacking.
+        let is_over = waits.elapsed() > SWEEP_PATIENCE && self.begun.elapsed() >= LEAST_PATIENCE;
+        is_over.then(|| {
             "the agent has not yet looked through directories that were moved or mounted, or what changed while it lost \
-             notes, so there may be more copies; order it again",
-        )
+             notes, so there may be more copies; order it again"
+                .to_owned()
+        })
     }
+}
+
+/// What is guarded and could not be looked through, so that nobody knows what lies there.
+fn left_out(core: &Core) -> Option<PathBuf> {
+    core.errands.left_out(|point| core.places.guards(point))
 }
 
 /// What is known goes at once. Where this agent has not yet looked through all it guards since it started, or what

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
+use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags};
 use sys::OFlags;
 use sys::fanotify::EventBuffer;
@@ -26,6 +27,8 @@ const REST: Duration = Duration::from_secs(60);
 const PACE: Duration = Duration::from_millis(10);
 /// So often is read at a time: who makes changes faster than we read must not keep what has settled waiting.
 const MOST_READS: usize = 64;
+/// So often it is tried again to mark what could not be marked.
+const TRIES: u32 = 8;
 
 /// What there is to look at.
 #[derive(Debug, PartialEq, Eq)]
@@ -76,18 +79,44 @@ struct Root {
 }
 
 /// Has changes noticed on more filesystems.
-pub(crate) struct Marker(Arc<WatchGroup>);
+pub(crate) struct Marker {
+    group: Arc<WatchGroup>,
+    /// What could not be marked, and how often that was tried again.
+    failed: Mutex<Vec<(Place, u32)>>,
+}
 
 impl Marker {
     /// Changes there are noticed from now on. It can be unmounted all the same.
     pub(crate) fn mark(&self, place: &Place) {
-        // The guard's questions tell of executions where it stands.
-        let mask = WatchMask { changes: !place.mount.read_only_filesystem, executions: !place.is_guarded };
-        let marked = place.open().and_then(|root| self.0.mark_filesystem(root.as_fd(), mask));
-        if let Err(error) = marked {
+        let mut failed = self.failed.lock();
+        failed.retain(|(other, _)| other.mount.point != place.mount.point);
+        if let Err(error) = self.set(place) {
             let mount = place.mount.point.display();
             tracing::warn!(%mount, %error, "changes here are not noticed; only sweeps find new files");
+            failed.push((place.clone(), 0));
         }
+    }
+
+    /// Tries once more to mark what could not be marked and is still there, a few times. Says where that has succeeded.
+    pub(crate) fn try_again(&self, places: &Places) -> Vec<PathBuf> {
+        let now = places.now();
+        let mut marked = Vec::new();
+        self.failed.lock().retain_mut(|(place, times)| {
+            *times += 1;
+            if !now.contains(place) {
+                return false;
+            }
+            let is_marked = self.set(place).is_ok();
+            marked.extend(is_marked.then(|| place.mount.point.clone()));
+            !is_marked && *times < TRIES
+        });
+        marked
+    }
+
+    fn set(&self, place: &Place) -> io::Result<()> {
+        // The guard's questions tell of executions where it stands.
+        let mask = WatchMask { changes: !place.mount.read_only_filesystem, executions: !place.is_guarded };
+        place.open().and_then(|root| self.group.mark_filesystem(root.as_fd(), mask))
     }
 }
 
@@ -104,7 +133,7 @@ impl Watch {
     ) -> io::Result<(Self, Marker)> {
         let group = Arc::new(WatchGroup::new()?);
         pending.watch(&group);
-        let marker = Marker(group.clone());
+        let marker = Marker { group: group.clone(), failed: Mutex::default() };
         places.now().iter().for_each(|place| marker.mark(place));
         Ok((Self { group, places, roots: Roots::default(), pending, looks, ours }, marker))
     }
@@ -354,6 +383,7 @@ mod tests {
         let place = Place::here(sys::mounts::containing(&point).unwrap(), false);
         places.set_for_test(vec![place.clone()]);
         marker.mark(&place);
+        assert_eq!(marker.try_again(&places), [] as [PathBuf; 0]);
         std::fs::write(point.join("file"), "new").unwrap();
         let look = looked.recv_timeout(Duration::from_secs(10)).unwrap();
         let settled = Settled { path: point.join("file"), executed: false, written: true };

@@ -44,6 +44,21 @@ pub fn step_back() {
     unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_CLASS_IDLE) };
 }
 
+/// Takes [`run_when_idle`] and [`step_back`] back, for the calling thread and those it starts. Best effort.
+pub fn run_ordinarily() {
+    const IOPRIO_WHO_PROCESS: i32 = 1;
+    /// The disk's share then follows from the processor's.
+    const IOPRIO_CLASS_NONE: i32 = 0;
+
+    // SAFETY: all bytes zero is a valid sched_param, and its fields differ between C libraries.
+    let parameters: libc::sched_param = unsafe { std::mem::zeroed() };
+    // SAFETY: `parameters` is only read, during the call; pid = 0 is the calling thread.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const parameters) };
+    let _ = rustix::process::setpriority_process(None, 0);
+    // SAFETY: ioprio_set takes three integers; who = 0 is the calling thread.
+    unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_CLASS_NONE) };
+}
+
 /// Lets the calling thread, and those it starts, run before ordinary ones (nice -10). Best effort.
 pub fn prefer_speed() {
     let _ = rustix::process::setpriority_process(None, -10);
@@ -181,6 +196,16 @@ mod tests {
         std::thread::spawn(|| {
             run_when_idle();
             assert_eq!(rustix::process::getpriority_process(None).unwrap(), 19);
+            let policy = || {
+                // SAFETY: it takes a number and touches no memory; 0 is the calling thread.
+                unsafe { libc::sched_getscheduler(0) }
+            };
+            assert_eq!(policy(), libc::SCHED_IDLE);
+            if rustix::process::geteuid().is_root() {
+                run_ordinarily();
+                assert_eq!(policy(), libc::SCHED_OTHER);
+                assert_eq!(rustix::process::getpriority_process(None).unwrap(), 0);
+            }
         })
         .join()
         .unwrap();

@@ -5,8 +5,9 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 
+use rustix::io::Errno;
 use sys::identity::Stat;
-use sys::mounts::{Mount, Namespace, Tree, Visitor, lasting_name};
+use sys::mounts::{Mount, Namespace, Tree, Visitor, is_local, lasting_name};
 
 use super::Elsewhere;
 use super::label::{self, Census};
@@ -27,6 +28,7 @@ pub(crate) struct Meeting {
     /// Devices that are mounted here, or were met.
     known: BTreeSet<u64>,
     met: usize,
+    has_left_out: bool,
     census: Option<Census>,
 }
 
@@ -34,7 +36,12 @@ impl Meeting {
     /// A round that begins, where this is mounted here; `namespaces` are all there are.
     pub(crate) fn begin(own: &Tree, namespaces: &BTreeSet<u64>) -> Self {
         label::keep(namespaces);
-        Self { known: local(own).into_keys().collect(), met: 0, census: None }
+        Self { known: local(own).into_keys().collect(), met: 0, has_left_out: false, census: None }
+    }
+
+    /// Whether there may be more than was told of.
+    pub(crate) fn has_left_out(&self) -> bool {
+        self.has_left_out
     }
 }
 
@@ -49,19 +56,28 @@ pub(crate) fn meet(
 ) -> Vec<Arc<Elsewhere>> {
     if tree.mounts().len() > LARGEST_TABLE {
         say_too_many(namespace);
+        round.has_left_out = true;
         return Vec::new();
     }
     let mut found = Vec::new();
-    for (device, ways) in local(tree) {
+    let all = local(tree);
+    let is_covered =
+        |mount: &Mount| is_local(mount) && mount.filesystem != "overlay" && !all.contains_key(&mount.device);
+    let mut covered = tree.mounts().iter().filter(|mount| is_covered(mount));
+    round.has_left_out |= covered.any(|mount| !round.known.contains(&mount.device));
+    for (device, ways) in all {
         if round.known.contains(&device) || ways.first().is_none_or(|mount| mount.filesystem == "overlay") {
             continue;
         }
         if found.len() >= MOST_OF_ONE || round.met >= MOST {
             say_too_many(namespace);
+            round.has_left_out = true;
             break;
         }
+        let mut is_lost = false;
         for mount in ways.into_iter().take(TRIES) {
             if !goes(mount) {
+                is_lost = true;
                 continue;
             }
             match look(round, visitor, namespace, mount) {
@@ -69,14 +85,18 @@ pub(crate) fn meet(
                     round.known.insert(device);
                     round.met += 1;
                     found.push(Arc::new(there));
+                    is_lost = false;
                     break;
                 }
                 Err(error) => {
                     let point = mount.point.display();
                     tracing::debug!(namespace = namespace.inode, %point, %error, "a mount there can't be opened");
+                    // A device or socket that is mounted alone holds no files.
+                    is_lost |= Errno::from_io_error(&error) != Some(Errno::INVAL);
                 }
             }
         }
+        round.has_left_out |= is_lost;
     }
     found
 }

@@ -14,6 +14,7 @@ mod label;
 mod meet;
 mod reach;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
@@ -62,8 +63,39 @@ pub(crate) fn known() -> Arc<Vec<Arc<Elsewhere>>> {
 
 /// Looks for them now.
 pub fn look() -> Arc<Vec<Arc<Elsewhere>>> {
-    set(crate::filesystems::elsewhere());
-    NOW.load_full()
+    look_and_tell().0
+}
+
+/// As [`look`]; also whether these are certainly all.
+pub(crate) fn look_and_tell() -> (Arc<Vec<Arc<Elsewhere>>>, bool) {
+    let looked = crate::filesystems::elsewhere();
+    let mut found = looked.found;
+    if !looked.is_whole {
+        let known = known();
+        let left_out = still_there(&known, &found, looked.namespaces.as_ref());
+        found.extend(left_out);
+    }
+    set(found);
+    (NOW.load_full(), looked.is_whole)
+}
+
+/// What was known and not found again by a look that left something out: all but what was found elsewhere, and what was in
+/// namespaces that are gone.
+fn still_there(
+    known: &[Arc<Elsewhere>],
+    found: &[Arc<Elsewhere>],
+    namespaces: Option<&BTreeSet<u64>>,
+) -> Vec<Arc<Elsewhere>> {
+    let is_found = |there: &Elsewhere| {
+        let is_it = |other: &Arc<Elsewhere>| {
+            other.lasting == there.lasting || other.mount.device == there.mount.device
+        };
+        found.iter().any(is_it)
+    };
+    let may_be = |there: &&Arc<Elsewhere>| {
+        !is_found(there) && namespaces.is_none_or(|ids| ids.contains(&there.namespace))
+    };
+    known.iter().filter(may_be).cloned().collect()
 }
 
 /// These are all of them, from now on.
@@ -163,6 +195,26 @@ mod tests {
         for path in ["/", "/tmp/container:x", "container:x/tmp", "/containers/x", "/namespace", ""] {
             assert!(!is_elsewhere(Path::new(path)), "{path}");
         }
+    }
+
+    #[test]
+    fn what_a_look_left_out_stays_known_while_its_namespace_is_there() {
+        let there = |namespace: u64| {
+            let root = sys::mounts::containing(Path::new("/")).unwrap();
+            Arc::new(Elsewhere {
+                mount: Mount { id: namespace, device: namespace, ..root },
+                inside: "/tmp".into(),
+                namespace,
+                is_of_our_users: true,
+                lasting: vec![u8::try_from(namespace).unwrap()],
+                device: namespace,
+                fsid: [0; 8],
+            })
+        };
+        let known = [there(1), there(2), there(3)];
+        let left = |ids: Option<&BTreeSet<u64>>| still_there(&known, &[there(1)], ids);
+        assert_eq!(left(Some(&BTreeSet::from([1, 2]))), [there(2)]);
+        assert_eq!(left(None), [there(2), there(3)]);
     }
 
     #[test]

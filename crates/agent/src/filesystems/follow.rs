@@ -280,7 +280,7 @@ impl<H: FnMut(Told)> Following<H> {
 
     fn take(&mut self, round: &mut Round, step: Step) {
         match step {
-            Step::At(_) => {}
+            Step::At(_) | Step::LeftOut => {}
             Step::Namespaces(ids) => round.namespaces = Some(ids),
             Step::Own(tree) => round.own = Some(tree),
             Step::Missed => round.missed = true,

@@ -16,7 +16,7 @@ mod overlay;
 mod report;
 mod visit;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -78,26 +78,44 @@ pub(crate) fn guarded_at_start() -> io::Result<Vec<Mount>> {
     Ok(best.filter(is_asked).collect())
 }
 
+/// What a look at other mount namespaces has found.
+#[derive(Debug, Default)]
+pub(crate) struct Looked {
+    /// What is mounted there only.
+    pub(crate) found: Vec<Arc<crate::elsewhere::Elsewhere>>,
+    /// All that there are; none where that could not be told.
+    pub(crate) namespaces: Option<BTreeSet<u64>>,
+    /// Nothing was left out: what was not found is not there.
+    pub(crate) is_whole: bool,
+}
+
 /// What is mounted in other mount namespaces only, as far as that can be found out without waiting for long.
-pub(crate) fn elsewhere() -> Vec<Arc<crate::elsewhere::Elsewhere>> {
-    let mut found = Vec::new();
+pub(crate) fn elsewhere() -> Looked {
+    let mut looked = Looked::default();
+    let (mut has_own, mut has_missed) = (false, false);
     let steps = match visit::set_out(visit::Plan::to_look_elsewhere()) {
         Ok((steps, _)) => steps,
         Err(error) => {
             tracing::warn!(%error, "nobody can look for what containers have mounted");
-            return found;
+            return looked;
         }
     };
     loop {
         match steps.recv_timeout(visit::PATIENCE) {
-            Ok(visit::Step::Elsewhere(there)) => found.push(there),
+            Ok(visit::Step::Elsewhere(there)) => looked.found.push(there),
+            Ok(visit::Step::Namespaces(ids)) => looked.namespaces = Some(ids),
+            Ok(visit::Step::Own(_)) => has_own = true,
+            Ok(visit::Step::Missed | visit::Step::LeftOut | visit::Step::Barred(_)) => has_missed = true,
             Ok(_) => {}
-            Err(RecvTimeoutError::Disconnected) => return found,
+            Err(RecvTimeoutError::Disconnected) => {
+                looked.is_whole = has_own && looked.namespaces.is_some() && !has_missed;
+                return looked;
+            }
             Err(RecvTimeoutError::Timeout) => {
                 tracing::warn!(
                     "looking for what containers have mounted does not end; what follows is left out"
                 );
-                return found;
+                return looked;
             }
         }
     }

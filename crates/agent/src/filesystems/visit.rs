@@ -61,6 +61,8 @@ pub(super) enum Step {
     Missed,
     /// It met a filesystem.
     Met(Met),
+    /// Something that may be mounted in other namespaces only was not opened.
+    LeftOut,
     /// This is mounted in other namespaces only.
     Elsewhere(Arc<Elsewhere>),
     /// This is to be marked.
@@ -162,6 +164,9 @@ fn meet_elsewhere(
     };
     for found in meet(meeting, visitor, namespace, tree, &mut goes) {
         let _ = steps.send(Step::Elsewhere(found));
+    }
+    if meeting.has_left_out() {
+        let _ = steps.send(Step::LeftOut);
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Errands(Arc<(Mutex<Wanted>, Condvar, AtomicBool)>);
 #[derive(Default)]
 struct Wanted {
     everything: Option<Asked>,
+    /// What is not guarded is still to be looked through, of everything.
+    unguarded: bool,
     below: BTreeMap<PathBuf, Asked>,
     /// When the last directory was asked for.
     last: Option<Instant>,
@@ -34,6 +36,8 @@ struct Wanted {
     turn: u64,
     /// What is being done, and nothing that waits stands for; no directory for everything.
     now: Option<(Option<PathBuf>, Asked)>,
+    /// Mount points below which not everything could be looked at, and how often that was tried again.
+    left_out: BTreeMap<PathBuf, u32>,
 }
 
 /// When something was asked for.
@@ -46,7 +50,10 @@ struct Asked {
 /// What there is to do.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Errand {
+    /// All that is guarded; the rest follows as an errand of its own.
     Everything,
+    /// All that is not guarded. No act waits for it.
+    Unguarded,
     Below(PathBuf),
     /// Nothing but what is done now and then.
     Nothing,
@@ -64,6 +71,13 @@ impl Wanted {
         self.everything = Some(waits.fold(asked, Asked::min));
     }
 
+    fn take_everything(&mut self) -> Option<Errand> {
+        let asked = self.everything.take()?;
+        self.now = Some((None, asked));
+        self.unguarded = true;
+        Some(Errand::Everything)
+    }
+
     /// What has waited longest comes first: nobody puts off what was asked for before.
     fn take_below(&mut self, is_meant: impl Fn(&Path) -> bool) -> Option<PathBuf> {
         let meant = self.below.iter().filter(|(path, _)| is_meant(path));
@@ -78,6 +92,8 @@ impl Wanted {
 impl Errands {
     /// Beyond so many directories everything is looked through instead.
     pub(super) const MOST: usize = 1000;
+    /// So often what was left out is tried again by itself: who keeps us from looking could do so for ever.
+    const TRIES: u32 = 8;
 
     /// Asks for all that is watched.
     pub(crate) fn everything(&self) {
@@ -101,6 +117,31 @@ impl Errands {
             wanted.want_everything(asked);
         }
         self.0.1.notify_all();
+    }
+
+    /// Below this mount point not everything could be looked at.
+    pub(super) fn leave_out(&self, point: PathBuf) {
+        self.0.0.lock().left_out.entry(point).or_insert(0);
+    }
+
+    /// Now it was, or nothing is mounted there any more.
+    pub(crate) fn no_more_left_out(&self, point: &Path) {
+        self.0.0.lock().left_out.remove(point);
+    }
+
+    /// A mount point, of those that are meant, below which not everything could be looked at.
+    pub(crate) fn left_out(&self, is_meant: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+        self.0.0.lock().left_out.keys().find(|point| is_meant(point)).cloned()
+    }
+
+    /// Asks once more for what was left out, a few times.
+    pub(crate) fn try_again(&self) {
+        let again: Vec<PathBuf> = {
+            let mut wanted = self.0.0.lock();
+            let tried = wanted.left_out.iter_mut().filter(|(_, times)| **times < Self::TRIES);
+            tried.map(|(point, times)| (*times += 1, point.clone()).1).collect()
+        };
+        again.into_iter().for_each(|point| self.below(point));
     }
 
     /// How often something was asked for.
@@ -141,6 +182,11 @@ impl Errands {
         self.0.0.lock().take_below(is_meant)
     }
 
+    /// Everything, if that was asked for, without waiting.
+    pub(super) fn next_everything(&self) -> Option<Errand> {
+        self.0.0.lock().take_everything()
+    }
+
     pub(super) fn next(&self, halt: &Halt) -> Result<Errand, Stopped> {
         let mut wanted = self.0.0.lock();
         let until = Instant::now() + TELL;
@@ -148,9 +194,11 @@ impl Errands {
             if halt.is_asked() {
                 return Err(Stopped);
             }
-            if let Some(asked) = wanted.everything.take() {
-                wanted.now = Some((None, asked));
-                return Ok(Errand::Everything);
+            if let Some(everything) = wanted.take_everything() {
+                return Ok(everything);
+            }
+            if std::mem::take(&mut wanted.unguarded) {
+                return Ok(Errand::Unguarded);
             }
             let wait = match wanted.last {
                 // Who goes on asking does not put it off for ever.
@@ -195,6 +243,7 @@ mod tests {
         }
         errands.everything();
         assert_eq!(errands.next(&halt).unwrap(), Errand::Everything);
+        assert_eq!(errands.next(&halt).unwrap(), Errand::Unguarded);
         assert_eq!(errands.next(&halt).unwrap(), Errand::Nothing);
         halt.now();
         assert!(errands.next(&halt).is_err(), "that was all");
@@ -224,6 +273,34 @@ mod tests {
         assert!(waits(turn));
         errands.done();
         assert!(!waits(errands.turn()));
+
+        // Nor is what is not guarded waited for, and it is put off by what is.
+        assert_eq!(errands.next(&halt).unwrap(), Errand::Unguarded);
+        assert!(!waits(errands.turn()));
+        errands.everything();
+        assert_eq!(errands.next_everything(), Some(Errand::Everything));
+        assert_eq!(errands.next_everything(), None);
+        errands.done();
+        assert!(!waits(errands.turn()));
+        assert_eq!(errands.next(&halt).unwrap(), Errand::Unguarded, "once more, after what was asked for");
+    }
+
+    #[test]
+    fn what_was_left_out_is_tried_again_and_told_until_it_was_looked_at() {
+        let (errands, halt) = (Errands::default(), Halt::default());
+        errands.leave_out("/container:x/tmp".into());
+        assert_eq!(errands.left_out(|_| false), None);
+        for _ in 0..Errands::TRIES {
+            errands.try_again();
+            assert_eq!(errands.next(&halt).unwrap(), Errand::Below("/container:x/tmp".into()));
+            errands.leave_out("/container:x/tmp".into());
+            errands.done();
+        }
+        errands.try_again();
+        assert_eq!(errands.next(&halt).unwrap(), Errand::Nothing, "not for ever");
+        assert_eq!(errands.left_out(|_| true), Some("/container:x/tmp".into()));
+        errands.no_more_left_out(Path::new("/container:x/tmp"));
+        assert_eq!(errands.left_out(|_| true), None);
     }
 
     #[test]

@@ -126,13 +126,9 @@ impl Sweep {
     fn run_errand(&self, errand: Errand) -> Result<(), Stopped> {
         match errand {
             Errand::Below(directory) => self.root(&directory)?,
-            Errand::Everything => {
-                self.roots(|place| place.is_guarded)?;
-                self.looker.flush()?;
-                // Acts, which wait for it, act nowhere else.
-                self.errands.done();
-                self.roots(|place| !place.is_guarded)?;
-            }
+            // Acts, which wait for it, act nowhere else.
+            Errand::Everything => self.roots(|place| place.is_guarded)?,
+            Errand::Unguarded => self.roots(|place| !place.is_guarded)?,
             Errand::Nothing => {}
         }
         self.looker.flush()?;
@@ -140,9 +136,12 @@ impl Sweep {
         Ok(())
     }
 
-    /// Looks through the guarded directories that were asked for while all else is looked through for the first time, which
-    /// may take hours: acts wait for them.
+    /// Looks through what is guarded and was asked for while something else is looked through, which may take hours: acts
+    /// wait for it.
     fn run_guarded_errands(&self) -> Result<(), Stopped> {
+        if let Some(everything) = self.errands.next_everything() {
+            self.run_errand(everything)?;
+        }
         while let Some(directory) = self.errands.next_below(|path| self.places.guards(path)) {
             self.run_errand(Errand::Below(directory))?;
         }

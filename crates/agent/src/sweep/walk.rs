@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -11,6 +12,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, SeekFrom, StatxFlags};
+use rustix::io::Errno;
 use sys::identity::Stat;
 
 use super::Sweep;
@@ -95,7 +97,11 @@ struct Above {
 }
 
 /// How many entries one walk may still look at: elsewhere somebody could make them for as long as we look.
-struct Room(Cell<u64>);
+struct Room {
+    entries: Cell<u64>,
+    /// Something could not be reached.
+    has_missed: Cell<bool>,
+}
 
 impl Room {
     /// So many have room where a filesystem does not say how many files it has.
@@ -103,37 +109,73 @@ impl Room {
 
     fn of(top: &Path) -> Self {
         if !elsewhere::is_elsewhere(top) {
-            return Self(Cell::new(u64::MAX));
+            return Self::for_entries(u64::MAX);
         }
-        let files = place(top).and_then(|top| rustix::fs::fstatvfs(top).ok());
+        let files = place(top).ok().and_then(|top| rustix::fs::fstatvfs(top).ok());
         let used = files.map_or(0, |stat| stat.f_files.saturating_sub(stat.f_ffree));
         // A file may have several names.
-        Self(Cell::new(used.saturating_mul(4).saturating_add(Self::LEAST)))
+        Self::for_entries(used.saturating_mul(4).saturating_add(Self::LEAST))
+    }
+
+    fn for_entries(entries: u64) -> Self {
+        Self { entries: Cell::new(entries), has_missed: Cell::new(false) }
     }
 
     fn take(&self, entries: usize) {
-        self.0.set(self.0.get().saturating_sub(entries as u64));
+        self.entries.set(self.entries.get().saturating_sub(entries as u64));
+    }
+
+    /// Notes why something could not be opened. Whether that leaves open what is there.
+    fn misses(&self, path: &Path, error: &io::Error) -> bool {
+        let gone = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::STALE, Errno::INVAL, Errno::XDEV];
+        let is_gone = Errno::from_io_error(error).is_some_and(|errno| gone.contains(&errno));
+        let is_missed = elsewhere::is_elsewhere(path) && !is_gone;
+        self.has_missed.set(self.has_missed.get() || is_missed);
+        is_missed
     }
 
     fn is_used_up(&self) -> bool {
-        self.0.get() == 0
+        self.entries.get() == 0
     }
 }
 
 impl Sweep {
     /// Looks at all regular files below a directory, and at what was known there and is not there any more.
     pub(super) fn walk(&self, top: &Path, part: Part<'_>) -> Result<(), Stopped> {
+        let room = Room::of(top);
+        self.walk_through(top, part, &room)?;
+        if !elsewhere::is_elsewhere(top) {
+            return Ok(());
+        }
+        let point = elsewhere::holding(top).map_or_else(|| top.to_owned(), |there| there.mount.point.clone());
+        if room.is_used_up() || room.has_missed.get() {
+            if self.places.roots(|_| true).contains(&point) {
+                tracing::warn!(point = %point.display(), "not everything here could be looked at");
+                self.errands.leave_out(point);
+            }
+        } else if point == top && matches!(part, Part::Whole | Part::Kept) {
+            self.errands.no_more_left_out(top);
+        }
+        Ok(())
+    }
+
+    fn walk_through(&self, top: &Path, part: Part<'_>, room: &Room) -> Result<(), Stopped> {
         let closed = foreign();
         if closed.iter().any(|closed| top.starts_with(closed)) {
             return Ok(());
         }
-        let Some(device) = device_of(top) else { return self.gone_below(top.to_owned()) };
+        let opened = place(top);
+        if opened.as_ref().is_err_and(|error| room.misses(top, error)) {
+            return Ok(());
+        }
+        let device = opened.ok().as_ref().and_then(device_at);
+        let Some(device) = device else { return self.gone_below(top.to_owned()) };
         // Where something was unmounted there may be a directory of a filesystem that nobody watches.
         if !self.looker.inventory.is_seated(top, device) {
             return Ok(());
         }
-        let room = Room::of(top);
         let enters = |path: &Path| !closed.iter().any(|closed| closed == path) && part.enters(path);
+        let is_guarded = self.places.guards(top);
         let mut levels: Vec<Level> = Vec::new();
         let mut next = Some((top.to_owned(), None));
         loop {
@@ -142,7 +184,7 @@ impl Sweep {
                 if let Some(name) = level.names.pop() {
                     next = Some((level.above.itself.path.join(name), Some(level.above.clone())));
                 } else if let Some(last) = level.more.take() {
-                    *level = self.more(level.above.clone(), last, device, &enters, &room)?;
+                    *level = self.more(level.above.clone(), last, device, &enters, room)?;
                 } else {
                     levels.pop();
                 }
@@ -153,14 +195,14 @@ impl Sweep {
             }
             *self.progress.at.lock() = Some(path.clone());
             self.tick(&path, part.is_first())?;
-            if part.is_first() && self.progress.guarded_complete.load(Ordering::Relaxed) {
+            if !is_guarded && self.progress.guarded_complete.load(Ordering::Relaxed) {
                 self.run_guarded_errands()?;
             }
-            let Some(at) = open(&path, device) else { continue };
+            let Some(at) = open(&path, device, room) else { continue };
             let within = above.as_ref().map_or(0, |above: &Rc<Above>| above.itself.inode);
             let itself = Directory { path, inode: at.inode, within };
             let above = Rc::new(Above { itself, above, is_known: Cell::new(false) });
-            let directories = self.directory(at, &above, device, part, &enters, &room)?;
+            let directories = self.directory(at, &above, device, part, &enters, room)?;
             if room.is_used_up() {
                 tracing::warn!(top = %top.display(), "more is made here than can be looked at; the rest is left out");
                 return Ok(());
@@ -181,7 +223,7 @@ impl Sweep {
     ) -> Result<Level, Stopped> {
         let mut directories = Lowest::behind(last);
         let path = above.itself.path.as_path();
-        let (mut at, mut from) = (open(path, device).filter(|at| at.inode == above.itself.inode), 0);
+        let (mut at, mut from) = (open(path, device, room).filter(|at| at.inode == above.itself.inode), 0);
         while let Some(open) = at
             && let Ok(piece) = piece(&open, from)
         {
@@ -190,7 +232,7 @@ impl Sweep {
             below.for_each(|name| directories.add(name));
             let Some(next) = piece.next.filter(|_| !room.is_used_up()) else { break };
             from = next;
-            at = self.rest_without(open, path, device)?;
+            at = self.rest_without(open, path, device, room)?;
         }
         Ok(Level::of(above, directories))
     }
@@ -214,7 +256,7 @@ impl Sweep {
             self.recorded()?;
         }
         if placed != Placed::Unknown && part.has(path) {
-            at = match self.missing(at, path, device)? {
+            at = match self.missing(at, path, device, room)? {
                 Some(at) => at,
                 None => return Ok(directories),
             };
@@ -233,7 +275,7 @@ impl Sweep {
             }
             let Some(next) = piece.next.filter(|_| !room.is_used_up()) else { break };
             from = next;
-            let Some(again) = self.rest_without(at, path, device)? else { break };
+            let Some(again) = self.rest_without(at, path, device, room)? else { break };
             at = again;
         }
         if has_copies {
@@ -254,7 +296,13 @@ impl Sweep {
     }
 
     /// Rests if that is due, without holding the directory. None when it is another afterwards.
-    fn rest_without(&self, at: Within, path: &Path, device: u64) -> Result<Option<Within>, Stopped> {
+    fn rest_without(
+        &self,
+        at: Within,
+        path: &Path,
+        device: u64,
+        room: &Room,
+    ) -> Result<Option<Within>, Stopped> {
         if !self.pace.is_due() {
             self.pace.rest(&self.halt)?;
             return Ok(Some(at));
@@ -263,11 +311,17 @@ impl Sweep {
         drop(at);
         self.rest()?;
         self.tick(path, false)?;
-        Ok(open(path, device).filter(|again| again.inode == inode))
+        Ok(open(path, device, room).filter(|again| again.inode == inode))
     }
 
     /// Looks for what is known in a directory and not there any more.
-    fn missing(&self, mut at: Within, path: &Path, device: u64) -> Result<Option<Within>, Stopped> {
+    fn missing(
+        &self,
+        mut at: Within,
+        path: &Path,
+        device: u64,
+        room: &Room,
+    ) -> Result<Option<Within>, Stopped> {
         let Some(number) = self.looker.inventory.number(path) else { return Ok(Some(at)) };
         for page in self.looker.inventory.pages(number) {
             for child in page {
@@ -278,7 +332,7 @@ impl Sweep {
                     _ => {}
                 }
             }
-            let Some(again) = self.rest_without(at, path, device)? else { return Ok(None) };
+            let Some(again) = self.rest_without(at, path, device, room)? else { return Ok(None) };
             at = again;
         }
         Ok(Some(at))
@@ -339,14 +393,20 @@ fn piece(at: &Within, from: u64) -> rustix::io::Result<Piece> {
 }
 
 /// Opens a directory of a device for reading, if it is one. Who keeps it is not asked before that is known.
-fn open(path: &Path, device: u64) -> Option<Within> {
-    let place = place(path)?;
+fn open(path: &Path, device: u64, room: &Room) -> Option<Within> {
+    let place = match place(path) {
+        Ok(place) => place,
+        Err(error) => {
+            room.misses(path, &error);
+            return None;
+        }
+    };
     if device_at(&place)? != device {
         return None;
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = match rustix::fs::openat(&place, c".", flags | OFlags::NOATIME, Mode::empty()) {
-        Err(rustix::io::Errno::PERM) => rustix::fs::openat(&place, c".", flags, Mode::empty()),
+        Err(Errno::PERM) => rustix::fs::openat(&place, c".", flags, Mode::empty()),
         other => other,
     };
     let directory = directory.ok()?;
@@ -361,12 +421,12 @@ fn what_is(at: &Within, name: &OsStr) -> Option<FileType> {
     Some(FileType::from_raw_mode(stat.stx_mode.into()))
 }
 
-fn place(path: &Path) -> Option<OwnedFd> {
+fn place(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     if let Some(there) = elsewhere::directory(path, flags) {
-        return there.ok();
+        return there;
     }
-    rustix::fs::open(path, flags, Mode::empty()).ok()
+    Ok(rustix::fs::open(path, flags, Mode::empty())?)
 }
 
 fn device_at(place: &OwnedFd) -> Option<u64> {
@@ -377,7 +437,7 @@ fn device_at(place: &OwnedFd) -> Option<u64> {
 
 /// The device of a directory. Who keeps it is not asked.
 pub(super) fn device_of(directory: &Path) -> Option<u64> {
-    device_at(&place(directory)?)
+    device_at(&place(directory).ok()?)
 }
 
 /// Where filesystems are mounted that may never answer: even a look there could last for ever.

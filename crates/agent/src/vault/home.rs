@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use sys::mounts::Tree;
+use sys::mounts::{Tree, is_local};
 
 use super::place::{Place, mount_id};
 use super::refusal::Refusal;
@@ -53,12 +53,31 @@ pub(super) fn way_home(resting: &Resting) -> Result<Place, Refusal> {
     Ok(place)
 }
 
+/// Where the filesystem of a copy is.
+#[derive(Debug)]
+pub(super) enum Whereabouts {
+    /// The copy as of where its filesystem is mounted now.
+    Now(Box<Resting>),
+    /// It is mounted nowhere.
+    Nowhere,
+    /// Not everything that is mounted could be looked at.
+    Unknown,
+}
+
 /// The copy as of where its filesystem is mounted now: in the same container or in another, or here. Where it was mounted
 /// here when the copy was taken, it is as it was.
 pub(super) fn where_it_is_now(resting: Resting) -> Result<Resting, Refusal> {
-    let Some((lasting, root)) = resting.elsewhere.clone() else { return Ok(resting) };
-    let away = || Refusal::Away { path: resting.path.clone() };
-    let below = resting.path.strip_prefix(&resting.mount).map_err(|_| away())?;
+    let away = Refusal::Away { path: resting.path.clone() };
+    match whereabouts(resting) {
+        Whereabouts::Now(resting) => Ok(*resting),
+        Whereabouts::Nowhere | Whereabouts::Unknown => Err(away),
+    }
+}
+
+/// Where a copy's filesystem is now, and whether it is certain that it is nowhere.
+pub(super) fn whereabouts(resting: Resting) -> Whereabouts {
+    let Some((lasting, root)) = resting.elsewhere.clone() else { return Whereabouts::Now(Box::new(resting)) };
+    let Ok(below) = resting.path.strip_prefix(&resting.mount) else { return Whereabouts::Unknown };
     let inside = root.join(below);
     let at = |point: &Path, root: &Path| Some(point.join(inside.strip_prefix(root).ok()?));
     let ways_of = |all: &[Arc<Elsewhere>]| -> Vec<(PathBuf, PathBuf)> {
@@ -66,23 +85,33 @@ pub(super) fn where_it_is_now(resting: Resting) -> Result<Resting, Refusal> {
         it.map(|there| (there.mount.point.clone(), there.mount.root.clone())).collect()
     };
     let mut ways = ways_of(&elsewhere::known());
+    let mut is_certain = true;
     if ways.is_empty() {
         // What is known of other namespaces may be old.
-        ways = ways_of(&elsewhere::look());
+        let (all, is_whole) = elsewhere::look_and_tell();
+        (ways, is_certain) = (ways_of(&all), is_whole);
     }
     if ways.is_empty() {
-        let tree = Tree::new(sys::mounts::current().unwrap_or_default());
-        let is_it = |mount: &&sys::mounts::Mount| {
-            let named = sys::mounts::open(mount).and_then(|root| sys::mounts::lasting_name(root.as_fd()));
-            named.is_ok_and(|named| named == lasting)
-        };
-        let mounts = local(&tree).into_values().filter_map(|ways| ways.first().copied()).filter(is_it);
-        ways = mounts.map(|mount| (mount.point.clone(), mount.root.clone())).collect();
+        let own = sys::mounts::current();
+        is_certain &= own.is_ok();
+        let tree = Tree::new(own.unwrap_or_default());
+        let here = local(&tree);
+        is_certain &= tree.mounts().iter().all(|mount| !is_local(mount) || here.contains_key(&mount.device));
+        for mount in here.into_values().filter_map(|ways| ways.first().copied()) {
+            match sys::mounts::open(mount).and_then(|root| sys::mounts::lasting_name(root.as_fd())) {
+                Ok(named) if named == lasting => ways.push((mount.point.clone(), mount.root.clone())),
+                Ok(_) => {}
+                Err(_) => is_certain = false,
+            }
+        }
     }
     ways.sort_by_key(|(point, _)| *point != resting.mount);
     let found = ways.iter().find_map(|(point, root)| Some((at(point, root)?, point.clone())));
-    let (path, mount) = found.ok_or_else(away)?;
-    Ok(Resting { path, mount, ..resting })
+    match found {
+        Some((path, mount)) => Whereabouts::Now(Box::new(Resting { path, mount, ..resting })),
+        None if ways.is_empty() && is_certain => Whereabouts::Nowhere,
+        None => Whereabouts::Unknown,
+    }
 }
 
 /// Whether it is still mounted there. One that does not answer may be.

@@ -111,10 +111,13 @@ pub(crate) fn open_regular(dir: BorrowedFd<'_>, name: &Path) -> io::Result<File>
     if !FileType::from_raw_mode(stat.stx_mode.into()).is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no plain file"));
     }
-    if stat.stx_mnt_id != look(dir)?.stx_mnt_id
-        && !mount_of(place.as_fd()).is_ok_and(|mount| sys::mounts::is_local(&mount))
-    {
-        return Err(Errno::XDEV.into());
+    // Another mount counts only where it is one of ours: in a container somebody may mount over a copy's name at any moment
+    // what never answers. While it is held here no other mount gets its number.
+    if stat.stx_mnt_id != look(dir)?.stx_mnt_id {
+        let is_it = |mount: &Mount| mount.id == stat.stx_mnt_id && sys::mounts::is_local(mount);
+        if !sys::mounts::current()?.iter().any(is_it) {
+            return Err(Errno::XDEV.into());
+        }
     }
     let again = format!("/proc/self/fd/{}", place.as_raw_fd());
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;

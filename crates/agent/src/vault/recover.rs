@@ -14,9 +14,10 @@ use super::Vault;
 use super::copying::PART;
 use super::fresh::holds;
 use super::holding::{Holding, file_name};
+use super::home::{Whereabouts, whereabouts};
 use super::metadata::Metadata;
 use super::place::{Place, directory, open_regular};
-use super::records::{Entry, Stage};
+use super::records::{Entry, Stage, Way};
 use super::refusal::Refusal;
 use super::removal::discard;
 use super::resting::Resting;
@@ -59,16 +60,24 @@ impl Vault {
         let interrupted: Vec<Entry> =
             self.records().all().into_iter().filter(|entry| is_meant(entry.stage)).collect();
         for entry in interrupted {
-            let (resting, stage) = (&entry.resting, entry.stage);
-            let found = match (stage, resting.renamed) {
-                (Stage::Rests | Stage::Removed, _) => continue,
-                (Stage::Removing, _) => after_removing(resting),
-                (Stage::Restored, _) => Ok(Finding::Restored),
-                (Stage::Intended | Stage::Copied, true) => after_renaming(resting),
-                (Stage::Intended | Stage::Copied, false) => after_copying(&entry),
-                (Stage::Returning, true) => after_renaming_back(&entry),
-                (Stage::Returning, false) => after_rewriting(&entry),
+            let (entry, found) = match entry.stage {
+                Stage::Rests | Stage::Removed => continue,
+                Stage::Removing => {
+                    let found = after_removing(&entry.resting);
+                    (entry, found)
+                }
+                Stage::Restored => (entry, Ok(Finding::Restored)),
+                Stage::Intended | Stage::Copied | Stage::Returning => match as_of_now(&entry) {
+                    Some(now) => {
+                        let found = look(&now);
+                        // It may have stopped answering meanwhile.
+                        let found = if as_of_now(&entry).is_some() { found } else { Ok(Finding::Unknown) };
+                        (now, found)
+                    }
+                    None => (entry, Ok(Finding::Unknown)),
+                },
             };
+            let (resting, stage) = (&entry.resting, entry.stage);
             let (id, path) = (resting.id, resting.path.display());
             match found {
                 Ok(Finding::Rests) => self.rest(id),
@@ -129,6 +138,33 @@ impl Vault {
             }
         }
     }
+}
+
+/// What became of a copy that was on its way in or out.
+fn look(entry: &Entry) -> io::Result<Finding> {
+    match (entry.stage == Stage::Returning, entry.resting.renamed) {
+        (false, true) => after_renaming(&entry.resting),
+        (false, false) => after_copying(entry),
+        (true, true) => after_renaming_back(entry),
+        (true, false) => after_rewriting(entry),
+    }
+}
+
+/// The entry as of where the copy's filesystem is mounted now. `None` while that can't be told, or does not answer: what
+/// can't be reached may lie in place.
+fn as_of_now(entry: &Entry) -> Option<Entry> {
+    if entry.resting.elsewhere.is_none() {
+        return Some(entry.clone());
+    }
+    let resting = match whereabouts(entry.resting.clone()) {
+        Whereabouts::Now(resting) => *resting,
+        Whereabouts::Nowhere => return Some(entry.clone()),
+        Whereabouts::Unknown => return None,
+    };
+    directory(&resting.mount).ok()?;
+    let name = |way: &Way| Some(resting.path.with_file_name(way.path.file_name()?));
+    let way = entry.way.as_ref().and_then(|way| Some(Way { path: name(way)?, ..way.clone() }));
+    Some(Entry { resting, way, ..entry.clone() })
 }
 
 /// Was it moved? Then what is there is compared, as it would have been.
@@ -206,7 +242,11 @@ fn after_renaming_back(entry: &Entry) -> io::Result<Finding> {
 
 fn after_rewriting(entry: &Entry) -> io::Result<Finding> {
     let resting = &entry.resting;
-    let Ok(place) = Place::of(entry.home()) else { return Ok(Finding::Rests) };
+    let place = match Place::of(entry.home()) {
+        Ok(place) => place,
+        Err(Refusal::Io { error, .. }) => return Err(error),
+        Err(_) => return Ok(Finding::Rests),
+    };
     let _ = rustix::fs::unlinkat(&place.dir, part_name(resting.id), AtFlags::empty());
     if at_home(entry)?.is_none() {
         return Ok(Finding::Rests);

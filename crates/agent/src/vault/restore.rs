@@ -203,10 +203,27 @@ impl Vault {
 
 /// The copy's file, if it is at home, with its content and metadata.
 pub(super) fn at_home(entry: &Entry) -> io::Result<Option<File>> {
-    let Ok(place) = Place::of(entry.home()) else { return Ok(None) };
-    let Ok(file) = place.open() else { return Ok(None) };
+    let place = match Place::of(entry.home()) {
+        Ok(place) => place,
+        // It can't be said what is there.
+        Err(Refusal::Io { error, .. }) => return Err(error),
+        Err(_) => return Ok(None),
+    };
+    let file = match place.open() {
+        Ok(file) => file,
+        Err(error) if is_another(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
     let is_like = Metadata::of(file.as_fd())?.is_like(&entry.carried_home());
     Ok((is_like && holds(&file, &entry.resting.digests)?).then_some(file))
+}
+
+/// Whether a copy can't have the name: nothing has it, or something else.
+fn is_another(error: &io::Error) -> bool {
+    let errnos = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::XDEV];
+    // It is no plain file.
+    error.kind() == io::ErrorKind::InvalidInput
+        || Errno::from_io_error(error).is_some_and(|errno| errnos.contains(&errno))
 }
 
 /// Fixes again what was fixed before it was moved. It is home without that, too.

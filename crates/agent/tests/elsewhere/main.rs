@@ -16,8 +16,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use agent::acts::{quarantine, restore};
+use agent::acts::{Moment, quarantine, restore};
 use agent::filesystems::{Follower, Told};
+use agent::vault::{Fate, Step};
 use model::FileId;
 use model::act::{Act, CopyState, Do, Outcome, Terms};
 
@@ -237,6 +238,38 @@ fn a_filesystem_is_found_again_wherever_it_is_mounted_and_one_that_is_gone_is_mi
     assert_eq!(succeeded(&outcome), [mounted.join("in/evil")]);
     assert_eq!(fs::read(mounted.join("in/evil")).unwrap(), evil());
     assert!(reason(&restored(&scene, &orders[0], Terms::default())).contains("is not mounted any more"));
+}
+
+/// What can't be reached may lie in place: it must not be told as taken.
+#[test]
+fn a_copy_whose_taking_was_cut_short_is_not_taken_while_nobody_can_look_where_it_lay() {
+    let Some(mut scene) = Scene::open() else { return };
+    let mut container = Container::start();
+    let way = scene.directory("way");
+    let memory = scene.directory("way/memory");
+    scene.mount_memory(&mut container, &memory);
+    container.does(&format!("cp '{}' '{}/evil'", scene.evil().display(), memory.display()));
+    scene.look(&[&memory]);
+    let copy = scene.here(&memory).join("evil");
+    let of = order();
+    let Do::Quarantine(file) = of.what else { panic!("{of:?}") };
+    let cut = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        quarantine(&scene.grounds(), &of, file, vec![copy], &mut |step| {
+            assert!(!matches!(step, Moment::Vault(Step::Copied)), "the agent ends here");
+        })
+    }));
+    assert!(cut.is_err());
+
+    container.does(&format!("mount -t tmpfs none '{}'", way.display()));
+    agent::elsewhere::look();
+    scene.open_vault_again();
+    assert!(scene.vault.list().is_empty(), "it lies in place, where nobody can look");
+    assert!(scene.vault.all().iter().any(|kept| kept.fate == Fate::Between), "{:?}", scene.vault.all());
+
+    container.does(&format!("umount '{}'", way.display()));
+    scene.open_vault_again();
+    assert!(scene.vault.all().is_empty(), "{:?}", scene.vault.all());
+    assert_eq!(fs::read(container.inside(&memory).join("evil")).unwrap(), evil());
 }
 
 #[test]
