@@ -11,7 +11,7 @@ use tests::sample::{Sample, is_denied, keep_running, try_run};
 use tests::up::{Options, Up, binary, options};
 use tests::{is_private, wait_for};
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(30);
 /// As many processes make a file one that runs widely.
 const MANY: usize = 5;
 

@@ -158,7 +158,7 @@ fn a_quarantine_does_not_wait_for_a_sample() {
         assert_eq!(quarantined["state"], json!("Succeeded"), "{quarantined}");
         let sample = ended(up, &sample);
         assert_eq!(sample["state"], json!("Succeeded"), "{sample}");
-        wait_for("its place to be empty", Duration::from_secs(5), || {
+        wait_for("its place to be empty", Duration::from_secs(30), || {
             (!root.join("large").exists()).then_some(())
         });
     });

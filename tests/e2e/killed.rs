@@ -154,17 +154,17 @@ fn agent_guard_and_warden_come_back_by_themselves() {
     api.block(&sample.sha1);
     wait_for("the denial", Duration::from_secs(1), || is_denied(&path).then_some(()));
     for role in ["work", "guard", "run"] {
-        let pid = wait_for("the role's process", Duration::from_secs(5), || one_of(up.pid(), role));
+        let pid = wait_for("the role's process", Duration::from_secs(30), || one_of(up.pid(), role));
         let process = sys::pidfd::open(pid).unwrap();
         process.kill().unwrap();
         assert!(process.wait_ended(Duration::from_secs(2)));
         if role == "work" {
             assert!(is_denied(&path), "the guard denies what it knows without the agent");
         }
-        wait_for("a new process", Duration::from_secs(5), || {
+        wait_for("a new process", Duration::from_secs(30), || {
             one_of(up.pid(), role).filter(|new| *new != pid)
         });
-        wait_for("the denial again", Duration::from_secs(5), || is_denied(&path).then_some(()));
+        wait_for("the denial again", Duration::from_secs(30), || is_denied(&path).then_some(()));
     }
     let next = Sample::fresh();
     next.put(&filesystem.root().join("next"));

@@ -30,7 +30,7 @@ fn with_sample(test: impl FnOnce(&Up, &Sample, &Path)) {
 
 /// Nothing of the agent moves until it is told to go on.
 fn still(up: &Up) -> Pid {
-    let pid = wait_for("the agent", Duration::from_secs(5), || one_of(up.pid(), "work"));
+    let pid = wait_for("the agent", Duration::from_secs(30), || one_of(up.pid(), "work"));
     let pid = Pid::from_raw(pid).unwrap();
     kill_process(pid, Signal::STOP).unwrap();
     pid
@@ -59,7 +59,7 @@ fn what_was_withdrawn_while_the_machine_was_away_never_begins() {
         assert_eq!(over["state"], json!("Cancelled"), "{over}");
         assert_eq!(over["cancellation"]["comment"], json!("a test"));
         assert_eq!(fs::read(path).unwrap(), sample.bytes);
-        wait_for("the permit", Duration::from_secs(5), || try_run(path).ok());
+        wait_for("the permit", Duration::from_secs(30), || try_run(path).ok());
         // By the contract's road it reads alike, and it can be ordered anew.
         let id = order["id"].as_str().unwrap();
         let (_, action) = api.get(&format!("/api/machineactions/{id}"));
@@ -94,7 +94,7 @@ fn an_undo_waits_for_a_machine_that_is_away() {
             (&json!("Succeeded"), &json!("Succeeded"))
         );
         assert_eq!(fs::read(path).unwrap(), sample.bytes);
-        wait_for("the permit", Duration::from_secs(5), || try_run(path).ok());
+        wait_for("the permit", Duration::from_secs(30), || try_run(path).ok());
         let (_, shown) = api.get(&format!("/api/quell/orders/{}", order["id"].as_str().unwrap()));
         assert_eq!(
             (&shown["undoneBy"], &shown["inverse"]["possible"]),
@@ -112,7 +112,7 @@ fn a_file_stays_denied_until_the_last_order_that_wants_it_is_undone() {
         ended(&api, &first);
         let other = path.with_file_name("other");
         sample.put(&other);
-        wait_for("the copy to be known", Duration::from_secs(5), || {
+        wait_for("the copy to be known", Duration::from_secs(30), || {
             let (_, copies) = api.get(&format!("/api/quell/files/{}/copies", sample.sha256));
             let present = |copy: &&Value| copy["present"] == json!(true);
             copies["value"].as_array()?.iter().find(present).map(drop)

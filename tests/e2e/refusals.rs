@@ -28,7 +28,7 @@ fn what_the_machine_can_not_do_without_is_spared() {
         sha1::Sha1::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect()
     };
     // The machine tells its spared set a moment after it attaches.
-    let body = wait_for("the refusal", Duration::from_secs(5), || {
+    let body = wait_for("the refusal", Duration::from_secs(30), || {
         let (status, body) = api.post(&format!("/api/files/{sha1}/block"), &json!({"Comment": "oops"}));
         if status == 201 {
             api.unblock(&sha1);

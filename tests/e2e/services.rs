@@ -39,7 +39,7 @@ fn within() {
     systemctl(&["daemon-reload"]);
     systemctl(&["start", "main.service", "once.service", "keeper.service"]);
     let evils = || sys::processes::all().filter(|pid| runs(*pid, &evil)).count();
-    wait_for("three to run", Duration::from_secs(5), || (evils() == 3).then_some(()));
+    wait_for("three to run", Duration::from_secs(30), || (evils() == 3).then_some(()));
     api.wait_known(&sample.sha1);
 
     let order = api.quarantine(up.field("machineId"), &sample.sha1);

@@ -107,7 +107,7 @@ impl Api {
     /// # Panics
     /// When it does not in five seconds.
     pub fn wait_known(&self, hash: &str) -> Value {
-        wait_for("the file to be known", Duration::from_secs(5), || {
+        wait_for("the file to be known", Duration::from_secs(30), || {
             let (status, body) = self.get(&format!("/api/files/{hash}"));
             (status == 200).then_some(body)
         })
