@@ -15,6 +15,7 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
 }
 
 /// JSON with everything escaped in its texts that [`printable`] would escape; JSON still, that says the same.
+#[cfg(feature = "client")]
 pub(crate) fn printable_json(json: &str) -> Cow<'_, str> {
     // Those below are escaped in any JSON, and are line breaks between its values.
     let is_raw = |letter: char| letter >= '\u{7f}' && steers(letter);
@@ -51,6 +52,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "client")]
     #[test]
     fn json_stays_json() {
         let json = "{\n\"a\u{9b}\": \"\u{202e}größe\\n\u{7f}\"\n}";

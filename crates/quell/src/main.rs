@@ -159,7 +159,7 @@ fn main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, Parser};
+    use clap::CommandFactory;
 
     #[test]
     fn the_grammar_is_sound() {
@@ -169,7 +169,7 @@ mod tests {
     #[cfg(all(feature = "serve", feature = "agent", feature = "client"))]
     #[test]
     fn what_is_confirmed_and_whose_key_follows_can_be_said() {
-        let reads = |line: &str| super::Cli::try_parse_from(line.split(' ')).map(drop);
+        let reads = |line: &str| <super::Cli as clap::Parser>::try_parse_from(line.split(' ')).map(drop);
         let order = "quell order undo 6f1d364c-680c-499a-b30c-dd9265ad4c9d --comment c";
         for line in [
             order,
